@@ -1,0 +1,529 @@
+"""The typed configuration: every field, its default and its valid range.
+
+A config file returns a `Config` from `get_config(variant)`; flags override its
+fields; `validate` is called once, in `main`, after the overrides. Only the job
+modules see the whole tree: every room below takes its own section.
+"""
+
+import dataclasses
+import enum
+import math
+import types
+import typing
+from typing import Any
+
+
+class ConfigError(ValueError):
+  """A field holds a value that cannot work; the message is one line."""
+
+
+class Corpus(enum.StrEnum):
+  SYNTHETIC = 'synthetic'
+  MANIFEST = 'manifest'
+  LIBRISPEECH = 'librispeech'
+  FSDD = 'fsdd'
+
+
+class Grammar(enum.StrEnum):
+  DIGITS = 'digits'
+  GRID = 'grid'
+  COMMANDS = 'commands'
+
+
+class OnBadUtterance(enum.StrEnum):
+  SKIP = 'skip'
+  ERROR = 'error'
+
+
+class FeatureKind(enum.StrEnum):
+  LOG_MEL = 'log_mel'
+  LOG_SPECTROGRAM = 'log_spectrogram'
+  MFCC = 'mfcc'
+
+
+class Normalization(enum.StrEnum):
+  UTTERANCE = 'utterance'
+  GLOBAL = 'global'
+  NONE = 'none'
+
+
+class Cell(enum.StrEnum):
+  GRU = 'gru'
+  LSTM = 'lstm'
+  RNN = 'rnn'
+
+
+class Norm(enum.StrEnum):
+  LAYER = 'layer'
+  BATCH = 'batch'
+  GROUP = 'group'
+  NONE = 'none'
+
+
+class Dtype(enum.StrEnum):
+  FLOAT32 = 'float32'
+  BFLOAT16 = 'bfloat16'
+
+
+class Partition(enum.StrEnum):
+  SPEAKER = 'speaker'
+  DIRICHLET = 'dirichlet'
+  IID = 'iid'
+  SIZE = 'size'
+
+
+class DeviceMap(enum.StrEnum):
+  SHARD_MAP = 'shard_map'
+  PMAP = 'pmap'
+
+
+class ClientOptimizer(enum.StrEnum):
+  SGD = 'sgd'
+  MOMENTUM = 'momentum'
+  ADAM = 'adam'
+
+
+class ServerOptimizer(enum.StrEnum):
+  SGD = 'sgd'
+  MOMENTUM = 'momentum'
+  ADAM = 'adam'
+  YOGI = 'yogi'
+  ADAGRAD = 'adagrad'
+  LAMB = 'lamb'
+
+
+class Schedule(enum.StrEnum):
+  CONSTANT = 'constant'
+  LINEAR = 'linear'
+  COSINE = 'cosine'
+
+
+class Weighting(enum.StrEnum):
+  UTTERANCES = 'utterances'
+  FRAMES = 'frames'
+  UNIFORM = 'uniform'
+
+
+def bounded(
+  default: Any,
+  low: float = -math.inf,
+  high: float = math.inf,
+  *,
+  above: float = -math.inf,
+  below: float = math.inf,
+) -> Any:
+  """A field whose number (or each number of a tuple) lies in a range.
+
+  `low` and `high` are allowed values themselves, `above` and `below` are not.
+  """
+  metadata = {'low': low, 'high': high, 'above': above, 'below': below}
+  return dataclasses.field(default=default, metadata=metadata)
+
+
+@dataclasses.dataclass(slots=True, kw_only=True)
+class SyntheticConfig:
+  """The synthesised corpus; a speaker is a function of (seed, index)."""
+
+  grammar: Grammar = Grammar.COMMANDS
+  num_speakers: int = bounded(120, low=1)
+  utterances_per_speaker: int = bounded(24, low=1)
+  seed: int = bounded(0, low=0)
+
+
+@dataclasses.dataclass(slots=True, kw_only=True)
+class DataConfig:
+  """Where utterances come from, and which of them may be trained on."""
+
+  corpus: Corpus = Corpus.SYNTHETIC
+  # A manifest, a LibriSpeech tree or an FSDD folder; '' for synthetic.
+  path: str = ''
+  # A corpus of the same form for held-out speakers; '': taken from `path`.
+  heldout_path: str = ''
+  num_heldout_speakers: int = bounded(12, low=0)
+  heldout_utterance_fraction: float = bounded(0.05, low=0.0, below=1.0)
+  # Leave out of training every transcript that a held-out set contains.
+  disjoint_transcripts: bool = False
+  max_seconds: float = bounded(20.0, above=0.0)
+  on_bad_utterance: OnBadUtterance = OnBadUtterance.SKIP
+  cache_dir: str = '~/.cache/fedjax_asr'
+  # Processes that compute features; 0: one per core.
+  num_workers: int = bounded(0, low=0)
+  synthetic: SyntheticConfig = dataclasses.field(
+    default_factory=SyntheticConfig
+  )
+
+
+@dataclasses.dataclass(slots=True, kw_only=True)
+class FeaturesConfig:
+  """Waveform to features, [frames, num_features]."""
+
+  kind: FeatureKind = FeatureKind.LOG_MEL
+  sample_rate: int = bounded(16_000, low=1000)
+  num_features: int = bounded(80, low=1)
+  fft_size: int = bounded(512, low=2)
+  window_ms: float = bounded(25.0, above=0.0)
+  hop_ms: float = bounded(10.0, above=0.0)
+  # Mel bands, for log_mel (= num_features) and mfcc (>= num_features).
+  num_mels: int = bounded(80, low=1)
+  low_hz: float = bounded(0.0, low=0.0)
+  high_hz: float = bounded(8000.0, above=0.0)
+  log_floor: float = bounded(1e-5, above=0.0)
+  normalization: Normalization = Normalization.UTTERANCE
+
+
+@dataclasses.dataclass(slots=True, kw_only=True)
+class AugmentConfig:
+  """SpecAugment (Park et al. 2019), without time warping; 0 masks: off."""
+
+  num_time_masks: int = bounded(0, low=0)
+  max_time_mask_frames: int = bounded(40, low=0)
+  # A time mask covers at most this fraction of an utterance.
+  max_time_mask_fraction: float = bounded(0.2, low=0.0, high=1.0)
+  num_frequency_masks: int = bounded(0, low=0)
+  max_frequency_mask_bins: int = bounded(15, low=0)
+
+
+@dataclasses.dataclass(slots=True, kw_only=True)
+class ModelConfig:
+  """DeepSpeech 2; a tuple has one entry per convolution."""
+
+  conv_channels: tuple[int, ...] = bounded((32, 32), low=1)
+  conv_time_kernels: tuple[int, ...] = bounded((11, 11), low=1)
+  conv_frequency_kernels: tuple[int, ...] = bounded((41, 21), low=1)
+  conv_time_strides: tuple[int, ...] = bounded((2, 1), low=1)
+  conv_frequency_strides: tuple[int, ...] = bounded((2, 2), low=1)
+  cell: Cell = Cell.GRU
+  num_recurrent_layers: int = bounded(3, low=1)
+  recurrent_size: int = bounded(512, low=1)
+  bidirectional: bool = True
+  norm: Norm = Norm.LAYER
+  num_norm_groups: int = bounded(8, low=1)
+  norm_momentum: float = bounded(0.9, low=0.0, below=1.0)
+  # On the outputs of each recurrent layer, while training.
+  dropout: float = bounded(0.0, low=0.0, below=1.0)
+  # Operands of matrix products; parameters and sums stay float32.
+  dtype: Dtype = Dtype.FLOAT32
+
+
+@dataclasses.dataclass(slots=True, kw_only=True)
+class ClientConfig:
+  """Local training of one client in one round."""
+
+  optimizer: ClientOptimizer = ClientOptimizer.SGD
+  learning_rate: float = bounded(0.1, above=0.0)
+  schedule: Schedule = Schedule.CONSTANT
+  momentum: float = bounded(0.9, low=0.0, below=1.0)
+  batch_size: int = bounded(8, low=1)
+  # Local work: this many passes, or, when not 0, this many steps.
+  local_epochs: int = bounded(1, low=1)
+  local_steps: int = bounded(0, low=0)
+  # Utterances of a client that one round uses at most; 0: all.
+  max_utterances: int = bounded(0, low=0)
+  # Global norm at which a local gradient is clipped; 0: never.
+  clip_norm: float = bounded(0.0, low=0.0)
+
+
+@dataclasses.dataclass(slots=True, kw_only=True)
+class ServerConfig:
+  """The step that the server takes along the mean client delta."""
+
+  optimizer: ServerOptimizer = ServerOptimizer.SGD
+  learning_rate: float = bounded(1.0, above=0.0)
+  schedule: Schedule = Schedule.CONSTANT
+  warmup_rounds: int = bounded(0, low=0)
+  momentum: float = bounded(0.9, low=0.0, below=1.0)
+  beta2: float = bounded(0.99, low=0.0, below=1.0)
+  epsilon: float = bounded(1e-8, above=0.0)
+
+
+@dataclasses.dataclass(slots=True, kw_only=True)
+class FederatedConfig:
+  """Population, cohort and round."""
+
+  num_rounds: int = bounded(100, low=1)
+  cohort_size: int = bounded(8, low=1)
+  partition: Partition = Partition.SPEAKER
+  # Clients of the dirichlet, iid and size partitions.
+  num_clients: int = bounded(100, low=1)
+  # Concentration of the dirichlet partition.
+  dirichlet_alpha: float = bounded(0.5, above=0.0)
+  # Exponent of the size partition: sizes fall as rank ** -exponent.
+  size_exponent: float = bounded(1.0, low=0.0)
+  weighting: Weighting = Weighting.UTTERANCES
+  # Clients vmapped at once on a device; the others follow in a scan.
+  block_size: int = bounded(8, low=1)
+  # Padded shapes, so compilations, that a run may use.
+  max_shapes: int = bounded(4, low=1)
+  # Devices on the client axis; 0: all there are.
+  num_devices: int = bounded(0, low=0)
+  device_map: DeviceMap = DeviceMap.SHARD_MAP
+  client: ClientConfig = dataclasses.field(default_factory=ClientConfig)
+  server: ServerConfig = dataclasses.field(default_factory=ServerConfig)
+
+
+@dataclasses.dataclass(slots=True, kw_only=True)
+class EvaluationConfig:
+  """Greedy WER and CER on the held-out sets."""
+
+  every_rounds: int = bounded(10, low=1)
+  batch_size: int = bounded(32, low=1)
+  # Utterances of a held-out set that are used at most; 0: all.
+  max_utterances: int = bounded(0, low=0)
+  num_examples: int = bounded(3, low=0)
+
+
+@dataclasses.dataclass(slots=True, kw_only=True)
+class CheckpointConfig:
+  """Which rounds are kept."""
+
+  every_rounds: int = bounded(10, low=1)
+  keep_last: int = bounded(2, low=1)
+  keep_best: int = bounded(1, low=0)
+  # Rounds divisible by this are kept for good; 0: none.
+  keep_every: int = bounded(0, low=0)
+
+
+@dataclasses.dataclass(slots=True, kw_only=True)
+class Config:
+  """One run."""
+
+  # Directory name under runs/, when no --workdir is given.
+  name: str = 'run'
+  seed: int = bounded(0, low=0, below=2**32)
+  data: DataConfig = dataclasses.field(default_factory=DataConfig)
+  features: FeaturesConfig = dataclasses.field(default_factory=FeaturesConfig)
+  augment: AugmentConfig = dataclasses.field(default_factory=AugmentConfig)
+  model: ModelConfig = dataclasses.field(default_factory=ModelConfig)
+  federated: FederatedConfig = dataclasses.field(
+    default_factory=FederatedConfig
+  )
+  evaluation: EvaluationConfig = dataclasses.field(
+    default_factory=EvaluationConfig
+  )
+  checkpoint: CheckpointConfig = dataclasses.field(
+    default_factory=CheckpointConfig
+  )
+
+
+def walk(node: Any, path: str = 'config') -> typing.Iterator[tuple]:
+  """Yields (path, field, declared type, value) of every leaf field."""
+  hints = typing.get_type_hints(type(node))
+  for field in dataclasses.fields(node):
+    value = getattr(node, field.name)
+    field_path = f'{path}.{field.name}'
+    if dataclasses.is_dataclass(value):
+      yield from walk(value, field_path)
+    else:
+      yield field_path, field, hints[field.name], value
+
+
+def as_dict(config: Config) -> dict[str, Any]:
+  """Plain dictionaries and lists, as `json.dumps` takes them."""
+  return _plain(dataclasses.asdict(config))
+
+
+def _plain(value: Any) -> Any:
+  match value:
+    case dict():
+      return {key: _plain(item) for key, item in value.items()}
+    case tuple() | list():
+      return [_plain(item) for item in value]
+    case enum.Enum():
+      return value.value
+  return value
+
+
+def validate(config: Config) -> None:
+  """Raises `ConfigError` unless every field and combination can work."""
+  for path, field, hint, value in walk(config):
+    _check_type(path, hint, value)
+    if field.metadata:
+      for number in value if isinstance(value, tuple) else (value,):
+        _check_range(path, value, number, field.metadata)
+  _check_name(config.name)
+  _check_data(config.data)
+  _check_features(config.features)
+  _check_model(config.model)
+  _check_federated(config.federated)
+  _check_checkpoint(config)
+
+
+def _require(met: bool, path: str, value: Any, wanted: str) -> None:
+  if not met:
+    raise ConfigError(f'config.{path}={_plain(value)!r}; want {wanted}.')
+
+
+def _check_type(path: str, hint: Any, value: Any) -> None:
+  if isinstance(hint, types.GenericAlias):
+    (item_type, *_) = typing.get_args(hint)
+    wanted = f'a tuple of {item_type.__name__}'
+    met = isinstance(value, tuple) and all(type(v) is item_type for v in value)
+  elif hint is float:
+    wanted = 'a finite number'
+    met = type(value) in (int, float) and math.isfinite(value)
+  else:
+    wanted = f'a value of type {hint.__name__}'
+    met = type(value) is hint
+  if not met:
+    raise ConfigError(f'{path}={value!r}; want {wanted}.')
+
+
+def _check_range(path: str, value: Any, number: float, limits: Any) -> None:
+  met = limits['low'] <= number <= limits['high']
+  met = met and limits['above'] < number < limits['below']
+  if not met:
+    terms = [
+      f'{sign} {limits[name]:g}'
+      for name, sign in (
+        ('low', '>='),
+        ('above', '>'),
+        ('high', '<='),
+        ('below', '<'),
+      )
+      if math.isfinite(limits[name])
+    ]
+    wanted = ' and '.join(terms)
+    raise ConfigError(f'{path}={value!r}; want {wanted}.')
+
+
+def _check_name(name: str) -> None:
+  _require(
+    name not in ('', '.', '..') and '/' not in name,
+    'name',
+    name,
+    'a file name',
+  )
+
+
+def _check_data(data: DataConfig) -> None:
+  if data.corpus is not Corpus.SYNTHETIC:
+    _require(
+      bool(data.path), 'data.path', data.path, f'the path of the {data.corpus}'
+    )
+    return
+  _require(
+    not data.path, 'data.path', data.path, "'' for data.corpus=synthetic"
+  )
+  _require(
+    not data.heldout_path,
+    'data.heldout_path',
+    data.heldout_path,
+    "'' for data.corpus=synthetic",
+  )
+  _require(
+    data.num_heldout_speakers < data.synthetic.num_speakers,
+    'data.num_heldout_speakers',
+    data.num_heldout_speakers,
+    f'fewer than data.synthetic.num_speakers={data.synthetic.num_speakers}',
+  )
+
+
+def _check_features(features: FeaturesConfig) -> None:
+  window = round(features.window_ms * features.sample_rate / 1000)
+  _require(
+    window <= features.fft_size,
+    'features.fft_size',
+    features.fft_size,
+    f'at least the window of {window} samples',
+  )
+  _require(
+    features.hop_ms <= features.window_ms,
+    'features.hop_ms',
+    features.hop_ms,
+    f'at most features.window_ms={features.window_ms}',
+  )
+  _require(
+    features.low_hz < features.high_hz <= features.sample_rate / 2,
+    'features.high_hz',
+    features.high_hz,
+    f'above features.low_hz={features.low_hz} and at most half of '
+    f'features.sample_rate={features.sample_rate}',
+  )
+  wanted = {
+    FeatureKind.LOG_MEL: features.num_features == features.num_mels,
+    FeatureKind.LOG_SPECTROGRAM: (
+      features.num_features == features.fft_size // 2 + 1
+    ),
+    FeatureKind.MFCC: features.num_features <= features.num_mels,
+  }
+  rule = {
+    FeatureKind.LOG_MEL: f'features.num_mels={features.num_mels}',
+    FeatureKind.LOG_SPECTROGRAM: (
+      f'features.fft_size // 2 + 1 = {features.fft_size // 2 + 1}'
+    ),
+    FeatureKind.MFCC: f'at most features.num_mels={features.num_mels}',
+  }
+  _require(
+    wanted[features.kind],
+    'features.num_features',
+    features.num_features,
+    f'{rule[features.kind]} for features.kind={features.kind}',
+  )
+
+
+def _check_model(model: ModelConfig) -> None:
+  count = len(model.conv_channels)
+  _require(
+    count >= 1, 'model.conv_channels', model.conv_channels, 'one entry or more'
+  )
+  for name in (
+    'conv_time_kernels',
+    'conv_frequency_kernels',
+    'conv_time_strides',
+    'conv_frequency_strides',
+  ):
+    value = getattr(model, name)
+    _require(
+      len(value) == count,
+      f'model.{name}',
+      value,
+      f'{count} entries, as model.conv_channels has',
+    )
+  if model.norm is Norm.GROUP:
+    for width in (*model.conv_channels, model.recurrent_size):
+      _require(
+        width % model.num_norm_groups == 0,
+        'model.num_norm_groups',
+        model.num_norm_groups,
+        f'a divisor of the width {width} for model.norm=group',
+      )
+
+
+def _check_federated(federated: FederatedConfig) -> None:
+  devices = federated.num_devices
+  if devices:
+    _require(
+      devices <= federated.cohort_size,
+      'federated.num_devices',
+      devices,
+      f'at most federated.cohort_size={federated.cohort_size}',
+    )
+  server = federated.server
+  _require(
+    server.warmup_rounds < federated.num_rounds,
+    'federated.server.warmup_rounds',
+    server.warmup_rounds,
+    f'fewer than federated.num_rounds={federated.num_rounds}',
+  )
+  if federated.partition is not Partition.SPEAKER:
+    _require(
+      federated.cohort_size <= federated.num_clients,
+      'federated.cohort_size',
+      federated.cohort_size,
+      f'at most federated.num_clients={federated.num_clients}',
+    )
+
+
+def _check_checkpoint(config: Config) -> None:
+  every, evaluated = (
+    config.checkpoint.every_rounds,
+    config.evaluation.every_rounds,
+  )
+  if config.checkpoint.keep_best:
+    _require(
+      evaluated % every == 0,
+      'evaluation.every_rounds',
+      evaluated,
+      f'a multiple of checkpoint.every_rounds={every}, so that the best '
+      'round is one that is saved (or checkpoint.keep_best=0)',
+    )
