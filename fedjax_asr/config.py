@@ -13,8 +13,12 @@ import typing
 from typing import Any
 
 
-class ConfigError(ValueError):
-  """A field holds a value that cannot work; the message is one line."""
+class UserError(ValueError):
+  """A mistake that the user can mend; `main` prints it as one line."""
+
+
+class ConfigError(UserError):
+  """A field holds a value that cannot work."""
 
 
 class Corpus(enum.StrEnum):
