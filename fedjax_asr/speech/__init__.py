@@ -1,0 +1,1 @@
+"""Waveform to features and transcript to labels, for one utterance."""

@@ -1,0 +1,194 @@
+"""Waveform to features in NumPy: the reference that `jax_features` follows.
+
+Frame i covers the samples from i * hop on, one window long. The last frame is
+padded with zeros, so every sample lies in a frame: there are
+1 + ceil((samples - window) / hop) of them, and 1 where a waveform is shorter
+than a window. Each is weighted by a periodic Hann window and its Fourier
+transform taken over `fft_size`. With power p and floor f = `log_floor`:
+
+  log_mel          log(max(mel @ p, f)), Slaney's bands of unit area
+  log_spectrogram  log(max(sqrt(p), f))
+  mfcc             the first coefficients of an orthonormal DCT-II of log_mel
+"""
+
+import functools
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Float, Float32, Float64
+
+from fedjax_asr import config
+
+# Raised whenever `extract` gives other numbers for the same settings.
+VERSION = 1
+# Below this, a feature counts as constant: normalisation does not blow it up.
+MIN_STD = 1e-2
+
+
+class Statistics(NamedTuple):
+  """Mean and standard deviation of each feature over frames."""
+
+  mean: Float32[np.ndarray, 'features']
+  std: Float32[np.ndarray, 'features']
+
+
+def extract(
+  waveform: Float[np.ndarray, 'samples'], cfg: config.FeaturesConfig
+) -> Float32[np.ndarray, 'frames features']:
+  """Features of a waveform at `cfg.sample_rate`, not normalised.
+
+  Finite for every finite waveform. Computed in float64.
+
+  Raises:
+    ValueError: the waveform is empty.
+  """
+  spectrum = np.fft.rfft(_frames(waveform, cfg), cfg.fft_size)
+  magnitude = np.abs(spectrum)
+  if cfg.kind is config.FeatureKind.LOG_SPECTROGRAM:
+    return np.log(np.maximum(magnitude, cfg.log_floor)).astype(np.float32)
+  mel = magnitude**2 @ mel_filters(cfg)
+  log_mel = np.log(np.maximum(mel, cfg.log_floor))
+  if cfg.kind is config.FeatureKind.MFCC:
+    log_mel = log_mel @ dct_basis(cfg.num_mels)[:, : cfg.num_features]
+  return log_mel.astype(np.float32)
+
+
+def num_frames(num_samples: int, cfg: config.FeaturesConfig) -> int:
+  """Frames that `extract` gives for so many samples.
+
+  Raises:
+    ValueError: there are no samples.
+  """
+  if num_samples < 1:
+    raise ValueError(f'num_samples={num_samples}; want >= 1.')
+  beyond = max(num_samples - window_length(cfg), 0)
+  return 1 + -(-beyond // hop_length(cfg))
+
+
+def window_length(cfg: config.FeaturesConfig) -> int:
+  """Samples in a frame."""
+  return round(cfg.window_ms * cfg.sample_rate / 1000)
+
+
+def hop_length(cfg: config.FeaturesConfig) -> int:
+  """Samples from one frame's start to the next."""
+  return round(cfg.hop_ms * cfg.sample_rate / 1000)
+
+
+def settings(cfg: config.FeaturesConfig) -> dict[str, Any]:
+  """All that `extract`'s numbers depend on, as JSON takes it.
+
+  Equal settings give equal features; fields that the kind does not use, and
+  the normalisation, are left out.
+  """
+  names = ['sample_rate', 'fft_size', 'window_ms', 'hop_ms', 'log_floor']
+  if cfg.kind is not config.FeatureKind.LOG_SPECTROGRAM:
+    names += ['num_mels', 'low_hz', 'high_hz']
+  if cfg.kind is config.FeatureKind.MFCC:
+    names += ['num_features']
+  chosen = {name: getattr(cfg, name) for name in names}
+  return {'kind': cfg.kind.value, 'version': VERSION, **chosen}
+
+
+def normalize(
+  features: Float[np.ndarray, 'frames features'],
+  normalization: config.Normalization,
+  statistics: Statistics | None = None,
+) -> Float32[np.ndarray, 'frames features']:
+  """Features of mean 0 and deviation 1, over the utterance or a corpus.
+
+  Deviations under `MIN_STD` count as `MIN_STD`, so what is constant becomes 0.
+
+  Raises:
+    ValueError: global normalisation without `statistics`.
+  """
+  match normalization:
+    case config.Normalization.NONE:
+      return features.astype(np.float32)
+    case config.Normalization.UTTERANCE:
+      mean = features.mean(axis=0, dtype=np.float64)
+      std = features.std(axis=0, dtype=np.float64)
+    case config.Normalization.GLOBAL:
+      if statistics is None:
+        raise ValueError('statistics=None; want those of the corpus.')
+      mean, std = statistics
+  return ((features - mean) / np.maximum(std, MIN_STD)).astype(np.float32)
+
+
+def statistics(
+  utterances: Iterable[Float[np.ndarray, 'frames features']],
+) -> Statistics:
+  """Statistics over the frames of all utterances together.
+
+  One pass, one utterance in memory, float64 throughout: means and squared
+  deviations are merged pairwise (Chan et al. 1979), which does not cancel.
+
+  Raises:
+    ValueError: there are no frames.
+  """
+  count, mean, squares = 0, np.zeros(()), np.zeros(())
+  for features in utterances:
+    if not len(features):
+      continue
+    total = count + len(features)
+    shift = features.mean(axis=0, dtype=np.float64) - mean
+    squares = squares + features.var(axis=0, dtype=np.float64) * len(features)
+    squares = squares + shift**2 * (count * len(features) / total)
+    mean = mean + shift * (len(features) / total)
+    count = total
+  if not count:
+    raise ValueError('no frames; want one or more.')
+  std = np.sqrt(squares / count)
+  return Statistics(mean=mean.astype(np.float32), std=std.astype(np.float32))
+
+
+def hann_window(length: int) -> Float64[np.ndarray, 'samples']:
+  """Periodic, as spectral analysis wants it."""
+  return 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(length) / length)
+
+
+def mel_filters(
+  cfg: config.FeaturesConfig,
+) -> Float64[np.ndarray, 'bins mels']:
+  """Slaney's triangular bands of unit area."""
+  return _mel_filters(
+    cfg.sample_rate, cfg.fft_size, cfg.num_mels, cfg.low_hz, cfg.high_hz
+  )
+
+
+@functools.lru_cache(maxsize=8)
+def _mel_filters(
+  sample_rate: int, fft_size: int, num_mels: int, low_hz: float, high_hz: float
+) -> Float64[np.ndarray, 'bins mels']:
+  import librosa  # Here, because it takes long to import.
+
+  filters = librosa.filters.mel(
+    sr=sample_rate,
+    n_fft=fft_size,
+    n_mels=num_mels,
+    fmin=low_hz,
+    fmax=high_hz,
+    dtype=np.float64,
+  ).T
+  filters.setflags(write=False)  # It is shared by all callers.
+  return filters
+
+
+def dct_basis(size: int) -> Float64[np.ndarray, 'size coefficients']:
+  """Orthonormal DCT-II, one coefficient a column."""
+  angles = np.pi / size * (np.arange(size)[:, None] + 0.5) * np.arange(size)
+  basis = np.sqrt(2 / size) * np.cos(angles)
+  basis[:, 0] /= np.sqrt(2)
+  return basis
+
+
+def _frames(
+  waveform: Float[np.ndarray, 'samples'], cfg: config.FeaturesConfig
+) -> Float64[np.ndarray, 'frames window']:
+  window, hop = window_length(cfg), hop_length(cfg)
+  covered = (num_frames(len(waveform), cfg) - 1) * hop + window
+  padded = np.zeros(covered)
+  padded[: len(waveform)] = waveform
+  frames = np.lib.stride_tricks.sliding_window_view(padded, window)[::hop]
+  return frames * hann_window(window)

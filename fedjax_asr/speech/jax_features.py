@@ -1,0 +1,92 @@
+"""Waveform to features in JAX: `features` again, jit-able and differentiable.
+
+Gradients with respect to the waveform are finite everywhere, and zero at
+digital silence: the logarithm is floored before it is taken, and no square
+root or complex modulus is differentiated.
+"""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+from fedjax_asr import config
+from fedjax_asr.speech import features as reference
+
+
+def extract(
+  waveform: Float[Array, 'samples'], cfg: config.FeaturesConfig
+) -> Float[Array, 'frames features']:
+  """`features.extract`, in the waveform's precision.
+
+  `cfg` is static: close over it, `jax.jit(lambda w: extract(w, cfg))`. In
+  float32 it agrees with the reference within 1e-3 (in units of the logarithm),
+  in float64 within float32's rounding of the reference.
+
+  Raises:
+    ValueError: the waveform is empty.
+  """
+  power = _power(waveform, cfg)
+  if cfg.kind is config.FeatureKind.LOG_SPECTROGRAM:
+    return 0.5 * jnp.log(jnp.maximum(power, cfg.log_floor**2))
+  mel = _product(power, reference.mel_filters(cfg))
+  log_mel = jnp.log(jnp.maximum(mel, cfg.log_floor))
+  if cfg.kind is config.FeatureKind.MFCC:
+    basis = reference.dct_basis(cfg.num_mels)[:, : cfg.num_features]
+    return _product(log_mel, basis)
+  return log_mel
+
+
+def normalize(
+  features: Float[Array, 'frames features'],
+  num_frames: Int[Array, ''] | int,
+  normalization: config.Normalization = config.Normalization.UTTERANCE,
+  statistics: reference.Statistics | None = None,
+) -> Float[Array, 'frames features']:
+  """`features.normalize` of the first `num_frames` frames; the others are 0.
+
+  What stands in the other frames, NaN included, changes nothing.
+
+  Raises:
+    ValueError: global normalisation without `statistics`.
+  """
+  real = (jnp.arange(features.shape[0]) < num_frames)[:, None]
+  features = jnp.where(real, features, 0)
+  match normalization:
+    case config.Normalization.NONE:
+      return features
+    case config.Normalization.UTTERANCE:
+      count = jnp.maximum(num_frames, 1)
+      mean = features.sum(axis=0) / count
+      centred = jnp.where(real, features - mean, 0)
+      variance = (centred**2).sum(axis=0) / count
+    case config.Normalization.GLOBAL:
+      if statistics is None:
+        raise ValueError('statistics=None; want those of the corpus.')
+      centred = jnp.where(real, features - statistics.mean, 0)
+      variance = jnp.square(statistics.std)
+  return centred * jax.lax.rsqrt(jnp.maximum(variance, reference.MIN_STD**2))
+
+
+def _power(
+  waveform: Float[Array, 'samples'], cfg: config.FeaturesConfig
+) -> Float[Array, 'frames bins']:
+  window, hop = reference.window_length(cfg), reference.hop_length(cfg)
+  num_frames = reference.num_frames(len(waveform), cfg)
+  covered = (num_frames - 1) * hop + window
+  padded = jnp.pad(waveform, (0, covered - len(waveform)))
+  samples = np.arange(num_frames)[:, None] * hop + np.arange(window)
+  weights = jnp.asarray(reference.hann_window(window), waveform.dtype)
+  spectrum = jnp.fft.rfft(padded[samples] * weights, cfg.fft_size)
+  return jnp.square(spectrum.real) + jnp.square(spectrum.imag)
+
+
+def _product(
+  values: Float[Array, 'frames inner'], matrix: Float[np.ndarray, 'inner outer']
+) -> Float[Array, 'frames outer']:
+  """In full precision: TF32, a GPU's default, moves a logarithm by 1e-3."""
+  return jnp.matmul(
+    values,
+    jnp.asarray(matrix, values.dtype),
+    precision=jax.lax.Precision.HIGHEST,
+  )
