@@ -1,0 +1,265 @@
+"""Checkpoints of a run: which rounds are saved, kept and restored.
+
+A state is stored flat, one array per leaf under its path in the tree, so that
+a checkpoint outlives the classes it was made of and a mismatch can be named.
+"""
+
+import contextlib
+import logging
+import math
+import pathlib
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import orbax.checkpoint as ocp
+from orbax.checkpoint import checkpoint_managers
+
+from fedjax_asr import config
+
+_ITEM = 'state'
+
+
+class CheckpointError(config.UserError):
+  """A checkpoint could not be written, or is not the one that was wanted."""
+
+
+class Checkpoints:
+  """The checkpoints in one directory.
+
+  A round is visible only once it was written whole: whatever kills a process
+  in the middle of a write, the rounds saved before it still open. Kept are the
+  last `keep_last` rounds, the `keep_best` rounds of lowest WER, and every
+  round divisible by `keep_every`.
+  """
+
+  def __init__(self, directory: pathlib.Path, cfg: config.CheckpointConfig):
+    _silence_orbax()
+    self._directory = pathlib.Path(directory).absolute()
+    self._cfg = cfg
+    self._writing: int | None = None
+    with self._explained(None):
+      self._manager = ocp.CheckpointManager(
+        self._directory,
+        options=_options(cfg),
+        item_handlers={_ITEM: ocp.StandardCheckpointHandler()},
+      )
+
+  @property
+  def rounds(self) -> tuple[int, ...]:
+    """The rounds that can be restored, ascending."""
+    return tuple(sorted(self._manager.all_steps()))
+
+  @property
+  def latest_round(self) -> int | None:
+    return max(self.rounds, default=None)
+
+  def is_due(self, round_index: int) -> bool:
+    """Whether `save` writes this round without being forced."""
+    return round_index % self._cfg.every_rounds == 0
+
+  def save(
+    self,
+    round_index: int,
+    state: Any,
+    wer: float | None,
+    *,
+    force: bool = False,
+  ) -> None:
+    """Starts to write a round, unless it is not due or already there.
+
+    The arrays are copied before this returns, so the caller may donate them.
+
+    Args:
+      round_index: names the checkpoint.
+      state: a pytree of arrays.
+      wer: ranks the round for `keep_best`; None or NaN: the round has no rank.
+      force: write a round that is not due, too.
+
+    Raises:
+      CheckpointError: this write, or the one before it, failed.
+    """
+    if not (force or self.is_due(round_index)):
+      return
+    self.wait()
+    if round_index in self.rounds:
+      return
+    metrics = None
+    if wer is not None and math.isfinite(wer):
+      metrics = {'wer': float(wer)}
+    with self._explained(round_index):
+      self._writing = round_index
+      self._manager.save(
+        round_index,
+        args=ocp.args.Composite(
+          **{_ITEM: ocp.args.StandardSave(_flatten(state, _copy))}
+        ),
+        metrics=metrics,
+        force=True,
+      )
+
+  def restore(self, round_index: int, like: Any) -> Any:
+    """The state of a round, in the tree, types and placement of `like`.
+
+    Args:
+      round_index: one of `rounds`.
+      like: a pytree of arrays or ShapeDtypeStructs.
+
+    Raises:
+      CheckpointError: the round was not saved, cannot be read, or holds
+        another tree than `like`; names the first leaf that differs.
+    """
+    self.wait()
+    if round_index not in self.rounds:
+      there = ', '.join(map(str, self.rounds)) or 'none'
+      raise CheckpointError(
+        f'{self._directory} has no checkpoint of round {round_index}; '
+        f'want one of: {there}.'
+      )
+    target = _flatten(like, _empty)
+    with self._readable(round_index):
+      self._check_like(round_index, target)
+      arrays = self._manager.restore(
+        round_index,
+        args=ocp.args.Composite(**{_ITEM: ocp.args.StandardRestore(target)}),
+      )[_ITEM]
+    leaves, tree = jax.tree.flatten(like)
+    placed = [
+      _place(array, leaf)
+      for array, leaf in zip(
+        (arrays[path] for path in target), leaves, strict=True
+      )
+    ]
+    return jax.tree.unflatten(tree, placed)
+
+  def wait(self) -> None:
+    """Returns when nothing is being written; raises if that write failed."""
+    with self._explained(self._writing):
+      self._manager.wait_until_finished()
+      self._manager.check_for_errors()
+    self._writing = None
+
+  def close(self) -> None:
+    """Waits for the last write, then lets go of the directory."""
+    try:
+      self.wait()
+    finally:
+      with contextlib.suppress(Exception):
+        self._manager.close()
+
+  def _check_like(self, round_index: int, target: dict[str, Any]) -> None:
+    saved = dict(self._manager.item_metadata(round_index)[_ITEM])
+    for path in [*target, *(path for path in saved if path not in target)]:
+      there, wanted = _describe(saved.get(path)), _describe(target.get(path))
+      if there != wanted:
+        raise CheckpointError(
+          f'{self._directory / str(round_index)} is of another model or '
+          f'optimizer: {path} is {there} there; want {wanted}.'
+        )
+
+  @contextlib.contextmanager
+  def _readable(self, round_index: int):
+    try:
+      yield
+    except CheckpointError:
+      raise
+    except Exception as error:
+      raise CheckpointError(
+        f'{self._directory / str(round_index)} cannot be read: '
+        f'{_first_line(error)} Delete that folder to go on from an earlier '
+        f'round (saved: {", ".join(map(str, self.rounds))}).'
+      ) from error
+
+  @contextlib.contextmanager
+  def _explained(self, round_index: int | None):
+    try:
+      yield
+    except Exception as error:
+      self._writing = None
+      if round_index is None:
+        raise CheckpointError(
+          f'{self._directory} cannot hold checkpoints: {_first_line(error)}'
+        ) from error
+      with contextlib.suppress(Exception):
+        self._manager.reload()
+      there = ', '.join(map(str, self.rounds)) or 'none'
+      raise CheckpointError(
+        f'the checkpoint of round {round_index} could not be written to '
+        f'{self._directory}: {_first_line(error)} Earlier checkpoints are '
+        f'intact (rounds: {there}); the same command resumes.'
+      ) from error
+
+
+def _options(
+  cfg: config.CheckpointConfig,
+) -> checkpoint_managers.CheckpointManagerOptions:
+  policies: list[Any] = [checkpoint_managers.LatestN(cfg.keep_last)]
+  if cfg.keep_best:
+    best = checkpoint_managers.BestN(
+      get_metric_fn=_wer,
+      reverse=True,
+      n=cfg.keep_best,
+      keep_checkpoints_without_metrics=False,
+    )
+    policies.append(best)
+  if cfg.keep_every:
+    policies.append(checkpoint_managers.EveryNSteps(cfg.keep_every))
+  return checkpoint_managers.CheckpointManagerOptions(
+    # Without a best_fn Orbax does not store the WER beside the state.
+    best_fn=_wer,
+    best_mode='min',
+    preservation_policy=checkpoint_managers.AnyPreservationPolicy(policies),
+    cleanup_tmp_directories=True,
+  )
+
+
+def _wer(metrics: Any) -> float:
+  return metrics['wer']
+
+
+def _flatten(tree: Any, of_leaf: Any) -> dict[str, np.ndarray]:
+  leaves, _ = jax.tree_util.tree_flatten_with_path(tree)
+  return {
+    jax.tree_util.keystr(path, simple=True, separator='.'): of_leaf(leaf)
+    for path, leaf in leaves
+  }
+
+
+def _copy(leaf: Any) -> np.ndarray:
+  """An array that owns its memory: on CPU `asarray` shares a device buffer."""
+  return np.array(leaf)
+
+
+def _empty(leaf: Any) -> np.ndarray:
+  return np.empty(np.shape(leaf), jnp.result_type(leaf))
+
+
+def _place(array: np.ndarray, like: Any) -> Any:
+  """On the devices of `like`; uncommitted where `like` is, too."""
+  if isinstance(like, np.ndarray):
+    return array
+  sharding = getattr(like, 'sharding', None)
+  if sharding is None or not getattr(like, 'committed', True):
+    return jnp.asarray(array)
+  return jax.device_put(array, sharding)
+
+
+def _describe(leaf: Any) -> str:
+  if leaf is None:
+    return 'absent'
+  return f'{np.dtype(leaf.dtype).name}{list(leaf.shape)}'
+
+
+def _first_line(error: BaseException) -> str:
+  text = (str(error).strip() or type(error).__name__).splitlines()[0]
+  return f'{text[:300].rstrip(".")}.'
+
+
+def _silence_orbax() -> None:
+  """Orbax logs each step of each save; what matters it raises as well."""
+  logging.getLogger('absl').addFilter(_is_not_orbax)
+
+
+def _is_not_orbax(record: logging.LogRecord) -> bool:
+  return 'orbax' not in pathlib.PurePath(record.pathname).parts

@@ -1,0 +1,43 @@
+"""Runs an experiment.
+
+  python -m fedjax_asr.main --config=configs/ds2_fedavg.py[:variant]
+      [--workdir=runs/mine] [--allow_config_change] [--config.<field>=value]
+
+The same command resumes a run that was interrupted.
+"""
+
+import sys
+
+from fedjax_asr import command_line
+from fedjax_asr import config as config_lib
+
+
+def main(argv: list[str]) -> int:
+  """The exit status: 0; 2 for a mistake of the user; 130 for Ctrl-C."""
+  if {'--help', '-help', '-h'} & set(argv[1:]):
+    print(__doc__)
+    return 0
+  try:
+    _run(command_line.parse(argv))
+  except config_lib.UserError as error:
+    print(f'error: {" ".join(str(error).split())}', file=sys.stderr)
+    return 2
+  except KeyboardInterrupt:
+    print('interrupted; the same command resumes this run.', file=sys.stderr)
+    return 130
+  return 0
+
+
+def _run(command: command_line.Command) -> None:
+  # JAX takes seconds to import; a mistyped flag is answered without it.
+  from fedjax_asr.jobs import train
+
+  train.run(
+    command.config,
+    command.workdir,
+    allow_config_change=command.allow_config_change,
+  )
+
+
+if __name__ == '__main__':
+  sys.exit(main(sys.argv))

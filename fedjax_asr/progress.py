@@ -1,0 +1,112 @@
+"""How far a run is, on a terminal as a bar and elsewhere as lines."""
+
+import datetime
+import math
+import time
+from typing import Any, Self
+
+import rich.console
+import rich.progress
+
+
+class Progress:
+  """Rounds done, the latest numbers and the time that is left.
+
+  Use it as a context manager. Where the output is no terminal it prints about
+  twenty plain lines in all, so that a log file stays readable.
+  """
+
+  def __init__(
+    self,
+    num_rounds: int,
+    *,
+    start: int = 0,
+    console: rich.console.Console | None = None,
+  ):
+    self._console = console or rich.console.Console()
+    self._num_rounds = num_rounds
+    self._start = start
+    self._done = start
+    self._started = time.monotonic()
+    self._fields: dict[str, float | None] = {}
+    self._bar = _bar(self._console) if self._console.is_terminal else None
+    if self._bar:
+      self._task = self._bar.add_task(
+        'round', total=num_rounds, completed=start, numbers=''
+      )
+
+  def __enter__(self) -> Self:
+    self._started = time.monotonic()
+    if self._bar:
+      self._bar.start()
+    return self
+
+  def __exit__(self, *_: object) -> None:
+    if self._bar:
+      self._bar.stop()
+
+  def advance(
+    self,
+    *,
+    loss: float | None = None,
+    wer: float | None = None,
+    clients_per_second: float | None = None,
+    audio_hours_per_second: float | None = None,
+  ) -> None:
+    """One more round is done; a number left out keeps its last value."""
+    fields = {
+      'loss': loss,
+      'wer': wer,
+      'clients_per_second': clients_per_second,
+      'audio_hours_per_second': audio_hours_per_second,
+    }
+    given = {name: value for name, value in fields.items() if value is not None}
+    self._fields |= given
+    self._done += 1
+    if self._bar:
+      self._bar.update(self._task, advance=1, numbers=_numbers(self._fields))
+    elif self._is_line_due(wer is not None):
+      self.print(
+        f'round {self._done}/{self._num_rounds}  {_numbers(self._fields)}  '
+        f'{self._remaining()} left'
+      )
+
+  def print(self, text: Any) -> None:
+    """Prints above the bar."""
+    self._console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+  def _is_line_due(self, has_wer: bool) -> bool:
+    every = max(1, math.ceil(self._num_rounds / 20))
+    ends = self._done in (self._start + 1, self._num_rounds)
+    return ends or has_wer or self._done % every == 0
+
+  def _remaining(self) -> str:
+    elapsed = time.monotonic() - self._started
+    per_round = elapsed / max(1, self._done - self._start)
+    seconds = per_round * max(0, self._num_rounds - self._done)
+    return str(datetime.timedelta(seconds=round(seconds)))
+
+
+def _bar(console: rich.console.Console) -> rich.progress.Progress:
+  return rich.progress.Progress(
+    rich.progress.TextColumn('round'),
+    rich.progress.MofNCompleteColumn(),
+    rich.progress.BarColumn(),
+    rich.progress.TextColumn('{task.fields[numbers]}', markup=False),
+    rich.progress.TimeRemainingColumn(),
+    console=console,
+  )
+
+
+def _numbers(fields: dict[str, float | None]) -> str:
+  patterns = {
+    'loss': 'loss {:.3f}',
+    'wer': 'WER {:.1%}',
+    'clients_per_second': '{:.1f} clients/s',
+    'audio_hours_per_second': '{:.3f} audio-hours/s',
+  }
+  return '  '.join(
+    pattern.format(fields[name])
+    for name, pattern in patterns.items()
+    if name in fields
+  )

@@ -1,0 +1,108 @@
+"""The metrics of a run, one JSON object a line, mirrored to TensorBoard."""
+
+import json
+import math
+import pathlib
+from typing import Any, Self
+
+from fedjax_asr import run_directory
+
+
+class MetricsLog:
+  """Appends to `metrics.jsonl`.
+
+  The file reads as if the run had never been interrupted: on opening, rounds
+  after `resume_after` and a line that was cut off are dropped, in one move.
+  """
+
+  def __init__(self, run: run_directory.RunDirectory, resume_after: int | None):
+    # Imported here: it brings protobuf, which readers of metrics do not need.
+    import tensorboardX
+
+    first = -1 if resume_after is None else resume_after
+    _drop_later_rounds(run.metrics, first)
+    self._path = run.metrics
+    self._file = run.metrics.open('a', encoding='utf-8')
+    self._tensorboard = tensorboardX.SummaryWriter(
+      str(run.tensorboard), purge_step=first + 1, flush_secs=10
+    )
+
+  def write(
+    self, round_index: int, metrics: dict[str, float | int | None]
+  ) -> None:
+    """One line, on its way to the disk when this returns; NaN becomes null."""
+    record: dict[str, Any] = {'round': int(round_index)}
+    record |= {name: _plain(value) for name, value in metrics.items()}
+    try:
+      self._file.write(json.dumps(record, allow_nan=False) + '\n')
+      self._file.flush()
+    except OSError as error:
+      raise run_directory.RunError(
+        f'{self._path}: {error.strerror}; the same command resumes.'
+      ) from error
+    for name, value in record.items():
+      if name != 'round' and value is not None:
+        self._tensorboard.add_scalar(name, value, round_index)
+
+  def close(self) -> None:
+    self._file.close()
+    self._tensorboard.close()
+
+  def __enter__(self) -> Self:
+    return self
+
+  def __exit__(self, *_: object) -> None:
+    self.close()
+
+
+def read_metrics(path: pathlib.Path) -> list[dict[str, Any]]:
+  """The whole lines of a metrics file, in order; a cut-off last is left out.
+
+  Raises:
+    RunError: there is no such file, or a line before the last is not a
+      metrics line.
+  """
+  try:
+    lines = path.read_text(encoding='utf-8', errors='replace').splitlines()
+  except OSError as error:
+    raise run_directory.RunError(
+      f'{path}: {error.strerror}; want the metrics.jsonl of a run.'
+    ) from error
+  records = []
+  for number, line in enumerate(lines, start=1):
+    record = _record(line)
+    if record is not None:
+      records.append(record)
+    elif number < len(lines):
+      raise run_directory.RunError(
+        f'{path}, line {number}: {line[:40]!r}; want a JSON object with '
+        'a round.'
+      )
+  return records
+
+
+def _drop_later_rounds(path: pathlib.Path, last_round: int) -> None:
+  records = read_metrics(path) if path.exists() else []
+  lines = [
+    json.dumps(record) + '\n'
+    for record in records
+    if record['round'] <= last_round
+  ]
+  run_directory.replace_text(path, ''.join(lines))
+
+
+def _record(line: str) -> dict[str, Any] | None:
+  try:
+    record = json.loads(line)
+  except ValueError:
+    return None
+  if not isinstance(record, dict) or not isinstance(record.get('round'), int):
+    return None
+  return record
+
+
+def _plain(value: Any) -> float | int | None:
+  """A Python number, also of a NumPy or JAX scalar."""
+  number = value.item() if hasattr(value, 'item') else value
+  finite = number is not None and math.isfinite(number)
+  return number if finite else None
