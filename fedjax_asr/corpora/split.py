@@ -1,0 +1,105 @@
+"""Training and held-out sets, as a function of the seed."""
+
+from collections.abc import Collection, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Int
+
+from fedjax_asr import config
+from fedjax_asr.corpora import utterance
+from fedjax_asr.speech import text
+
+_Indices = Int[np.ndarray, ' utterances']
+
+_STREAM = 4  # Keeps the split apart from other uses of the seed.
+
+
+class Splits(NamedTuple):
+  """Ascending indices into the utterances; the three are disjoint."""
+
+  train: _Indices
+  heldout_speakers: _Indices  # None of their speakers is in `train`.
+  heldout_utterances: _Indices  # Each of their speakers is in training.
+  num_dropped_transcripts: int  # Left out by `data.disjoint_transcripts`.
+
+
+def split(
+  utterances: Sequence[utterance.Utterance],
+  data: config.DataConfig,
+  seed: int,
+  heldout_speakers: Collection[str] = (),
+) -> Splits:
+  """Splits what the audit kept.
+
+  Held-out speakers are `heldout_speakers` where given (those of
+  `data.heldout_path`), else `data.num_heldout_speakers` drawn by the seed.
+  Held-out utterances are a fraction of the remaining ones, and leave each
+  training speaker at least one. With `data.disjoint_transcripts` a speaker
+  all of whose transcripts are held out leaves training.
+
+  Raises:
+    ConfigError: if no speaker would be left to train on.
+    CorpusError: if no utterance would be.
+  """
+  rng = np.random.default_rng([seed, _STREAM])
+  speakers = np.array([item.speaker for item in utterances], dtype=object)
+  reserved = heldout_speakers or _drawn_speakers(speakers, data, rng)
+  is_reserved = np.array([name in reserved for name in speakers], dtype=bool)
+  candidates = np.flatnonzero(~is_reserved)
+  heldout = _drawn_utterances(
+    candidates, speakers, data.heldout_utterance_fraction, rng
+  )
+  train = np.setdiff1d(candidates, heldout)
+  num_dropped = 0
+  if data.disjoint_transcripts:
+    held = np.concatenate([np.flatnonzero(is_reserved), heldout])
+    disjoint = _without_transcripts(utterances, train, held)
+    num_dropped = len(train) - len(disjoint)
+    train = disjoint
+  if not len(train):
+    raise utterance.CorpusError(
+      f'None of {len(utterances)} usable utterances is left to train on.'
+    )
+  return Splits(train, np.flatnonzero(is_reserved), heldout, num_dropped)
+
+
+def _drawn_speakers(
+  speakers: np.ndarray, data: config.DataConfig, rng: np.random.Generator
+) -> set[str]:
+  names = sorted(set(speakers))
+  if names and data.num_heldout_speakers >= len(names):
+    raise config.ConfigError(
+      f'config.data.num_heldout_speakers={data.num_heldout_speakers}; want '
+      f'fewer than the {len(names)} speakers of the corpus.'
+    )
+  order = rng.permutation(len(names))
+  return {names[index] for index in order[: data.num_heldout_speakers]}
+
+
+def _drawn_utterances(
+  candidates: _Indices,
+  speakers: np.ndarray,
+  fraction: float,
+  rng: np.random.Generator,
+) -> _Indices:
+  """The fraction, as far as each speaker's first in the order may stay."""
+  seen, drawable = set(), []
+  for index in rng.permutation(candidates):
+    if speakers[index] in seen:
+      drawable.append(index)
+    seen.add(speakers[index])
+  count = round(fraction * len(candidates))
+  return np.sort(np.array(drawable[:count], dtype=np.int64))
+
+
+def _without_transcripts(
+  utterances: Sequence[utterance.Utterance], train: _Indices, held: _Indices
+) -> _Indices:
+  transcripts = {text.normalize(utterances[index].text).text for index in held}
+  keep = [
+    index
+    for index in train
+    if text.normalize(utterances[index].text).text not in transcripts
+  ]
+  return np.array(keep, dtype=np.int64)

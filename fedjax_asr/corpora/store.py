@@ -1,0 +1,277 @@
+"""Features of a corpus, computed once and kept in an HDF5 file.
+
+The file is named by a hash of all settings and of the content of every
+utterance, so a store is never stale; it is written under a temporary name and
+moved when complete, so what lies under the final name is whole.
+"""
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import logging
+import operator
+import pathlib
+from collections.abc import Callable, Generator, Iterator, Sequence
+from typing import SupportsIndex
+
+import h5py
+import numpy as np
+from jaxtyping import Int
+
+from fedjax_asr import config
+from fedjax_asr.corpora import extraction, problem, utterance
+from fedjax_asr.speech import features as speech_features
+
+Report = Callable[[int, int], None]
+
+_FORMAT = 1
+_IN_MEMORY_BYTES = 2 * 1024**3
+_CHUNK_BYTES = 1024**2
+
+_logger = logging.getLogger(__name__)
+
+
+class FeatureStore:
+  """Un-normalised features of utterances, by index.
+
+  In memory when they are less than 2 GB, else read as they are asked for.
+  """
+
+  def __init__(self, path: pathlib.Path, *, was_built: bool) -> None:
+    self.path = path
+    self.was_built = was_built
+    self._file: h5py.File | None = None
+    with _reading(path) as file:
+      _check(file)
+      self.ids: list[str] = [
+        name.decode() for name in _dataset(file, 'ids')[()]
+      ]
+      self.failures = _failures(file)
+      self._offsets = _dataset(file, 'offsets')[()]
+      frames = _dataset(file, 'frames')
+      self.num_features: int = frames.shape[1]
+      in_memory = frames.size * frames.dtype.itemsize < _IN_MEMORY_BYTES
+      # HDF5 checks each chunk's checksum as it is read.
+      self._frames = frames[()] if in_memory else None
+    if self._frames is not None:
+      self._frames.flags.writeable = False
+
+  def __len__(self) -> int:
+    return len(self.ids)
+
+  @property
+  def num_frames(self) -> Int[np.ndarray, ' utterances']:
+    """0 where the features could not be computed; see `failures`."""
+    return np.diff(self._offsets)
+
+  def features(self, index: SupportsIndex) -> utterance.Features:
+    """Read-only where the store is in memory."""
+    index = operator.index(index)
+    start, stop = self._offsets[index], self._offsets[index + 1]
+    if self._frames is not None:
+      return self._frames[start:stop]
+    if self._file is None:
+      self._file = h5py.File(self.path, 'r', locking=False)
+    try:
+      return _dataset(self._file, 'frames')[start:stop]
+    except OSError as error:
+      raise utterance.CorpusError(
+        f'{self.path}: damaged ({error}); delete it to have it rebuilt.'
+      ) from None
+
+
+def open_or_build(
+  utterances: Sequence[utterance.Utterance],
+  data: config.DataConfig,
+  features: config.FeaturesConfig,
+  report: Report,
+) -> FeatureStore:
+  """The store of these utterances, in their order.
+
+  Opens the file when it is there and passes its checks; else computes the
+  features in spawned processes, calling `report(done, total)`. Utterances
+  that fail have no frames and a reason in `failures`. A second process that
+  wants the same store waits for the first.
+
+  Raises:
+    CorpusError: if `data.cache_dir` cannot be written, or an id is repeated.
+  """
+  ids = [item.id for item in utterances]
+  if len(set(ids)) < len(ids):
+    raise utterance.CorpusError('The corpus repeats an utterance id.')
+  directory = pathlib.Path(data.cache_dir).expanduser()
+  path = directory / f'{_key(utterances, data, features)}.h5'
+  store = _opened(path)
+  if store is not None:
+    return store
+  try:
+    directory.mkdir(parents=True, exist_ok=True)
+    with _locked(path.with_suffix('.lock')):
+      store = _opened(path)
+      if store is None:
+        _build(path, utterances, data, features, report)
+        store = FeatureStore(path, was_built=True)
+  except OSError as error:
+    raise utterance.CorpusError(
+      f'config.data.cache_dir={data.cache_dir!r}: cannot write the feature '
+      f'store: {error}.'
+    ) from error
+  return store
+
+
+def _key(
+  utterances: Sequence[utterance.Utterance],
+  data: config.DataConfig,
+  features: config.FeaturesConfig,
+) -> str:
+  settings = {
+    'format': _FORMAT,
+    'features': speech_features.settings(features),
+    'max_seconds': data.max_seconds,
+  }
+  digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
+  for item in utterances:
+    row = (item.id, item.speaker, item.text, item.source.fingerprint())
+    digest.update(json.dumps(row).encode())
+  return digest.hexdigest()
+
+
+def _opened(path: pathlib.Path) -> FeatureStore | None:
+  """The store, unless there is none or it fails its checks."""
+  if not path.exists():
+    return None
+  try:
+    return FeatureStore(path, was_built=False)
+  except (OSError, KeyError, ValueError, RuntimeError) as error:
+    _logger.warning('%s: damaged (%s); rebuilding it.', path, error)
+    return None
+
+
+def _reading(path: pathlib.Path) -> h5py.File:
+  # A complete store is never written to, and some file systems cannot lock.
+  return h5py.File(path, 'r', locking=False)
+
+
+def _dataset(file: h5py.File, name: str) -> h5py.Dataset:
+  found = file[name]
+  if not isinstance(found, h5py.Dataset):
+    raise ValueError(f'{name} is no data set')
+  return found
+
+
+def _check(file: h5py.File) -> None:
+  """Raises ValueError or KeyError unless the file is a whole store."""
+  offsets, frames = _dataset(file, 'offsets')[()], _dataset(file, 'frames')
+  met = (
+    file.attrs['complete']
+    and file.attrs['format'] == _FORMAT
+    and len(offsets) == len(_dataset(file, 'ids')) + 1
+    and offsets[0] == 0
+    and offsets[-1] == len(frames)
+    and (np.diff(offsets) >= 0).all()
+  )
+  if not met:
+    raise ValueError('incomplete or inconsistent')
+
+
+def _failures(file: h5py.File) -> dict[str, problem.Problem]:
+  rows = json.loads(_dataset(file, 'failures')[()].tobytes())
+  failures = [problem.Problem(*row) for row in rows]
+  return {failure.utterance: failure for failure in failures}
+
+
+@contextlib.contextmanager
+def _locked(path: pathlib.Path) -> Iterator[None]:
+  """Holds an exclusive lock; the lock of a dead process does not count."""
+  with path.open('w') as file:
+    try:
+      fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+      _logger.warning('Waiting for another process that builds %s.', path)
+      fcntl.flock(file, fcntl.LOCK_EX)
+    yield
+
+
+def _build(
+  path: pathlib.Path,
+  utterances: Sequence[utterance.Utterance],
+  data: config.DataConfig,
+  features: config.FeaturesConfig,
+  report: Report,
+) -> None:
+  # Whatever an interrupted build left under this name is overwritten.
+  temporary = path.with_suffix('.partial')
+  results = extraction.extracted(
+    utterances, features, data.max_seconds, data.num_workers
+  )
+  try:
+    with contextlib.closing(results), _writing(temporary) as file:
+      _write(file, utterances, results, features.num_features, report)
+    temporary.replace(path)
+  finally:
+    temporary.unlink(missing_ok=True)
+
+
+def _writing(path: pathlib.Path) -> h5py.File:
+  # The v110 format has checksums for its metadata too.
+  return h5py.File(
+    path,
+    'w',
+    libver='v110',
+    locking=False,
+    rdcc_nbytes=16 * _CHUNK_BYTES,
+  )
+
+
+def _write(
+  file: h5py.File,
+  utterances: Sequence[utterance.Utterance],
+  results: Generator[list[extraction.Result]],
+  num_features: int,
+  report: Report,
+) -> None:
+  rows_per_chunk = max(1, _CHUNK_BYTES // (4 * num_features))
+  frames = file.create_dataset(
+    'frames',
+    shape=(0, num_features),
+    maxshape=(None, num_features),
+    dtype=np.float32,
+    chunks=(rows_per_chunk, num_features),
+    fletcher32=True,
+  )
+  lengths, failures = [], []
+  report(0, len(utterances))
+  for batch in results:
+    arrays = [r for r in batch if not isinstance(r, problem.Problem)]
+    failures += [r for r in batch if isinstance(r, problem.Problem)]
+    lengths += [0 if isinstance(r, problem.Problem) else len(r) for r in batch]
+    _append(frames, arrays)
+    report(len(lengths), len(utterances))
+  _write_index(file, [item.id for item in utterances], lengths, failures)
+
+
+def _append(frames: h5py.Dataset, arrays: list[utterance.Features]) -> None:
+  if not arrays:
+    return
+  start, added = len(frames), np.concatenate(arrays)
+  frames.resize(start + len(added), axis=0)
+  frames[start:] = added
+
+
+def _write_index(
+  file: h5py.File,
+  ids: list[str],
+  lengths: list[int],
+  failures: list[problem.Problem],
+) -> None:
+  """Last, with `complete`: a file without it is no store."""
+  offsets = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
+  encoded = json.dumps(failures).encode()
+  for name, values in (
+    ('ids', np.array([name.encode() for name in ids])),
+    ('offsets', offsets.astype(np.int64)),
+    ('failures', np.frombuffer(encoded, np.uint8)),
+  ):
+    file.create_dataset(name, data=values, chunks=True, fletcher32=True)
+  file.attrs.update(format=_FORMAT, complete=True)

@@ -1,0 +1,136 @@
+"""One utterance of a corpus, and the files that its features come from."""
+
+import hashlib
+import os
+import pathlib
+from typing import NamedTuple, Protocol
+
+import numpy as np
+from jaxtyping import Float
+
+from fedjax_asr import config
+from fedjax_asr.speech import audio, features
+
+Features = Float[np.ndarray, 'frames features']
+
+_FINGERPRINT_BYTES = 64 * 1024
+
+
+class CorpusError(config.UserError):
+  """A corpus, or a file of it, that cannot be used."""
+
+
+class TooLongError(CorpusError):
+  """An utterance longer than `config.data.max_seconds`."""
+
+
+class Source(Protocol):
+  """Where the features of one utterance come from; picklable."""
+
+  def fingerprint(self) -> str:
+    """Equal for equal content; cheap, so not the whole of a large file."""
+    ...
+
+  def features(
+    self, cfg: config.FeaturesConfig, max_seconds: float
+  ) -> Features:
+    """Un-normalised features.
+
+    Raises:
+      TooLongError: if the utterance is longer than `max_seconds`.
+      ValueError: if it cannot be read, with the path and the reason.
+    """
+    ...
+
+  def describe(self) -> str:
+    """What messages call it: a path, or 'synthetic speaker 3 utterance 5'."""
+    ...
+
+
+class Utterance(NamedTuple):
+  """One utterance; `id` is unique in its corpus."""
+
+  id: str
+  speaker: str
+  text: str  # As the corpus has it, not normalised.
+  duration: float  # Seconds; 0.0 when unknown.
+  source: Source
+
+
+class AudioFile(NamedTuple):
+  """Speech in any format that `speech.audio` reads."""
+
+  path: str
+
+  def fingerprint(self) -> str:
+    return _file_fingerprint(self.path)
+
+  def features(
+    self, cfg: config.FeaturesConfig, max_seconds: float
+  ) -> Features:
+    check_duration(self.path, audio.duration(self.path), max_seconds)
+    return features.extract(audio.read(self.path, cfg.sample_rate), cfg)
+
+  def describe(self) -> str:
+    return self.path
+
+
+class FeatureFile(NamedTuple):
+  """Features computed elsewhere: a .npy of [frames, features]."""
+
+  path: str
+
+  def fingerprint(self) -> str:
+    return _file_fingerprint(self.path)
+
+  def features(
+    self, cfg: config.FeaturesConfig, max_seconds: float
+  ) -> Features:
+    values = self._read()
+    if values.ndim != 2 or values.shape[1] != cfg.num_features:
+      raise CorpusError(
+        f'{self.path}: shape {values.shape}; want [frames, '
+        f'{cfg.num_features}] (config.features.num_features).'
+      )
+    if len(values) == 0:
+      raise CorpusError(f'{self.path}: no frames.')
+    if values.dtype.kind not in 'fiu' or not np.isfinite(values).all():
+      raise CorpusError(f'{self.path}: want finite real numbers.')
+    seconds = len(values) * cfg.hop_ms / 1000
+    check_duration(self.path, seconds, max_seconds)
+    return values.astype(np.float32)
+
+  def _read(self) -> np.ndarray:
+    try:
+      values = np.load(self.path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+      raise CorpusError(f'{self.path}: not a .npy file: {error}.') from None
+    if not isinstance(values, np.ndarray):
+      raise CorpusError(f'{self.path}: an .npz archive; want a .npy file.')
+    return values
+
+  def describe(self) -> str:
+    return self.path
+
+
+def check_duration(name: str, seconds: float, max_seconds: float) -> None:
+  """Raises `TooLongError` if an utterance is longer than it may be."""
+  if seconds > max_seconds:
+    raise TooLongError(
+      f'{name}: {seconds:.2f} s; want at most '
+      f'config.data.max_seconds={max_seconds:g}.'
+    )
+
+
+def _file_fingerprint(path: str) -> str:
+  """Size, and a digest of the first and the last 64 KiB."""
+  digest = hashlib.blake2b(digest_size=16)
+  try:
+    with pathlib.Path(path).open('rb') as file:
+      size = os.fstat(file.fileno()).st_size
+      digest.update(file.read(_FINGERPRINT_BYTES))
+      file.seek(max(0, size - _FINGERPRINT_BYTES))
+      digest.update(file.read(_FINGERPRINT_BYTES))
+  except OSError as error:
+    return f'unreadable {error.errno}'
+  return f'{size} {digest.hexdigest()}'
