@@ -117,7 +117,7 @@ def normalize(
 
 
 def statistics(
-  utterances: Iterable[Float[np.ndarray, 'frames features']],
+  utterances: Iterable[Float[np.ndarray, '_ features']],
 ) -> Statistics:
   """Statistics over the frames of all utterances together.
 

@@ -1,0 +1,99 @@
+import hypothesis
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from hypothesis import strategies
+
+from fedjax_asr.speech import text
+
+
+def test_the_alphabet_is_the_one_of_the_papers():
+  assert text.BLANK == 0
+  assert text.VOCAB_SIZE == 29
+  np.testing.assert_array_equal(text.encode(" 'az"), [2, 3, 28])
+  np.testing.assert_array_equal(text.encode('a z'), [3, 1, 28])
+  assert text.encode('abc').dtype == np.int32
+
+
+@pytest.mark.parametrize(
+  ('raw', 'wanted', 'dropped'),
+  [
+    ('Hello World', 'hello world', ''),
+    ('  two \t words\n', 'two words', ''),
+    ('no\u00a0break', 'no break', ''),
+    ('it\u2019s \u2018t\u02bcis', "it's 't'is", ''),
+    ('it`s it\u00b4s', "it's it's", ''),
+    ('caf\u00e9 na\u00efve \u00c5ngstr\u00f6m', 'cafe naive angstrom', ''),
+    ('cafe\u0301', 'cafe', ''),
+    ('Stra\u00dfe \ufb01n \uff21\uff42', 'strasse fin ab', ''),
+    ('well-known \u2013 fact\u2014s \u22121', 'well known fact s', '1'),
+    ('one, two. (three)!', 'one two three', ',.()!'),
+    ('room 42b_', 'room b', '42_'),
+    ('a \u00bd \u2026', 'a', '\u00bd\u2026'),
+    ('\u041f\u0440ивет', '', '\u041f\u0440ивет'),
+    ('日本 ok', 'ok', '日本'),
+    ('zero\u200bwidth', 'zerowidth', '\u200b'),
+    ('I\u0307stanbul \u0130', 'istanbul i', ''),
+    ('', '', ''),
+    ('...', '', '...'),
+  ],
+)
+def test_normalize_spells_and_reports(raw, wanted, dropped):
+  assert text.normalize(raw) == text.Normalized(text=wanted, dropped=dropped)
+
+
+@hypothesis.given(strategies.text())
+def test_normalized_text_stays_as_it_is_and_encodes_without_loss(raw):
+  spelled = text.normalize(raw).text
+  assert text.normalize(spelled) == text.Normalized(text=spelled, dropped='')
+  labels = text.encode(raw)
+  assert (labels != text.BLANK).all()
+  assert (labels < text.VOCAB_SIZE).all()
+  assert text.decode(labels) == spelled
+
+
+@hypothesis.given(strategies.text())
+def test_dropped_characters_come_from_the_text_in_order(raw):
+  remaining = iter(raw)
+  assert all(
+    character in remaining for character in text.normalize(raw).dropped
+  )
+
+
+def test_underscore_is_not_the_blank():
+  assert len(text.encode('_')) == 0
+
+
+def test_decode_leaves_padding_out_and_refuses_strangers():
+  assert text.decode(np.array([10, 11, 0, 0])) == 'hi'
+  assert text.decode(np.zeros(0, np.int32)) == ''
+  for label in (-1, 29):
+    with pytest.raises(ValueError, match=f'label {label}; want 0 to 28'):
+      text.decode(np.array([3, label]))
+
+
+@pytest.mark.parametrize(
+  ('transcript', 'frames'),
+  [('', 0), ('a', 1), ('ab', 2), ('aa', 3), ('aaa', 5), ('hello all', 11)],
+)
+def test_min_ctc_frames_counts_labels_and_repeats(transcript, frames):
+  assert text.min_ctc_frames(text.encode(transcript)) == frames
+
+
+def test_min_ctc_frames_is_where_ctc_becomes_feasible():
+  labels = text.encode('hello all')
+  needed = text.min_ctc_frames(labels)
+
+  @jax.jit
+  def loss(num_frames):
+    paddings = (jnp.arange(needed) >= num_frames).astype(jnp.float32)
+    logits = jnp.zeros((1, needed, text.VOCAB_SIZE))
+    no_padding = jnp.zeros((1, len(labels)))
+    return optax.ctc_loss(
+      logits, paddings[None], jnp.asarray(labels)[None], no_padding
+    )[0]
+
+  assert loss(needed) < 1e3
+  assert loss(needed - 1) > 1e4
