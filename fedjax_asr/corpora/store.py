@@ -20,7 +20,7 @@ import numpy as np
 from jaxtyping import Int
 
 from fedjax_asr import config
-from fedjax_asr.corpora import extraction, problem, utterance
+from fedjax_asr.corpora import extraction, problem, sink, utterance
 from fedjax_asr.speech import features as speech_features
 
 Report = Callable[[int, int], None]
@@ -206,27 +206,29 @@ def _build(
     utterances, features, data.max_seconds, data.num_workers
   )
   try:
-    with contextlib.closing(results), _writing(temporary) as file:
-      _write(file, utterances, results, features.num_features, report)
+    with contextlib.closing(results), sink.Sink(temporary) as out:
+
+      def checked_report(done: int, total: int) -> None:
+        out.check()
+        report(done, total)
+
+      with _writing(out) as file:
+        names = [item.id for item in utterances]
+        _write(file, names, results, features.num_features, checked_report)
+      out.sync()
     temporary.replace(path)
   finally:
     temporary.unlink(missing_ok=True)
 
 
-def _writing(path: pathlib.Path) -> h5py.File:
+def _writing(out: sink.Sink) -> h5py.File:
   # The v110 format has checksums for its metadata too.
-  return h5py.File(
-    path,
-    'w',
-    libver='v110',
-    locking=False,
-    rdcc_nbytes=16 * _CHUNK_BYTES,
-  )
+  return h5py.File(out, 'w', libver='v110', rdcc_nbytes=16 * _CHUNK_BYTES)
 
 
 def _write(
   file: h5py.File,
-  utterances: Sequence[utterance.Utterance],
+  ids: Sequence[str],
   results: Generator[list[extraction.Result]],
   num_features: int,
   report: Report,
@@ -241,14 +243,14 @@ def _write(
     fletcher32=True,
   )
   lengths, failures = [], []
-  report(0, len(utterances))
+  report(0, len(ids))
   for batch in results:
     arrays = [r for r in batch if not isinstance(r, problem.Problem)]
     failures += [r for r in batch if isinstance(r, problem.Problem)]
     lengths += [0 if isinstance(r, problem.Problem) else len(r) for r in batch]
     _append(frames, arrays)
-    report(len(lengths), len(utterances))
-  _write_index(file, [item.id for item in utterances], lengths, failures)
+    report(len(lengths), len(ids))
+  _write_index(file, ids, lengths, failures)
 
 
 def _append(frames: h5py.Dataset, arrays: list[utterance.Features]) -> None:
@@ -261,7 +263,7 @@ def _append(frames: h5py.Dataset, arrays: list[utterance.Features]) -> None:
 
 def _write_index(
   file: h5py.File,
-  ids: list[str],
+  ids: Sequence[str],
   lengths: list[int],
   failures: list[problem.Problem],
 ) -> None:
