@@ -8,6 +8,7 @@ import contextlib
 import logging
 import math
 import pathlib
+from collections.abc import Iterable
 from typing import Any
 
 import jax
@@ -39,7 +40,9 @@ class Checkpoints:
     self._directory = pathlib.Path(directory).absolute()
     self._cfg = cfg
     self._writing: int | None = None
+    self._failure: CheckpointError | None = None
     with self._explained(None):
+      self._directory.mkdir(parents=True, exist_ok=True)
       self._manager = ocp.CheckpointManager(
         self._directory,
         options=_options(cfg),
@@ -112,10 +115,9 @@ class Checkpoints:
     """
     self.wait()
     if round_index not in self.rounds:
-      there = ', '.join(map(str, self.rounds)) or 'none'
       raise CheckpointError(
         f'{self._directory} has no checkpoint of round {round_index}; '
-        f'want one of: {there}.'
+        f'want one of: {_listed(self.rounds)}.'
       )
     target = _flatten(like, _empty)
     with self._readable(round_index):
@@ -134,7 +136,12 @@ class Checkpoints:
     return jax.tree.unflatten(tree, placed)
 
   def wait(self) -> None:
-    """Returns when nothing is being written; raises if that write failed."""
+    """Returns when nothing is being written; raises if that write failed.
+
+    After a failure each further call fails likewise: open the directory anew.
+    """
+    if self._failure:
+      raise self._failure
     with self._explained(self._writing):
       self._manager.wait_until_finished()
       self._manager.check_for_errors()
@@ -168,7 +175,7 @@ class Checkpoints:
       raise CheckpointError(
         f'{self._directory / str(round_index)} cannot be read: '
         f'{_first_line(error)} Delete that folder to go on from an earlier '
-        f'round (saved: {", ".join(map(str, self.rounds))}).'
+        f'round (saved: {_listed(self.rounds)}).'
       ) from error
 
   @contextlib.contextmanager
@@ -176,19 +183,22 @@ class Checkpoints:
     try:
       yield
     except Exception as error:
-      self._writing = None
-      if round_index is None:
-        raise CheckpointError(
-          f'{self._directory} cannot hold checkpoints: {_first_line(error)}'
-        ) from error
-      with contextlib.suppress(Exception):
-        self._manager.reload()
-      there = ', '.join(map(str, self.rounds)) or 'none'
-      raise CheckpointError(
-        f'the checkpoint of round {round_index} could not be written to '
-        f'{self._directory}: {_first_line(error)} Earlier checkpoints are '
-        f'intact (rounds: {there}); the same command resumes.'
-      ) from error
+      self._failure = CheckpointError(
+        f'{self._directory} cannot hold checkpoints: {_first_line(error)}'
+        if round_index is None
+        else self._lost(round_index, error)
+      )
+      raise self._failure from error
+
+  def _lost(self, round_index: int, error: Exception) -> str:
+    # The manager has already forgotten the rounds that were to make room.
+    with contextlib.suppress(Exception):
+      self._manager.reload()
+    return (
+      f'the checkpoint of round {round_index} could not be written to '
+      f'{self._directory}: {_first_line(error)} Earlier checkpoints are '
+      f'intact (rounds: {_listed(self.rounds)}); the same command resumes.'
+    )
 
 
 def _options(
@@ -228,11 +238,15 @@ def _flatten(tree: Any, of_leaf: Any) -> dict[str, np.ndarray]:
 
 def _copy(leaf: Any) -> np.ndarray:
   """An array that owns its memory: on CPU `asarray` shares a device buffer."""
-  return np.array(leaf)
+  return np.array(leaf, _dtype(leaf))
 
 
 def _empty(leaf: Any) -> np.ndarray:
-  return np.empty(np.shape(leaf), jnp.result_type(leaf))
+  return np.empty(np.shape(leaf), _dtype(leaf))
+
+
+def _dtype(leaf: Any) -> np.dtype:
+  return leaf.dtype if hasattr(leaf, 'dtype') else jnp.result_type(leaf)
 
 
 def _place(array: np.ndarray, like: Any) -> Any:
@@ -251,8 +265,14 @@ def _describe(leaf: Any) -> str:
   return f'{np.dtype(leaf.dtype).name}{list(leaf.shape)}'
 
 
+def _listed(rounds: Iterable[int]) -> str:
+  return ', '.join(map(str, rounds)) or 'none'
+
+
 def _first_line(error: BaseException) -> str:
   text = (str(error).strip() or type(error).__name__).splitlines()[0]
+  if 'RESOURCE_EXHAUSTED' in text:
+    text = 'no space left on device'
   return f'{text[:300].rstrip(".")}.'
 
 

@@ -25,6 +25,8 @@ class Command(NamedTuple):
   """What the user asked for, valid throughout."""
 
   config: config_lib.Config
+  # The value of --config: a file, with `:variant` or without.
+  source: str
   workdir: str
   allow_config_change: bool
 
@@ -132,6 +134,7 @@ def _parsed(source: str, pieces: list[tuple[str, str]]) -> Command:
   values(argv)
   return Command(
     config=values.config,
+    source=source,
     workdir=values.workdir or _default_workdir(values.config, source),
     allow_config_change=values.allow_config_change,
   )

@@ -3,7 +3,7 @@
 import datetime
 import math
 import time
-from typing import Any, Self
+from typing import Any
 
 import rich.console
 import rich.progress
@@ -35,7 +35,7 @@ class Progress:
         'round', total=num_rounds, completed=start, numbers=''
       )
 
-  def __enter__(self) -> Self:
+  def __enter__(self) -> 'Progress':
     self._started = time.monotonic()
     if self._bar:
       self._bar.start()

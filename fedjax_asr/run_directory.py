@@ -9,7 +9,7 @@ import os
 import pathlib
 import platform
 import subprocess
-from typing import Any, Self
+from typing import Any
 
 from fedjax_asr import config as config_lib
 
@@ -50,7 +50,7 @@ class RunDirectory:
       os.close(self._lock)
       self._lock = -1
 
-  def __enter__(self) -> Self:
+  def __enter__(self) -> 'RunDirectory':
     return self
 
   def __exit__(self, *_: object) -> None:

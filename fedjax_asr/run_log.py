@@ -3,7 +3,8 @@
 import json
 import math
 import pathlib
-from typing import Any, Self
+from collections.abc import Mapping
+from typing import Any
 
 from fedjax_asr import run_directory
 
@@ -27,10 +28,16 @@ class MetricsLog:
       str(run.tensorboard), purge_step=first + 1, flush_secs=10
     )
 
-  def write(
-    self, round_index: int, metrics: dict[str, float | int | None]
-  ) -> None:
-    """One line, on its way to the disk when this returns; NaN becomes null."""
+  def write(self, round_index: int, metrics: Mapping[str, Any]) -> None:
+    """Adds one line, which outlives the process from here on.
+
+    Args:
+      round_index: the first field of the line.
+      metrics: numbers, also of NumPy or JAX; NaN and infinity become null.
+
+    Raises:
+      RunError: the line cannot be written, as on a full disk.
+    """
     record: dict[str, Any] = {'round': int(round_index)}
     record |= {name: _plain(value) for name, value in metrics.items()}
     try:
@@ -48,7 +55,7 @@ class MetricsLog:
     self._file.close()
     self._tensorboard.close()
 
-  def __enter__(self) -> Self:
+  def __enter__(self) -> 'MetricsLog':
     return self
 
   def __exit__(self, *_: object) -> None:

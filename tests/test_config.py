@@ -1,0 +1,181 @@
+import dataclasses
+import json
+
+import pytest
+
+from fedjax_asr import config
+
+_LEAVES = list(config.walk(config.Config()))
+
+
+def _with(**changes):
+  """A default config, with `section__field=value` changed."""
+  changed = config.Config()
+  for name, value in changes.items():
+    *sections, field = name.split('__')
+    holder = changed
+    for section in sections:
+      holder = getattr(holder, section)
+    setattr(holder, field, value)
+  return changed
+
+
+def _set(path, value):
+  return _with(**{path.removeprefix('config.').replace('.', '__'): value})
+
+
+def _message(changed):
+  with pytest.raises(config.ConfigError) as caught:
+    config.validate(changed)
+  return str(caught.value)
+
+
+def test_defaults_are_valid():
+  config.validate(config.Config())
+
+
+def test_as_dict_survives_json():
+  plain = config.as_dict(config.Config())
+  assert json.loads(json.dumps(plain)) == plain
+  assert plain['model']['conv_channels'] == [32, 32]
+  assert plain['features']['kind'] == 'log_mel'
+
+
+def test_walk_reaches_every_field():
+  def count(node):
+    fields = [getattr(node, field.name) for field in dataclasses.fields(node)]
+    return sum(
+      count(value) if dataclasses.is_dataclass(value) else 1 for value in fields
+    )
+
+  assert len({path for path, *_ in _LEAVES}) == count(config.Config())
+
+
+@pytest.mark.parametrize('path', [path for path, *_ in _LEAVES])
+def test_every_field_refuses_another_type(path):
+  message = _message(_set(path, object()))
+  assert message.startswith(f'{path}=<object')
+  assert '; want a' in message
+
+
+@pytest.mark.parametrize(
+  ('path', 'limits', 'value'),
+  [
+    (path, field.metadata, value)
+    for path, field, _, value in _LEAVES
+    if field.metadata
+  ],
+)
+def test_every_range_has_ends(path, limits, value):
+  """Just outside is refused; the message names field and value."""
+  kind = type(value[0] if isinstance(value, tuple) else value)
+  step = 1 if kind is int else 1e-6
+  outside = {
+    'low': limits['low'] - step,
+    'high': limits['high'] + step,
+    'above': limits['above'],
+    'below': limits['below'],
+  }
+  tried = [kind(number) for number in outside.values() if abs(number) < 1e300]
+  assert tried
+  for number in tried:
+    wrong = (number,) * len(value) if isinstance(value, tuple) else number
+    message = _message(_set(path, wrong))
+    assert message.startswith(f'{path}={wrong!r}; want ')
+
+
+@pytest.mark.parametrize('number', [float('nan'), float('inf')])
+def test_numbers_are_finite(number):
+  message = _message(_with(data__max_seconds=number))
+  assert message == f'config.data.max_seconds={number}; want a finite number.'
+
+
+def test_booleans_are_not_integers():
+  assert _message(_with(seed=True)).endswith('want a value of type int.')
+
+
+@pytest.mark.parametrize(
+  ('changes', 'message'),
+  [
+    ({'name': 'a/b'}, "config.name='a/b'; want a file name."),
+    ({'name': ''}, "config.name=''; want a file name."),
+    (
+      {'data__corpus': config.Corpus.FSDD},
+      "config.data.path=''; want the path of the fsdd",
+    ),
+    ({'data__path': 'x'}, "config.data.path='x'; want ''"),
+    ({'data__heldout_path': 'x'}, "config.data.heldout_path='x'; want ''"),
+    (
+      {'data__num_heldout_speakers': 120},
+      'config.data.num_heldout_speakers=120; want fewer than',
+    ),
+    (
+      {'features__fft_size': 256},
+      'config.features.fft_size=256; want at least the window of 400',
+    ),
+    (
+      {'features__hop_ms': 26.0},
+      'config.features.hop_ms=26.0; want at most features.window_ms=25.0',
+    ),
+    (
+      {'features__high_hz': 8001.0},
+      'config.features.high_hz=8001.0; want above',
+    ),
+    (
+      {'features__low_hz': 8000.0},
+      'config.features.high_hz=8000.0; want above features.low_hz=8000.0',
+    ),
+    (
+      {'features__num_features': 40},
+      'config.features.num_features=40; want features.num_mels=80',
+    ),
+    (
+      {'features__kind': config.FeatureKind.LOG_SPECTROGRAM},
+      'config.features.num_features=80; want features.fft_size // 2 + 1 = 257',
+    ),
+    (
+      {
+        'features__kind': config.FeatureKind.MFCC,
+        'features__num_features': 81,
+      },
+      'config.features.num_features=81; want at most features.num_mels=80',
+    ),
+    (
+      {'model__conv_channels': ()},
+      'config.model.conv_channels=[]; want one entry or more',
+    ),
+    (
+      {'model__conv_time_kernels': (11,)},
+      'config.model.conv_time_kernels=[11]; want 2 entries',
+    ),
+    (
+      {'model__norm': config.Norm.GROUP, 'model__num_norm_groups': 5},
+      'config.model.num_norm_groups=5; want a divisor of the width 32',
+    ),
+    (
+      {'federated__num_devices': 9},
+      'config.federated.num_devices=9; want at most federated.cohort_size=8',
+    ),
+    (
+      {'federated__server__warmup_rounds': 100},
+      'config.federated.server.warmup_rounds=100; want fewer than',
+    ),
+    (
+      {
+        'federated__partition': config.Partition.IID,
+        'federated__cohort_size': 101,
+      },
+      'config.federated.cohort_size=101; want at most',
+    ),
+    (
+      {'checkpoint__every_rounds': 3},
+      'config.evaluation.every_rounds=10; want a multiple of',
+    ),
+  ],
+)
+def test_combinations_that_cannot_work_are_named(changes, message):
+  assert _message(_with(**changes)).startswith(message)
+
+
+def test_best_round_need_not_be_saved_when_none_is_kept():
+  config.validate(_with(checkpoint__every_rounds=3, checkpoint__keep_best=0))

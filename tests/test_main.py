@@ -1,0 +1,97 @@
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+_CONFIG = """
+from fedjax_asr import config
+
+def get_config(variant=''):
+  return config.Config(name='mine')
+"""
+
+# Stands in for the job, so that only `main` is under test.
+_PROGRAM = """
+import sys, types
+from fedjax_asr import config, main
+
+def run(config, workdir, *, allow_config_change):
+  {body}
+
+sys.modules['fedjax_asr.jobs'] = jobs = types.ModuleType('fedjax_asr.jobs')
+sys.modules['fedjax_asr.jobs.train'] = types.SimpleNamespace(run=run)
+jobs.train = sys.modules['fedjax_asr.jobs.train']
+sys.exit(main.main(sys.argv))
+"""
+
+
+@pytest.fixture
+def source(tmp_path):
+  path = tmp_path / 'experiment.py'
+  path.write_text(_CONFIG)
+  return f'--config={path}'
+
+
+def _run(*arguments):
+  return subprocess.run(
+    [sys.executable, *arguments], capture_output=True, text=True, timeout=60
+  )
+
+
+def _job(body, *flags):
+  return _run('-c', _PROGRAM.format(body=body), *flags)
+
+
+def test_wrong_flag_ends_with_one_line_before_jax_is_imported(source):
+  done = _run(
+    '-X', 'importtime', '-m', 'fedjax_asr.main', source, '--config.seed=x'
+  )
+  imports = [line for line in done.stderr.splitlines() if '|' in line]
+  others = [line for line in done.stderr.splitlines() if '|' not in line]
+  assert done.returncode == 2
+  assert others == ['error: --config.seed=x; want an integer.']
+  assert done.stdout == ''
+  modules = {line.rpartition('|')[2].strip() for line in imports}
+  assert not modules & {'jax', 'librosa', 'matplotlib'}
+
+
+def test_job_receives_the_command(source):
+  body = 'print(config.seed, workdir, allow_config_change)'
+  done = _job(body, source, '--config.seed=3', '--allow_config_change')
+  assert (done.returncode, done.stdout) == (0, '3 runs/mine True\n')
+
+
+def test_mistake_found_by_the_job_is_one_line(source):
+  body = 'from fedjax_asr import config as c; raise c.UserError("a\\nb")'
+  done = _job(body, source)
+  assert (done.returncode, done.stderr) == (2, 'error: a b\n')
+
+
+def test_defect_keeps_its_traceback(source):
+  done = _job('raise ValueError("a defect")', source)
+  assert done.returncode == 1
+  assert 'Traceback' in done.stderr
+
+
+def test_interrupt_says_how_to_resume(source):
+  body = 'print("on", flush=True); import time; time.sleep(60)'
+  command = [sys.executable, '-c', _PROGRAM.format(body=body), source]
+  with subprocess.Popen(
+    command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+  ) as process:
+    assert process.stdout
+    assert process.stdout.readline() == 'on\n'
+    time.sleep(0.1)
+    os.kill(process.pid, signal.SIGINT)
+    _, errors = process.communicate(timeout=30)
+  assert process.returncode == 130
+  assert errors == 'interrupted; the same command resumes this run.\n'
+
+
+def test_help_shows_the_command():
+  done = _run('-m', 'fedjax_asr.main', '--help')
+  assert done.returncode == 0
+  assert '--config=configs/ds2_fedavg.py' in done.stdout

@@ -1,0 +1,110 @@
+import json
+import subprocess
+import sys
+
+import pytest
+
+from fedjax_asr import config, run_directory
+
+
+def _reopened(path, **changes):
+  changed = config.Config()
+  for name, value in changes.items():
+    section, _, field = name.partition('__')
+    holder = getattr(changed, section) if field else changed
+    setattr(holder, field or section, value)
+  return run_directory.open_run(path, changed)
+
+
+def test_config_json_is_the_resolved_config(tmp_path):
+  with run_directory.open_run(tmp_path / 'a' / 'b', config.Config()) as run:
+    saved = json.loads(run.config_json.read_text())
+  assert saved == config.as_dict(config.Config())
+
+
+def test_versions_name_packages_and_devices_once_per_environment(tmp_path):
+  for _ in range(2):
+    with run_directory.open_run(tmp_path, config.Config()) as run:
+      (record,) = json.loads(run.versions_json.read_text())
+  assert record['devices'] == ['cpu']
+  assert all(record[name] for name in ('python', 'jax', 'orbax-checkpoint'))
+
+
+def test_same_config_reopens(tmp_path):
+  run_directory.open_run(tmp_path, config.Config()).close()
+  run_directory.open_run(tmp_path, config.Config()).close()
+
+
+def test_changed_fields_are_named_with_both_values(tmp_path):
+  _reopened(tmp_path).close()
+  before = (tmp_path / 'config.json').read_bytes()
+  with pytest.raises(run_directory.RunError) as caught:
+    _reopened(tmp_path, seed=3, federated__cohort_size=16, data__path='x')
+  message = str(caught.value)
+  assert "seed: 0 -> 3, data.path: '' -> x, federated.cohort_size: 8" in message
+  assert '--allow_config_change' in message
+  assert '\n' not in message
+  assert (tmp_path / 'config.json').read_bytes() == before
+
+
+def test_at_most_five_changed_fields_are_shown(tmp_path):
+  _reopened(tmp_path).close()
+  fields = ('cohort_size', 'num_rounds', 'num_clients', 'block_size')
+  changes = {f'federated__{field}': 77 for field in fields}
+  changes |= {'seed': 1, 'name': 'x', 'model__dropout': 0.5}
+  with pytest.raises(run_directory.RunError, match='and 2 more') as caught:
+    _reopened(tmp_path, **changes)
+  assert str(caught.value).count(' -> ') == 5
+
+
+def test_allowed_change_is_recorded(tmp_path):
+  _reopened(tmp_path).close()
+  changed = config.Config(seed=3)
+  run_directory.open_run(tmp_path, changed, allow_config_change=True).close()
+  run_directory.open_run(tmp_path, changed).close()
+
+
+def test_refused_run_lets_go_of_the_directory(tmp_path):
+  _reopened(tmp_path).close()
+  with pytest.raises(run_directory.RunError):
+    _reopened(tmp_path, seed=3)
+  _reopened(tmp_path).close()
+
+
+def test_one_process_at_a_time(tmp_path):
+  with (
+    run_directory.open_run(tmp_path, config.Config()),
+    pytest.raises(run_directory.RunError, match='in use by another process'),
+  ):
+    run_directory.open_run(tmp_path, config.Config())
+  run_directory.open_run(tmp_path, config.Config()).close()
+
+
+def test_lock_of_a_killed_process_does_not_block(tmp_path):
+  program = (
+    'import sys, time; from fedjax_asr import config, run_directory\n'
+    'run = run_directory.open_run(sys.argv[1], config.Config())\n'
+    'print("open", flush=True); time.sleep(60)'
+  )
+  with subprocess.Popen(
+    [sys.executable, '-c', program, str(tmp_path)], stdout=subprocess.PIPE
+  ) as process:
+    assert process.stdout
+    assert process.stdout.readline() == b'open\n'
+    with pytest.raises(run_directory.RunError, match='in use'):
+      run_directory.open_run(tmp_path, config.Config())
+    process.kill()
+  run_directory.open_run(tmp_path, config.Config()).close()
+
+
+def test_workdir_that_is_a_file_is_one_line(tmp_path):
+  (tmp_path / 'file').write_text('')
+  with pytest.raises(run_directory.RunError, match=r'--workdir=.*/file: '):
+    run_directory.open_run(tmp_path / 'file', config.Config())
+
+
+@pytest.mark.parametrize('text', ['{"seed"', '[]'])
+def test_damaged_config_json_is_named(tmp_path, text):
+  (tmp_path / 'config.json').write_text(text)
+  with pytest.raises(run_directory.RunError, match=r'config\.json is not'):
+    run_directory.open_run(tmp_path, config.Config())
