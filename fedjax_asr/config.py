@@ -256,8 +256,8 @@ class FederatedConfig:
   weighting: Weighting = Weighting.UTTERANCES
   # Clients vmapped at once on a device; the others follow in a scan.
   block_size: int = bounded(8, low=1)
-  # Padded shapes, so compilations, that a run may use.
-  max_shapes: int = bounded(4, low=1)
+  # Frame lengths at which a step may be computed; each is compiled once.
+  num_frame_buckets: int = bounded(3, low=1, high=16)
   # Devices on the client axis; 0: all there are.
   num_devices: int = bounded(0, low=0)
   device_map: DeviceMap = DeviceMap.SHARD_MAP

@@ -1,0 +1,72 @@
+"""Normalised features and labels of a set of utterances, by position."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from fedjax_asr import config
+from fedjax_asr.corpora import store, utterance
+from fedjax_asr.speech import features, text
+
+
+class Dataset:
+  """A subset of a feature store, ready for a model.
+
+  `num_frames`, `labels`, `texts`, `speakers` and `ids` are by position in the
+  subset, as are the indices of `batch`.
+  """
+
+  def __init__(
+    self,
+    utterances: Sequence[utterance.Utterance],
+    feature_store: store.FeatureStore,
+    indices: Sequence[int],
+    normalization: config.Normalization,
+    statistics: features.Statistics | None = None,
+  ):
+    """`indices` into both `utterances` and the store; they are parallel."""
+    chosen = [utterances[index] for index in indices]
+    self._store = feature_store
+    self._indices = np.asarray(indices, int)
+    self._normalization = normalization
+    self._statistics = statistics
+    self.ids = [item.id for item in chosen]
+    self.speakers = [item.speaker for item in chosen]
+    self.texts = [text.normalize(item.text).text for item in chosen]
+    self.labels = [text.encode(item) for item in self.texts]
+    self.num_frames = feature_store.num_frames[self._indices]
+
+  def __len__(self) -> int:
+    return len(self._indices)
+
+  def features(self, index: int) -> np.ndarray:
+    """[frames, features], normalised."""
+    raw = self._store.features(int(self._indices[index]))
+    return features.normalize(raw, self._normalization, self._statistics)
+
+  def batch(
+    self, positions: np.ndarray, num_frames: int, num_labels: int
+  ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Padded (features, num_frames, labels, num_labels).
+
+    Args:
+      positions: of any shape; -1 gives a padding utterance of no frames.
+      num_frames: padded length, at least the longest utterance's.
+      num_labels: padded number of labels.
+
+    Returns:
+      features [*positions, num_frames, features], num_frames [*positions],
+      labels [*positions, num_labels], num_labels [*positions].
+    """
+    width = self._store.num_features
+    shape = positions.shape
+    padded = np.zeros((*shape, num_frames, width), np.float32)
+    labels = np.zeros((*shape, num_labels), np.int32)
+    lengths = np.zeros((2, *shape), np.int32)
+    for place in zip(*np.nonzero(positions >= 0), strict=True):
+      values = self.features(positions[place])
+      symbols = self.labels[positions[place]]
+      padded[place][: len(values)] = values
+      labels[place][: len(symbols)] = symbols
+      lengths[(slice(None), *place)] = len(values), len(symbols)
+    return padded, lengths[0], labels, lengths[1]

@@ -1,0 +1,273 @@
+"""The clients of a round and their batches, padded and masked.
+
+Everything here is a function of (seed, round), so a resumed run draws what an
+uninterrupted one would have drawn.
+
+A round has one compiled shape. Its steps are scanned, and each (block, step)
+pair is computed at the shortest of a few frame lengths (buckets) that holds
+it: `Cohort.bucket` names the length, 0 skips a step that no client has.
+Clients of similar length share a block and a client's batches are cut from its
+utterances sorted by length, so little of what is computed is padding.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import jax
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int
+
+from fedjax_asr import config
+from fedjax_asr.corpora import dataset
+from fedjax_asr.federated import partition
+
+
+class Batch(NamedTuple):
+  """Utterances of one local step; leading axes may stand before `batch`.
+
+  A padding utterance has no frames and no labels; a padding step has only
+  padding utterances and changes nothing.
+  """
+
+  features: Float[Array, '*axes batch frames features']
+  num_frames: Int[Array, '*axes batch']
+  labels: Int[Array, '*axes batch labels']
+  num_labels: Int[Array, '*axes batch']
+
+
+class Cohort(NamedTuple):
+  """Batches of a round's clients, outermost axis the devices.
+
+  A padding client has only padding steps and weighs nothing.
+  """
+
+  batches: Batch  # Axes: devices blocks steps clients batch.
+  bucket: Int[Array, 'devices blocks steps']
+  client_ids: Int[Array, 'devices blocks clients']
+
+
+class Layout(NamedTuple):
+  """The one padded shape of a run.
+
+  frame_buckets: ascending; the last holds every training utterance.
+  """
+
+  num_devices: int
+  num_blocks: int
+  block_size: int
+  num_steps: int
+  batch_size: int
+  frame_buckets: tuple[int, ...]
+  num_labels: int
+
+
+class Draw(NamedTuple):
+  """A round's clients and, for each, the utterances of its steps.
+
+  utterances: [clients, steps, batch] into the training set, -1 for padding.
+  """
+
+  client_ids: Int[np.ndarray, ' clients']
+  utterances: Int[np.ndarray, 'clients steps batch']
+
+
+_COHORT_STREAM = 0x636F
+_FRAME_QUANTUM = 8
+_PLANNED_ROUNDS = 32
+
+
+def sample(
+  num_clients: int, cohort_size: int, seed: int, round_index: int
+) -> Int[np.ndarray, ' cohort']:
+  """Clients of a round, without replacement; a function of (seed, round)."""
+  rng = np.random.default_rng([seed, round_index, _COHORT_STREAM])
+  return rng.choice(num_clients, cohort_size, replace=False)
+
+
+def num_steps(
+  clients: Sequence[partition.Client], client: config.ClientConfig
+) -> int:
+  """Steps of the client that has most."""
+  if client.local_steps:
+    return client.local_steps
+  largest = max(len(member.utterances) for member in clients)
+  if client.max_utterances:
+    largest = min(largest, client.max_utterances)
+  return client.local_epochs * -(-largest // client.batch_size)
+
+
+def draw(
+  clients: Sequence[partition.Client],
+  num_frames: Int[np.ndarray, ' utterances'],
+  federated: config.FederatedConfig,
+  seed: int,
+  round_index: int,
+) -> Draw:
+  """The cohort and its batches of one round, padded to one length."""
+  ids = sample(len(clients), federated.cohort_size, seed, round_index)
+  steps = [
+    _client_steps(
+      clients[index].utterances,
+      num_frames,
+      federated.client,
+      np.random.default_rng([seed, round_index, int(index)]),
+    )
+    for index in ids
+  ]
+  shape = (len(ids), num_steps(clients, federated.client))
+  utterances = np.full((*shape, federated.client.batch_size), -1)
+  for row, batches in zip(utterances, steps, strict=True):
+    row[: len(batches)] = batches
+  order = _length_order(utterances, num_frames)
+  return Draw(ids[order], utterances[order])
+
+
+def _client_steps(
+  utterances: np.ndarray,
+  num_frames: np.ndarray,
+  client: config.ClientConfig,
+  rng: np.random.Generator,
+) -> np.ndarray:
+  """[steps, batch] of one client; each epoch sorted, then cut in batches.
+
+  The partial batch, if any, is the first and has the shortest utterances, as
+  in SortaGrad (Amodei et al. 2015, 3.3).
+  """
+  size = client.batch_size
+  epochs = client.local_epochs
+  if client.local_steps:
+    per_epoch = -(-len(utterances) // size)
+    if client.max_utterances:
+      per_epoch = min(per_epoch, -(-client.max_utterances // size))
+    epochs = -(-client.local_steps // per_epoch)
+  cut = []
+  for _ in range(epochs):
+    chosen = rng.permutation(utterances)
+    if client.max_utterances:
+      chosen = chosen[: client.max_utterances]
+    chosen = chosen[np.argsort(num_frames[chosen], kind='stable')]
+    padding = np.full(-len(chosen) % size, -1)
+    cut.append(np.concatenate([padding, chosen]).reshape(-1, size))
+  batches = np.concatenate(cut)
+  return batches[: client.local_steps] if client.local_steps else batches
+
+
+def _length_order(utterances: np.ndarray, num_frames: np.ndarray) -> np.ndarray:
+  """Order of clients by work, so that neighbours are alike."""
+  frames = np.where(utterances >= 0, num_frames[utterances], 0)
+  work = frames.max(-1).sum(-1)
+  return np.argsort(work, kind='stable')
+
+
+def plan(
+  clients: Sequence[partition.Client],
+  examples: dataset.Dataset,
+  federated: config.FederatedConfig,
+  seed: int,
+  num_devices: int,
+) -> Layout:
+  """The padded shape of every round of a run.
+
+  Frame buckets are those that waste least on the first rounds, which are
+  known in advance, being functions of the seed.
+  """
+  per_device = -(-federated.cohort_size // num_devices)
+  block_size = min(federated.block_size, per_device)
+  layout = Layout(
+    num_devices=num_devices,
+    num_blocks=-(-per_device // block_size),
+    block_size=block_size,
+    num_steps=num_steps(clients, federated.client),
+    batch_size=federated.client.batch_size,
+    frame_buckets=(_quantized(examples.num_frames.max()),),
+    num_labels=max(len(labels) for labels in examples.labels),
+  )
+  needed = [
+    step_frames(
+      draw(clients, examples.num_frames, federated, seed, index),
+      examples.num_frames,
+      layout,
+    ).ravel()
+    for index in range(min(federated.num_rounds, _PLANNED_ROUNDS))
+  ]
+  lengths = np.concatenate(needed)
+  buckets = frame_buckets(
+    lengths[lengths > 0], layout.frame_buckets[-1], federated.num_frame_buckets
+  )
+  return layout._replace(frame_buckets=buckets)
+
+
+def _quantized(frames: int) -> int:
+  return -(-int(frames) // _FRAME_QUANTUM) * _FRAME_QUANTUM
+
+
+def frame_buckets(
+  lengths: Int[np.ndarray, ' lengths'], longest: int, num_buckets: int
+) -> tuple[int, ...]:
+  """At most `num_buckets` lengths, `longest` the last, that pad least.
+
+  Exact, by dynamic programming over the distinct rounded lengths.
+  """
+  rounded = -(-lengths // _FRAME_QUANTUM) * _FRAME_QUANTUM
+  values, counts = np.unique(np.append(rounded, longest), return_counts=True)
+  below = np.concatenate([[0], np.cumsum(counts)])
+  # cost[i]: frames of the shortest i lengths when values[i - 1] is a bucket.
+  cost = np.append(0.0, values * below[1:])
+  choice = [np.zeros(len(values) + 1, int)]
+  for _ in range(num_buckets - 1):
+    extended = cost[:-1, None] + np.triu(
+      values * (below[None, 1:] - below[:-1, None])
+    )
+    extended[np.tril_indices_from(extended, -1)] = np.inf
+    choice.append(np.append(0, extended.argmin(0)))
+    cost = np.append(0.0, extended.min(0))
+  buckets = []
+  end = len(values)
+  for previous in reversed(choice):
+    buckets.append(int(values[end - 1]))
+    end = previous[end]
+    if not end:
+      break
+  return tuple(sorted(buckets))
+
+
+def step_frames(
+  drawn: Draw, num_frames: Int[np.ndarray, ' utterances'], layout: Layout
+) -> Int[np.ndarray, 'devices blocks steps']:
+  """The longest utterance of each (block, step); 0 where there is none."""
+  utterances = _blocks(drawn.utterances, layout, fill=-1)
+  frames = np.where(utterances >= 0, num_frames[utterances], 0)
+  return frames.max((2, 4))
+
+
+def _blocks(values: np.ndarray, layout: Layout, fill: int) -> np.ndarray:
+  """[clients, ...] -> [devices, blocks, clients of a block, ...]."""
+  places = layout.num_devices * layout.num_blocks * layout.block_size
+  padding = np.full((places - len(values), *values.shape[1:]), fill)
+  # Padding clients first: the order is by length, and theirs is 0.
+  values = np.concatenate([padding, values])
+  shape = (layout.num_blocks, layout.num_devices, layout.block_size)
+  return values.reshape(*shape, *values.shape[1:]).swapaxes(0, 1)
+
+
+def assemble(drawn: Draw, examples: dataset.Dataset, layout: Layout) -> Cohort:
+  """Fills the padded arrays of a round, on the host."""
+  utterances = _blocks(drawn.utterances, layout, fill=-1).swapaxes(2, 3)
+  batches = examples.batch(
+    utterances, layout.frame_buckets[-1], layout.num_labels
+  )
+  longest = step_frames(drawn, examples.num_frames, layout)
+  bucket = np.searchsorted(layout.frame_buckets, longest) + 1
+  return Cohort(
+    batches=Batch(*batches),
+    bucket=np.where(longest > 0, bucket, 0).astype(np.int32),
+    client_ids=_blocks(drawn.client_ids, layout, fill=-1).astype(np.int32),
+  )
+
+
+def padding_waste(cohort: Cohort, layout: Layout) -> float:
+  """Fraction of the frames computed in a round that are padding."""
+  real = np.asarray(cohort.batches.num_frames).sum()
+  frames = np.append(0, layout.frame_buckets)[np.asarray(cohort.bucket)]
+  computed = frames.sum() * layout.block_size * layout.batch_size
+  return 1.0 - float(real) / max(int(computed), 1)

@@ -1,0 +1,82 @@
+"""The client axis across devices."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jaxtyping import PyTree
+
+from fedjax_asr import config
+
+AXIS = 'clients'
+
+
+def select(federated: config.FederatedConfig) -> list[jax.Device]:
+  """The devices that clients are spread over.
+
+  Raises:
+    config.ConfigError: more were asked for than there are.
+  """
+  available = jax.local_devices()
+  wanted = federated.num_devices or min(len(available), federated.cohort_size)
+  if wanted > len(available):
+    raise config.ConfigError(
+      f'config.federated.num_devices={wanted}; want at most the '
+      f'{len(available)} {available[0].platform} device(s) of this process.'
+    )
+  return available[:wanted]
+
+
+def mesh(devices: Sequence[jax.Device]) -> Mesh:
+  """One axis, `clients`."""
+  return Mesh(devices, (AXIS,))
+
+
+def replicate(tree: PyTree, devices: Sequence[jax.Device]) -> PyTree:
+  """A copy of every array on every device."""
+  return jax.device_put(tree, NamedSharding(mesh(devices), PartitionSpec()))
+
+
+def spread(tree: PyTree, devices: Sequence[jax.Device]) -> PyTree:
+  """Arrays whose leading axis is the devices, one slice on each."""
+  return jax.device_put(tree, NamedSharding(mesh(devices), PartitionSpec(AXIS)))
+
+
+def sum_over_devices(
+  function: Callable[[Any, Any], PyTree],
+  devices: Sequence[jax.Device],
+  device_map: config.DeviceMap,
+) -> Callable[[Any, Any], PyTree]:
+  """`mapped(shared, spread)`: the sum over devices of what each computes.
+
+  `function(shared, local)` gets `shared` whole and its own slice of `spread`
+  without the device axis. May be called inside `jax.jit`.
+  """
+
+  def local_sum(shared, local):
+    return jax.lax.psum(function(shared, local), AXIS)
+
+  match device_map:
+    case config.DeviceMap.SHARD_MAP:
+
+      def sliced(shared, spread_out):
+        local = jax.tree.map(lambda leaf: leaf[0], spread_out)
+        return local_sum(shared, local)
+
+      return jax.shard_map(
+        sliced,
+        mesh=mesh(devices),
+        in_specs=(PartitionSpec(), PartitionSpec(AXIS)),
+        out_specs=PartitionSpec(),
+        check_vma=False,
+      )
+    case config.DeviceMap.PMAP:
+      mapped = jax.pmap(
+        local_sum, AXIS, in_axes=(None, 0), devices=list(devices)
+      )
+
+      def first(shared, spread_out):
+        return jax.tree.map(lambda leaf: leaf[0], mapped(shared, spread_out))
+
+      return first

@@ -1,0 +1,68 @@
+"""Client and server optimizers and their schedules, all from optax."""
+
+import optax
+
+from fedjax_asr import config
+
+
+def schedule(
+  kind: config.Schedule, peak: float, num_rounds: int, warmup_rounds: int = 0
+) -> optax.Schedule:
+  """Learning rate of each round: linear warm-up, then the decay to zero."""
+  decay_rounds = num_rounds - warmup_rounds
+  match kind:
+    case config.Schedule.CONSTANT:
+      decay = optax.constant_schedule(peak)
+    case config.Schedule.LINEAR:
+      decay = optax.linear_schedule(peak, 0.0, decay_rounds)
+    case config.Schedule.COSINE:
+      decay = optax.cosine_decay_schedule(peak, decay_rounds)
+  if not warmup_rounds:
+    return decay
+  # Round 0 already moves: it is the first of `warmup_rounds` equal steps.
+  step = peak / (warmup_rounds + 1)
+  warmup = optax.linear_schedule(step, peak, warmup_rounds)
+  return optax.join_schedules([warmup, decay], [warmup_rounds])
+
+
+def client_optimizer(
+  client: config.ClientConfig, learning_rate: optax.ScalarOrSchedule
+) -> optax.GradientTransformation:
+  """The local optimizer, behind clipping by global norm where configured."""
+  match client.optimizer:
+    case config.ClientOptimizer.SGD:
+      optimizer = optax.sgd(learning_rate)
+    case config.ClientOptimizer.MOMENTUM:
+      optimizer = optax.sgd(learning_rate, momentum=client.momentum)
+    case config.ClientOptimizer.ADAM:
+      optimizer = optax.adam(learning_rate)
+  if client.clip_norm:
+    clip = optax.clip_by_global_norm(client.clip_norm)
+    return optax.chain(clip, optimizer)
+  return optimizer
+
+
+def server_optimizer(
+  server: config.ServerConfig, num_rounds: int
+) -> optax.GradientTransformation:
+  """The server's step along the mean delta (Reddi et al. 2021).
+
+  SGD with learning rate 1 is FedAvg, with momentum FedAvgM.
+  """
+  rate = schedule(
+    server.schedule, server.learning_rate, num_rounds, server.warmup_rounds
+  )
+  betas = {'b1': server.momentum, 'b2': server.beta2}
+  match server.optimizer:
+    case config.ServerOptimizer.SGD:
+      return optax.sgd(rate)
+    case config.ServerOptimizer.MOMENTUM:
+      return optax.sgd(rate, momentum=server.momentum)
+    case config.ServerOptimizer.ADAM:
+      return optax.adam(rate, **betas, eps=server.epsilon)
+    case config.ServerOptimizer.YOGI:
+      return optax.yogi(rate, **betas, eps=server.epsilon)
+    case config.ServerOptimizer.ADAGRAD:
+      return optax.adagrad(rate, eps=server.epsilon)
+    case config.ServerOptimizer.LAMB:
+      return optax.lamb(rate, **betas, eps=server.epsilon)

@@ -1,0 +1,123 @@
+"""Which utterances each client holds."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from fedjax_asr import config
+
+
+class Client(NamedTuple):
+  """A member of the population; `utterances` index the training set."""
+
+  name: str
+  utterances: np.ndarray
+
+
+def partition(
+  speakers: Sequence[str], federated: config.FederatedConfig, seed: int
+) -> list[Client]:
+  """Divides utterances among clients: each to exactly one, none left out.
+
+  Args:
+    speakers: the speaker of each utterance.
+    federated: the kind of partition and its parameters.
+    seed: decides the divisions that are random.
+
+  Raises:
+    config.ConfigError: fewer utterances than clients, or fewer clients than
+      the cohort needs.
+  """
+  rng = np.random.default_rng([seed, _PARTITION_STREAM])
+  labels = np.unique(speakers, return_inverse=True)
+  match federated.partition:
+    case config.Partition.SPEAKER:
+      clients = _by_speaker(*labels)
+    case config.Partition.DIRICHLET:
+      clients = _dirichlet(labels[1], federated, rng)
+    case config.Partition.IID:
+      sizes = np.ones(federated.num_clients)
+      clients = _by_size(len(speakers), sizes, rng)
+    case config.Partition.SIZE:
+      ranks = np.arange(1, federated.num_clients + 1)
+      sizes = ranks**-federated.size_exponent
+      clients = _by_size(len(speakers), sizes, rng)
+  if federated.cohort_size > len(clients):
+    raise config.ConfigError(
+      f'config.federated.cohort_size={federated.cohort_size}; want at most '
+      f'the population of {len(clients)} clients.'
+    )
+  return clients
+
+
+# Keeps this use of the seed apart from the cohort's.
+_PARTITION_STREAM = 0x7061
+
+
+def _by_speaker(names: np.ndarray, speaker: np.ndarray) -> list[Client]:
+  return [
+    Client(str(name), np.flatnonzero(speaker == index))
+    for index, name in enumerate(names)
+  ]
+
+
+def _dirichlet(
+  speaker: np.ndarray,
+  federated: config.FederatedConfig,
+  rng: np.random.Generator,
+) -> list[Client]:
+  """Clients of equal size whose speaker mixtures are Dirichlet draws.
+
+  The construction of Hsu et al. 2019 with speakers in place of classes: a
+  client draws its mixture, then its utterances one by one from the speakers
+  that still have some.
+  """
+  _require_enough(len(speaker), federated.num_clients)
+  pools = [
+    list(rng.permutation(np.flatnonzero(speaker == index)))
+    for index in range(speaker.max() + 1)
+  ]
+  share = np.array([len(pool) for pool in pools]) / len(speaker)
+  clients = []
+  for index, size in enumerate(_equal_sizes(len(speaker), federated)):
+    mixture = rng.dirichlet(federated.dirichlet_alpha * len(pools) * share)
+    chosen = [_draw(pools, mixture, rng) for _ in range(size)]
+    clients.append(Client(f'dirichlet_{index}', np.sort(chosen)))
+  return clients
+
+
+def _draw(pools: list[list], mixture: np.ndarray, rng) -> int:
+  left = np.array([bool(pool) for pool in pools])
+  weights = np.where(left, mixture, 0.0)
+  if not weights.sum() > 0:
+    weights = left.astype(float)
+  return pools[rng.choice(len(pools), p=weights / weights.sum())].pop()
+
+
+def _equal_sizes(total: int, federated: config.FederatedConfig) -> list[int]:
+  parts = np.array_split(np.arange(total), federated.num_clients)
+  return [len(part) for part in parts]
+
+
+def _by_size(
+  total: int, sizes: np.ndarray, rng: np.random.Generator
+) -> list[Client]:
+  """Random utterances in proportion to `sizes`, at least one each."""
+  _require_enough(total, len(sizes))
+  spare = total - len(sizes)
+  bounds = np.round(np.cumsum(sizes) / np.sum(sizes) * spare).astype(int)
+  counts = 1 + np.diff(bounds, prepend=0)
+  order = rng.permutation(total)
+  parts = np.split(order, np.cumsum(counts)[:-1])
+  return [
+    Client(f'client_{index}', np.sort(part)) for index, part in enumerate(parts)
+  ]
+
+
+def _require_enough(num_utterances: int, num_clients: int) -> None:
+  if num_clients > num_utterances:
+    raise config.ConfigError(
+      f'config.federated.num_clients={num_clients}; want at most the '
+      f'{num_utterances} training utterances.'
+    )

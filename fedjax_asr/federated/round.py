@@ -1,0 +1,203 @@
+"""A federated round as one jitted function.
+
+Each device scans over its blocks of clients; a block is a vmap of local
+training; weighted deltas are added to a running sum, so memory depends on the
+block and not on the cohort. The sums are added across devices and the server
+takes one optimizer step.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Float, Int
+
+from fedjax_asr import config
+from fedjax_asr.federated import cohort, devices, local_update, optimizers
+from fedjax_asr.models import model
+
+
+class ServerState(NamedTuple):
+  """All that a checkpoint holds; `round` counts the rounds behind it."""
+
+  params: model.Params
+  norm_state: model.NormState
+  opt_state: optax.OptState
+  round: Int[Array, '']
+
+
+class RoundMetrics(NamedTuple):
+  """Means over the round's utterances (loss) and steps (gradient norm)."""
+
+  loss: Float[Array, '']
+  gradient_norm: Float[Array, '']
+  delta_norm: Float[Array, '']
+  num_utterances: Float[Array, '']
+  num_frames: Float[Array, '']
+  num_infeasible: Float[Array, '']
+  num_clients: Float[Array, '']
+  client_learning_rate: Float[Array, '']
+
+
+class _Sums(NamedTuple):
+  """Running sums over clients."""
+
+  update: local_update.Update
+  weight: Float[Array, '']
+  num_clients: Float[Array, '']
+  totals: local_update.Totals
+
+
+RoundFn = Callable[
+  [ServerState, cohort.Cohort, jax.Array], tuple[ServerState, RoundMetrics]
+]
+
+
+def initial_state(
+  acoustic: model.Model, federated: config.FederatedConfig, key: jax.Array
+) -> ServerState:
+  """Freshly initialised parameters and server optimizer."""
+  params, norm_state = acoustic.init(key)
+  optimizer = optimizers.server_optimizer(
+    federated.server, federated.num_rounds
+  )
+  return ServerState(
+    params, norm_state, optimizer.init(params), jnp.zeros((), jnp.int32)
+  )
+
+
+def make_round(
+  acoustic: model.Model,
+  federated: config.FederatedConfig,
+  augmentation: config.AugmentConfig,
+  frame_buckets: Sequence[int],
+  device_list: Sequence[jax.Device],
+) -> RoundFn:
+  """`round_fn(server_state, cohort, key) -> (server_state, metrics)`.
+
+  Jitted, and the server state is donated. The result does not depend on block
+  size, number of devices or padding, up to the order of float32 sums. `key` is
+  the run's; the round's randomness is a function of it, the round and the
+  client. A cohort without a usable utterance gives a delta of exactly zero.
+  """
+  training = local_update.local_training(
+    acoustic, federated.client, augmentation, federated.weighting
+  )
+  server = optimizers.server_optimizer(federated.server, federated.num_rounds)
+  client_rate = optimizers.schedule(
+    federated.client.schedule,
+    federated.client.learning_rate,
+    federated.num_rounds,
+  )
+  cohort_sums = devices.sum_over_devices(
+    _device_sums(training, tuple(frame_buckets)),
+    device_list,
+    federated.device_map,
+  )
+
+  def round_fn(state, members, key):
+    rate = jnp.asarray(client_rate(state.round), jnp.float32)
+    round_key = jax.random.fold_in(key, state.round)
+    shared = (state.params, state.norm_state, round_key, rate)
+    sums = cohort_sums(shared, members)
+    scale = 1.0 / jnp.where(sums.weight > 0, sums.weight, 1.0)
+    delta = jax.tree.map(lambda leaf: leaf * scale, sums.update)
+    updates, opt_state = server.update(
+      delta.params, state.opt_state, state.params
+    )
+    state = ServerState(
+      params=optax.apply_updates(state.params, updates),
+      norm_state=jax.tree.map(jnp.subtract, state.norm_state, delta.norm_state),
+      opt_state=opt_state,
+      round=state.round + 1,
+    )
+    return state, _metrics(sums, delta, rate)
+
+  return jax.jit(round_fn, donate_argnums=0)
+
+
+def _metrics(sums: _Sums, delta: local_update.Update, rate) -> RoundMetrics:
+  totals = sums.totals
+  return RoundMetrics(
+    loss=totals.loss / jnp.maximum(totals.num_utterances, 1),
+    gradient_norm=totals.gradient_norm / jnp.maximum(totals.num_steps, 1),
+    delta_norm=optax.global_norm(delta.params),
+    num_utterances=totals.num_utterances,
+    num_frames=totals.num_frames,
+    num_infeasible=totals.num_infeasible,
+    num_clients=sums.num_clients,
+    client_learning_rate=rate,
+  )
+
+
+def _device_sums(training, frame_buckets):
+  """`(shared, members) -> _Sums` over the blocks of one device."""
+
+  def device_sums(shared, members):
+    params, norm_state, round_key, rate = shared
+
+    def add_block(sums, block):
+      keys = jax.vmap(jax.random.fold_in, (None, 0))(
+        round_key, block.client_ids
+      )
+      start = jax.vmap(training.start, (None, None, None), axis_size=len(keys))(
+        params, norm_state, rate
+      )
+      state = _train_block(training, frame_buckets, start, block, keys, rate)
+      added = _block_sums(training, params, norm_state, state)
+      return jax.tree.map(jnp.add, sums, added), None
+
+    zeros = _zero_sums(params, norm_state)
+    return jax.lax.scan(add_block, zeros, members)[0]
+
+  return device_sums
+
+
+def _zero_sums(params, norm_state):
+  zero = jnp.zeros(())
+  update = jax.tree.map(jnp.zeros_like, local_update.Update(params, norm_state))
+  totals = local_update.Totals(*[zero] * len(local_update.Totals._fields))
+  return _Sums(update, zero, zero, totals)
+
+
+def _train_block(training, frame_buckets, start, block, keys, rate):
+  """Local training of a block of clients, all its steps."""
+  step = jax.vmap(training.step, (0, 0, 0, None))
+
+  def at_length(frames):
+    def run(state, batch, step_keys):
+      features = batch.features[..., :frames, :]
+      return step(state, batch._replace(features=features), step_keys, rate)
+
+    return run
+
+  branches = [lambda state, batch, step_keys: state]
+  branches += [at_length(frames) for frames in frame_buckets]
+
+  def advance(state, inputs):
+    index, bucket, batch = inputs
+    step_keys = jax.vmap(jax.random.fold_in, (0, None))(keys, index)
+    return jax.lax.switch(bucket, branches, state, batch, step_keys), None
+
+  steps = jnp.arange(len(block.bucket))
+  inputs = (steps, block.bucket, block.batches)
+  return jax.lax.scan(advance, start, inputs)[0]
+
+
+def _block_sums(training, params, norm_state, state):
+  """Weighted sum of a block's deltas."""
+  weights = jax.vmap(training.weigh)(state.totals)
+
+  def weighted(server, local):
+    return jnp.tensordot(weights, server - local, 1)
+
+  server = local_update.Update(params, norm_state)
+  local = local_update.Update(state.params, state.norm_state)
+  return _Sums(
+    update=jax.tree.map(weighted, server, local),
+    weight=weights.sum(),
+    num_clients=(state.totals.num_utterances > 0).sum().astype(jnp.float32),
+    totals=jax.tree.map(lambda leaf: leaf.sum(0), state.totals),
+  )

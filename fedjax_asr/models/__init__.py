@@ -1,0 +1,1 @@
+"""Pure Flax Linen modules: features to logits, loss and decoding."""

@@ -1,0 +1,102 @@
+"""Convolution over time and frequency, written as one matrix product.
+
+Under per-client weights a vmapped `lax.conv` becomes a grouped convolution,
+slow on every backend. Here the frequency axis is a banded matrix and the time
+taps are gathered beside each other, so that a client's convolution is one
+matrix product and a vmap over clients is a batched one.
+"""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+
+def output_length(length: int, stride: int) -> int:
+  """Outputs of a convolution over `length` positions, zero-padded ends."""
+  return -(-length // stride)
+
+
+def _band(num_bins: int, kernel: int, stride: int) -> np.ndarray:
+  """[kernel, bins, outputs]: 1 where a tap of the kernel meets a bin."""
+  outputs = np.arange(output_length(num_bins, stride)) * stride
+  bins = outputs - (kernel - 1) // 2 + np.arange(kernel)[:, None]
+  return bins[:, None, :] == np.arange(num_bins)[:, None]
+
+
+def _time_taps(
+  inputs: Float[Array, 'batch frames bins'], kernel: int, stride: int
+) -> Float[Array, 'batch outputs taps']:
+  """The frames under each output's kernel, zeros beyond the ends.
+
+  Output t sees frames t * stride - (kernel - 1) // 2 onwards whatever the
+  padded length, unlike XLA's SAME padding.
+  """
+  frames = inputs.shape[1]
+  outputs = output_length(frames, stride)
+  before = (kernel - 1) // 2
+  reach = (outputs - 1) * stride + kernel
+  padded = jnp.pad(
+    inputs, ((0, 0), (before, max(0, reach - before - frames)), (0, 0))
+  )
+  last = (outputs - 1) * stride + 1
+  taps = [padded[:, k : k + last : stride] for k in range(kernel)]
+  return jnp.concatenate(taps, axis=-1)
+
+
+class BandedConv(nn.Module):
+  """Convolution over time and frequency with zero-padded ends.
+
+  Equals `nn.Conv` with a kernel of [time, frequency, in, out] and explicit
+  padding of (kernel - 1) // 2 before. Frames beyond an utterance's end must be
+  zero on entry, and then never reach a frame inside it.
+  """
+
+  channels: int
+  kernel: tuple[int, int]
+  strides: tuple[int, int]
+  dtype: jnp.dtype
+
+  @nn.compact
+  def __call__(
+    self, inputs: Float[Array, 'batch frames bins channels']
+  ) -> Float[Array, 'batch outputs output_bins output_channels']:
+    batch, frames, bins, channels = inputs.shape
+    time, frequency = self.kernel
+    kernel = self.param(
+      'kernel',
+      nn.initializers.he_normal(),
+      (time, frequency, channels, self.channels),
+    )
+    bias = self.param('bias', nn.initializers.zeros, (self.channels,))
+    band = _band(bins, frequency, self.strides[1]).astype(kernel.dtype)
+    matrix = jnp.einsum('kbo,tkcd->tbcod', band, kernel)
+    matrix = matrix.reshape(time * bins * channels, -1).astype(self.dtype)
+    flat = inputs.reshape(batch, frames, bins * channels).astype(self.dtype)
+    taps = _time_taps(flat, time, self.strides[0])
+    outputs = jnp.matmul(taps, matrix, preferred_element_type=jnp.float32)
+    return outputs.reshape(*outputs.shape[:2], -1, self.channels) + bias
+
+
+def frames_after(
+  num_frames: Int[Array, '...'], strides: tuple[int, ...]
+) -> Int[Array, '...']:
+  """Frames left after convolutions of these strides over time."""
+  for stride in strides:
+    num_frames = -(-num_frames // stride)
+  return num_frames
+
+
+def zero_padding(
+  values: Float[Array, 'batch frames ...'], num_frames: Int[Array, ' batch']
+) -> Float[Array, 'batch frames ...']:
+  """Exact zeros beyond each utterance's end, whatever stood there."""
+  mask = frame_mask(num_frames, values.shape[1])
+  mask = mask.reshape(*mask.shape, *(1,) * (values.ndim - 2))
+  return jnp.where(mask, values, 0)
+
+
+def frame_mask(num_frames: Int[Array, ' batch'], frames: int) -> jax.Array:
+  """[batch, frames], True at real frames."""
+  return jnp.arange(frames) < num_frames[:, None]

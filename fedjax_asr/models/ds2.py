@@ -1,0 +1,155 @@
+"""DeepSpeech 2 (Amodei et al. 2015): convolutions, recurrence, dense output."""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+from fedjax_asr import config
+from fedjax_asr.models import convolution, norms, recurrence
+
+
+class RecurrentLayer(nn.Module):
+  """One (bi)directional recurrence; directions are summed.
+
+  h_t = f(Norm(W x_t) + U h_{t-1} + b): normalisation is on the input path
+  only. Both directions share one scan, the second over the reversed sequence.
+  Padded frames give exact zeros and move no state.
+  """
+
+  model: config.ModelConfig
+
+  @nn.compact
+  def __call__(
+    self,
+    inputs: Float[Array, 'batch frames features'],
+    num_frames: Int[Array, ' batch'],
+    train: bool,
+  ) -> Float[Array, 'batch frames size']:
+    cell = recurrence.CELLS[self.model.cell]
+    dtype = jnp.dtype(self.model.dtype)
+    size = self.model.recurrent_size
+    directions = 2 if self.model.bidirectional else 1
+    gates = cell.num_gates * size
+    mask = convolution.frame_mask(num_frames, inputs.shape[1])
+    projection = self.param(
+      'input_kernel',
+      nn.initializers.lecun_normal(),
+      (inputs.shape[-1], directions * gates),
+    )
+    projected = jnp.matmul(
+      inputs.astype(dtype),
+      projection.astype(dtype),
+      preferred_element_type=jnp.float32,
+    )
+    projected = norms.apply(self.model, 'norm', projected, mask, train)
+    weights = self.param(
+      'recurrent_kernel',
+      recurrence.initializer(self.model.cell),
+      (directions, size, gates),
+    )
+    bias = self.param('bias', nn.initializers.zeros, (directions, gates))
+    projected = projected.reshape(*inputs.shape[:2], directions, gates)
+    states = recurrence.scan(
+      cell,
+      dtype,
+      _time_major(mask[:, :, None, None].repeat(directions, 2)),
+      _time_major(projected),
+      weights,
+      bias,
+    )
+    outputs = _batch_major(states[..., :size]).sum(2)
+    return convolution.zero_padding(outputs, num_frames)
+
+
+def _time_major(values):
+  """[batch, frames, directions, x] -> [frames, directions, batch, x].
+
+  The second direction runs backwards in time.
+  """
+  values = values.transpose(1, 2, 0, 3)
+  return values.at[:, 1:].set(values[::-1, 1:])
+
+
+def _batch_major(values):
+  """Undoes `_time_major`."""
+  values = values.at[:, 1:].set(values[::-1, 1:])
+  return values.transpose(2, 0, 1, 3)
+
+
+class _Dropout(nn.Module):
+  """Dropout whose mask at a real frame does not depend on padded frames.
+
+  The draw is time-major: with JAX's partitionable threefry an entry depends on
+  its flat index only, and more frames then come after all others.
+  """
+
+  rate: float
+
+  @nn.compact
+  def __call__(
+    self, values: Float[Array, 'batch frames size'], train: bool
+  ) -> Float[Array, 'batch frames size']:
+    if not train:
+      return values
+    batch, frames, size = values.shape
+    keep = jax.random.bernoulli(
+      self.make_rng('dropout'), 1 - self.rate, (frames, batch, size)
+    )
+    return jnp.where(keep.swapaxes(0, 1), values / (1 - self.rate), 0)
+
+
+class DeepSpeech2(nn.Module):
+  """Convolutions over time and frequency, recurrent layers, dense output."""
+
+  model: config.ModelConfig
+  vocab_size: int
+
+  @nn.compact
+  def __call__(
+    self,
+    features: Float[Array, 'batch frames features'],
+    num_frames: Int[Array, ' batch'],
+    *,
+    train: bool,
+  ) -> tuple[Float[Array, 'batch outputs vocab'], Int[Array, ' batch']]:
+    """Logits and their number; the rest of `logits` is exact zeros.
+
+    The logits of an utterance do not depend on what it is padded with or
+    batched with (batch norm while training excepted).
+    """
+    values, num_frames = self._convolve(features, num_frames, train)
+    values = values.reshape(*values.shape[:2], -1)
+    for index in range(self.model.num_recurrent_layers):
+      layer = RecurrentLayer(self.model, name=f'recurrent_{index}')
+      values = layer(values, num_frames, train)
+      if self.model.dropout:
+        values = _Dropout(self.model.dropout)(values, train)
+    logits = nn.Dense(self.vocab_size, name='output')(values)
+    return convolution.zero_padding(logits, num_frames), num_frames
+
+  def _convolve(self, features, num_frames, train):
+    values = convolution.zero_padding(features[..., None], num_frames)
+    model = self.model
+    for index, channels in enumerate(model.conv_channels):
+      values = convolution.BandedConv(
+        channels=channels,
+        kernel=(
+          model.conv_time_kernels[index],
+          model.conv_frequency_kernels[index],
+        ),
+        strides=(
+          model.conv_time_strides[index],
+          model.conv_frequency_strides[index],
+        ),
+        dtype=jnp.dtype(model.dtype),
+        name=f'conv_{index}',
+      )(values)
+      num_frames = convolution.frames_after(
+        num_frames, model.conv_time_strides[index : index + 1]
+      )
+      mask = convolution.frame_mask(num_frames, values.shape[1])
+      values = norms.apply(model, f'conv_norm_{index}', values, mask, train)
+      values = recurrence.clipped_relu(values)
+      values = convolution.zero_padding(values, num_frames)
+    return values, num_frames

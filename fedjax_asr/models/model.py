@@ -1,0 +1,61 @@
+"""`Model(init, apply)`: what training and attacks know of an architecture."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from fedjax_asr import config
+from fedjax_asr.models import convolution, ds2
+from fedjax_asr.speech import text
+
+Params = dict[str, Any]
+NormState = dict[str, Any]
+
+
+class Model(NamedTuple):
+  """Pure functions of an acoustic model.
+
+  init(key) -> (params, norm_state)
+  apply(params, norm_state, features [batch, frames, features],
+    num_frames [batch], *, train, key) -> (logits [batch, outputs, vocab],
+    num_output_frames [batch], norm_state)
+  num_output_frames(num_frames) -> frames of logits, for ints and arrays
+  """
+
+  init: Callable[[jax.Array], tuple[Params, NormState]]
+  apply: Callable[..., tuple[jax.Array, jax.Array, NormState]]
+  num_output_frames: Callable[[Any], Any]
+
+
+def deepspeech2(model: config.ModelConfig, num_features: int) -> Model:
+  """DeepSpeech 2 over the project's alphabet."""
+  module = ds2.DeepSpeech2(model, text.VOCAB_SIZE)
+
+  def init(key):
+    frames = jnp.zeros((1, 1, num_features))
+    variables = module.init(key, frames, jnp.ones(1, jnp.int32), train=False)
+    return variables['params'], variables.get('norm_state', {})
+
+  def apply(params, norm_state, features, num_frames, *, train, key=None):
+    variables = {'params': params, 'norm_state': norm_state}
+    (logits, num_outputs), updates = module.apply(
+      variables,
+      features,
+      num_frames,
+      train=train,
+      mutable=['norm_state'] if train else [],
+      rngs=None if key is None else {'dropout': key},
+    )
+    return logits, num_outputs, updates.get('norm_state', norm_state)
+
+  def num_output_frames(num_frames):
+    return convolution.frames_after(num_frames, model.conv_time_strides)
+
+  return Model(init, apply, num_output_frames)
+
+
+def num_parameters(params: Params) -> int:
+  """Scalars in a tree of arrays."""
+  return sum(leaf.size for leaf in jax.tree.leaves(params))

@@ -1,0 +1,171 @@
+"""Recurrent layers over masked sequences, one scan for both directions.
+
+The input projection is hoisted out of the scan. The backward pass scans only
+the cell's gradients and forms the recurrent weight's gradient in one matrix
+product afterwards: plain autodiff would read and write it at every frame. It
+is built of ordinary JAX operations, so it can itself be differentiated.
+"""
+
+import functools
+from collections.abc import Callable
+from typing import NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float
+
+from fedjax_asr import config
+
+CLIP = 20.0
+
+
+class CellSpec(NamedTuple):
+  """A recurrent cell: `step(projected, recurrent, state) -> state`.
+
+  `projected` [..., gates * size] is the input's part of the pre-activations,
+  `recurrent` the state's; a state is [..., states * size], output first.
+  """
+
+  num_gates: int
+  num_states: int
+  step: Callable[[jax.Array, jax.Array, jax.Array], jax.Array]
+
+
+def clipped_relu(x: jax.Array) -> jax.Array:
+  """min(max(x, 0), 20), the activation of both DeepSpeech papers."""
+  return jnp.clip(x, 0.0, CLIP)
+
+
+def _gru_step(projected, recurrent, state):
+  """Cho et al. 2014, with the reset gate after the product (cuDNN's form)."""
+  x_reset, x_update, x_candidate = jnp.split(projected, 3, axis=-1)
+  h_reset, h_update, h_candidate = jnp.split(recurrent, 3, axis=-1)
+  reset = jax.nn.sigmoid(x_reset + h_reset)
+  update = jax.nn.sigmoid(x_update + h_update)
+  candidate = jnp.tanh(x_candidate + reset * h_candidate)
+  return (1 - update) * candidate + update * state
+
+
+def _lstm_step(projected, recurrent, state):
+  """Hochreiter and Schmidhuber 1997, with forget gate."""
+  _, cell = jnp.split(state, 2, axis=-1)
+  gates = jnp.split(projected + recurrent, 4, axis=-1)
+  enter, forget, output = (jax.nn.sigmoid(gate) for gate in gates[:3])
+  cell = forget * cell + enter * jnp.tanh(gates[3])
+  return jnp.concatenate([output * jnp.tanh(cell), cell], axis=-1)
+
+
+def _rnn_step(projected, recurrent, state):
+  """The simple recurrence of DeepSpeech 2, f(W x + U h)."""
+  del state
+  return clipped_relu(projected + recurrent)
+
+
+CELLS = {
+  config.Cell.GRU: CellSpec(num_gates=3, num_states=1, step=_gru_step),
+  config.Cell.LSTM: CellSpec(num_gates=4, num_states=2, step=_lstm_step),
+  config.Cell.RNN: CellSpec(num_gates=1, num_states=1, step=_rnn_step),
+}
+
+
+def _product(state, weights, dtype):
+  """state @ weights in each direction, operands in `dtype`, float32 sums."""
+  return jnp.einsum(
+    '...dbh,dhg->...dbg',
+    state.astype(dtype),
+    weights.astype(dtype),
+    preferred_element_type=jnp.float32,
+  )
+
+
+def _recurrent(state, weights, bias, dtype):
+  """The state's part of the pre-activations."""
+  return _product(state, weights, dtype) + bias[:, None]
+
+
+def _masked_step(cell, real, projected, recurrent, state):
+  """One frame; a padded frame leaves the state untouched."""
+  return jnp.where(real, cell.step(projected, recurrent, state), state)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1))
+def scan(
+  cell: CellSpec,
+  dtype: jnp.dtype,
+  mask: Bool[Array, 'frames directions batch 1'],
+  projected: Float[Array, 'frames directions batch gates'],
+  weights: Float[Array, 'directions size gates'],
+  bias: Float[Array, 'directions gates'],
+) -> Float[Array, 'frames directions batch states']:
+  """States after each frame from a zero state.
+
+  A state does not move at a masked frame. Differentiable any number of times.
+  """
+  size = weights.shape[1]
+
+  def step(state, inputs):
+    frame, real = inputs
+    recurrent = _recurrent(state[..., :size], weights, bias, dtype)
+    state = _masked_step(cell, real, frame, recurrent, state)
+    return state, state
+
+  start = jnp.zeros((*projected.shape[1:3], cell.num_states * size))
+  _, states = jax.lax.scan(step, start, (projected, mask))
+  return states
+
+
+def _scan_forward(cell, dtype, mask, projected, weights, bias):
+  states = scan.fun(cell, dtype, mask, projected, weights, bias)
+  return states, (mask, projected, weights, bias, states)
+
+
+def _scan_backward(cell, dtype, residuals, gradients):
+  mask, projected, weights, bias, states = residuals
+  size = weights.shape[1]
+  previous = jnp.concatenate([jnp.zeros_like(states[:1]), states[:-1]])
+  recurrent = _recurrent(previous[..., :size], weights, bias, dtype)
+  transposed = jnp.swapaxes(weights, 1, 2)
+
+  def step(gradient, inputs):
+    frame, frame_recurrent, state, real, arriving = inputs
+    _, pull = jax.vjp(
+      functools.partial(_masked_step, cell, real),
+      frame,
+      frame_recurrent,
+      state,
+    )
+    d_frame, d_recurrent, d_state = pull(gradient + arriving)
+    through = _product(d_recurrent, transposed, dtype)
+    return d_state.at[..., :size].add(through), (d_frame, d_recurrent)
+
+  inputs = (projected, recurrent, previous, mask, gradients)
+  start = jnp.zeros_like(states[0])
+  _, (d_projected, d_recurrent) = jax.lax.scan(
+    step, start, inputs, reverse=True
+  )
+  d_weights = jnp.einsum(
+    'tdbh,tdbg->dhg',
+    previous[..., :size].astype(dtype),
+    d_recurrent.astype(dtype),
+    preferred_element_type=jnp.float32,
+  )
+  return None, d_projected, d_weights, d_recurrent.sum((0, 2))
+
+
+scan.defvjp(_scan_forward, _scan_backward)
+
+
+def initializer(cell: config.Cell) -> nn.initializers.Initializer:
+  """Orthogonal per gate, as recurrences want it."""
+  gates = CELLS[cell].num_gates
+
+  def init(key, shape, dtype=jnp.float32):
+    directions, size, _ = shape
+    orthogonal = nn.initializers.orthogonal()
+    keys = jax.random.split(key, directions * gates)
+    blocks = [orthogonal(k, (size, size), dtype) for k in keys]
+    stacked = jnp.stack(blocks).reshape(directions, gates, size, size)
+    return stacked.transpose(0, 2, 1, 3).reshape(shape)
+
+  return init
