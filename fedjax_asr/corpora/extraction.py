@@ -8,13 +8,17 @@ import threading
 from collections.abc import Generator, Sequence
 from concurrent import futures
 
+import numpy as np
 import threadpoolctl
+from jaxtyping import Float
 
 from fedjax_asr import config
 from fedjax_asr.corpora import problem, utterance
 
+# [frames, features]; `_` where arrays of one list differ in it.
+Frames = Float[np.ndarray, '_ features']
 # What there is of an utterance: features, or the reason why there are none.
-Result = utterance.Features | problem.Problem
+Result = Frames | problem.Problem
 
 _BATCH = 16  # Utterances sent to a process at once.
 _QUEUED = 4  # Batches that wait for each process at most.

@@ -10,7 +10,7 @@ from fedjax_asr import config
 from fedjax_asr.corpora import utterance
 from fedjax_asr.speech import text
 
-_Indices = Int[np.ndarray, ' utterances']
+_Indices = Int[np.ndarray, '_']
 
 _STREAM = 4  # Keeps the split apart from other uses of the seed.
 
@@ -18,9 +18,11 @@ _STREAM = 4  # Keeps the split apart from other uses of the seed.
 class Splits(NamedTuple):
   """Ascending indices into the utterances; the three are disjoint."""
 
-  train: _Indices
-  heldout_speakers: _Indices  # None of their speakers is in `train`.
-  heldout_utterances: _Indices  # Each of their speakers is in training.
+  train: Int[np.ndarray, 'train']
+  # None of their speakers is in `train`.
+  heldout_speakers: Int[np.ndarray, 'unseen']
+  # Each of their speakers may be.
+  heldout_utterances: Int[np.ndarray, 'seen']
   num_dropped_transcripts: int  # Left out by `data.disjoint_transcripts`.
 
 

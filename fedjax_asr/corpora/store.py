@@ -253,7 +253,7 @@ def _write(
   _write_index(file, ids, lengths, failures)
 
 
-def _append(frames: h5py.Dataset, arrays: list[utterance.Features]) -> None:
+def _append(frames: h5py.Dataset, arrays: list[extraction.Frames]) -> None:
   if not arrays:
     return
   start, added = len(frames), np.concatenate(arrays)

@@ -20,7 +20,7 @@ SAMPLE_RATE = 16_000
 _VERSION = 1  # Of the render: raise it when the waveforms change.
 _SENTENCE_STREAM, _RENDER_STREAM = 2, 3
 
-_Waveform = Float32[np.ndarray, ' samples']
+_Waveform = Float32[np.ndarray, '_']
 
 
 class SyntheticSpeech(NamedTuple):

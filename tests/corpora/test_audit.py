@@ -1,0 +1,95 @@
+"""What is left out before training, and why."""
+
+import json
+
+import numpy as np
+import pytest
+
+from fedjax_asr import config
+from fedjax_asr.corpora import audit, problem, utterance
+
+
+def item(text, name='u'):
+  source = utterance.AudioFile(f'{name}.wav')
+  return utterance.Utterance(name, 'anna', text, 0.0, source)
+
+
+def audited(text, num_frames=1000, failures=None):
+  return audit.audit(
+    [item(text)],
+    np.array([num_frames]),
+    failures or {},
+    num_output_frames=lambda frames: -(-frames // 2),
+  )
+
+
+def kinds(result):
+  return [each.kind for each in result.problems]
+
+
+def test_a_good_utterance_is_kept_without_a_word():
+  assert audited("it's a good one") == audit.Audit([0], [])
+
+
+@pytest.mark.parametrize(
+  ('text', 'kind'),
+  [
+    ('', 'empty_transcript'),
+    ('  \n', 'empty_transcript'),
+    ('?!', 'empty_transcript'),
+    ('Привет мир', 'other_alphabet'),
+    ('你好吗 ok', 'other_alphabet'),
+    ('25', 'other_alphabet'),
+  ],
+)
+def test_a_transcript_without_usable_text_is_left_out(text, kind):
+  result = audited(text)
+  assert result.kept == []
+  assert kinds(result) == [kind]
+
+
+def test_dropped_characters_are_a_warning_that_names_them_once():
+  result = audited('Turn it to 25, please, now.')
+  assert result.kept == [0]
+  assert kinds(result) == ['dropped_characters']
+  assert "'25,.'" in result.problems[0].reason
+  assert result.problems[0].is_warning
+
+
+@pytest.mark.parametrize(
+  # CTC needs a blank between equal neighbours: 'aab' takes 4 frames.
+  ('num_frames', 'kept'),
+  [(7, [0]), (6, []), (0, [])],
+)
+def test_an_utterance_is_too_short_below_its_ctc_minimum(num_frames, kept):
+  result = audited('aab', num_frames)
+  assert result.kept == kept
+  assert kinds(result) == ([] if kept else ['too_short'])
+
+
+def test_too_short_outranks_a_warning():
+  result = audited('aab!', num_frames=2)
+  assert result.kept == []
+  assert kinds(result) == ['too_short']
+
+
+def test_a_failure_of_the_store_is_the_only_problem():
+  failure = problem.Problem('u', 'u.wav', 'unreadable', 'u.wav: truncated.')
+  result = audited('Привет', 0, {'u': failure})
+  assert result == audit.Audit([], [failure])
+
+
+def test_settle_raises_only_for_error_and_counts_no_warnings():
+  bad, warned = audited('').problems, audited('a!').problems
+  audit.settle(bad, config.OnBadUtterance.SKIP)
+  audit.settle(warned, config.OnBadUtterance.ERROR)
+  with pytest.raises(utterance.CorpusError, match=r'^1 bad .*first: u: the tr'):
+    audit.settle([*warned, *bad], config.OnBadUtterance.ERROR)
+
+
+def test_write_gives_one_json_object_a_line(tmp_path):
+  problems = audited('Привет').problems * 2
+  audit.write(problems, tmp_path / 'problems.jsonl')
+  lines = (tmp_path / 'problems.jsonl').read_text('utf-8').splitlines()
+  assert [json.loads(line)['kind'] for line in lines] == ['other_alphabet'] * 2
+  assert json.loads(lines[0]) == problems[0]._asdict()

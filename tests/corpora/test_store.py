@@ -1,0 +1,345 @@
+"""The feature store: built once, whole or not at all."""
+
+import logging
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import textwrap
+from typing import NamedTuple
+
+import h5py
+import numpy as np
+import pytest
+
+from fedjax_asr import config
+from fedjax_asr.corpora import store, utterance
+
+FEATURES = config.FeaturesConfig(num_features=8, num_mels=8)
+
+
+class Noise(NamedTuple):
+  """Features that a seed gives; below 0 there are none."""
+
+  seed: int
+
+  def fingerprint(self):
+    return f'noise {self.seed}'
+
+  def features(self, cfg, max_seconds):
+    if self.seed < 0:
+      raise utterance.CorpusError(f'noise {self.seed}: no good.')
+    rng = np.random.default_rng(self.seed)
+    shape = (int(rng.integers(1, 30)), cfg.num_features)
+    return rng.standard_normal(shape, np.float32)
+
+  def describe(self):
+    return f'noise {self.seed}'
+
+
+class Fatal(Noise):
+  """Ends the process that computes it."""
+
+  def features(self, cfg, max_seconds):
+    os._exit(3)
+
+
+class Unwilling(Noise):
+  """Cannot be computed a second time: a test that asks fails."""
+
+  def features(self, cfg, max_seconds):
+    pytest.fail('features were computed again')
+
+
+def corpus(seeds, source=Noise):
+  return [
+    utterance.Utterance(f'u{seed}', 's', 'text', 0.0, source(seed))
+    for seed in seeds
+  ]
+
+
+def settings(folder, **fields):
+  return config.DataConfig(
+    **{'cache_dir': str(folder), 'num_workers': 1, **fields}
+  )
+
+
+def opened(folder, seeds=range(40), source=Noise, **fields):
+  return store.open_or_build(
+    corpus(seeds, source), settings(folder, **fields), FEATURES, report
+  )
+
+
+def report(done, total):
+  assert 0 <= done <= total
+
+
+def names(folder):
+  return sorted(file.suffix for file in pathlib.Path(folder).iterdir())
+
+
+def assert_whole(found, seeds=range(40)):
+  for index, seed in enumerate(seeds):
+    expected = Noise(seed).features(FEATURES, 1.0)
+    np.testing.assert_array_equal(found.features(index), expected)
+    assert found.num_frames[index] == len(expected)
+
+
+def test_features_come_back_in_order(tmp_path):
+  found = opened(tmp_path)
+  assert found.was_built
+  assert len(found) == 40
+  assert found.ids == [f'u{seed}' for seed in range(40)]
+  assert found.num_features == 8
+  assert_whole(found)
+
+
+def test_a_second_run_computes_nothing(tmp_path):
+  opened(tmp_path)
+  again = opened(tmp_path, source=Unwilling)
+  assert not again.was_built
+  assert_whole(again)
+
+
+def test_spawned_processes_give_the_same_file_content(tmp_path):
+  one = opened(tmp_path / 'one')
+  two = opened(tmp_path / 'two', num_workers=2)
+  assert one.path.name == two.path.name
+  assert_whole(two)
+
+
+def test_failures_are_kept_with_their_reasons(tmp_path):
+  seeds = [0, -1, 2, -3]
+  for found in (opened(tmp_path, seeds), opened(tmp_path, seeds, Unwilling)):
+    assert sorted(found.failures) == ['u-1', 'u-3']
+    assert found.failures['u-3'].reason == 'noise -3: no good.'
+    assert found.failures['u-3'].kind == 'unreadable'
+    assert found.num_frames[1] == found.num_frames[3] == 0
+    assert_whole(found, [0])
+    np.testing.assert_array_equal(
+      found.features(2), Noise(2).features(FEATURES, 1.0)
+    )
+
+
+def test_a_corpus_in_which_all_fail_is_a_store_too(tmp_path):
+  found = opened(tmp_path, [-1, -2])
+  assert found.num_frames.tolist() == [0, 0]
+  assert len(found.failures) == 2
+  assert not opened(tmp_path, [-1, -2]).was_built
+
+
+def test_an_empty_corpus_is_an_empty_store(tmp_path):
+  found = opened(tmp_path, [])
+  assert len(found) == 0
+  assert found.num_frames.shape == (0,)
+  assert not opened(tmp_path, []).was_built
+
+
+def test_ids_keep_all_of_unicode(tmp_path):
+  item = corpus([1])[0]._replace(id='héllo/日本')
+  found = store.open_or_build([item], settings(tmp_path), FEATURES, report)
+  assert found.ids == ['héllo/日本']
+
+
+def test_progress_ends_at_the_total(tmp_path):
+  seen = []
+  store.open_or_build(
+    corpus(range(40)),
+    settings(tmp_path),
+    FEATURES,
+    lambda *progress: seen.append(progress),
+  )
+  assert seen[0] == (0, 40)
+  assert seen[-1] == (40, 40)
+  assert seen == sorted(seen)
+
+
+@pytest.mark.parametrize('change', ['id', 'speaker', 'text', 'source'])
+def test_another_utterance_is_another_store(tmp_path, change):
+  (item,) = corpus([1])
+  other = {'source': Noise(2)}.get(change, 'other')
+  paths = {
+    store.open_or_build([each], settings(tmp_path), FEATURES, report).path
+    for each in (item, item._replace(**{change: other}))
+  }
+  assert len(paths) == 2
+
+
+def test_other_settings_are_another_store_and_normalisation_is_none(tmp_path):
+  def path(max_seconds=20.0, **fields):
+    cfg = config.FeaturesConfig(num_features=8, num_mels=8, **fields)
+    data = settings(tmp_path, max_seconds=max_seconds)
+    return store.open_or_build(corpus([1]), data, cfg, report).path
+
+  same = {path(), path(normalization=config.Normalization.NONE)}
+  assert len(same) == 1
+  assert len(same | {path(max_seconds=5.0), path(hop_ms=5.0)}) == 3
+
+
+def damage_nothing_but_complete(path):
+  with h5py.File(path, 'r+') as file:
+    file.attrs['complete'] = False
+
+
+def damage_by_truncation(path):
+  os.truncate(path, path.stat().st_size // 2)
+
+
+def damage_by_emptying(path):
+  os.truncate(path, 0)
+
+
+def damage_frames(path):
+  content = bytearray(path.read_bytes())
+  first = Noise(0).features(FEATURES, 1.0)
+  start = content.index(first.tobytes())
+  content[start] ^= 1
+  path.write_bytes(content)
+
+
+def damage_offsets(path):
+  with h5py.File(path, 'r+') as file:
+    file['offsets'][-1] += 1
+
+
+def damage_by_removal_of_a_data_set(path):
+  with h5py.File(path, 'r+') as file:
+    del file['failures']
+
+
+def damage_by_another_file(path):
+  path.write_text('no HDF5 file at all')
+
+
+@pytest.mark.parametrize(
+  'damage',
+  [
+    damage_nothing_but_complete,
+    damage_by_truncation,
+    damage_by_emptying,
+    damage_frames,
+    damage_offsets,
+    damage_by_removal_of_a_data_set,
+    damage_by_another_file,
+  ],
+)
+def test_a_damaged_store_is_rebuilt_with_a_warning(tmp_path, caplog, damage):
+  damage(opened(tmp_path).path)
+  with caplog.at_level(logging.WARNING):
+    again = opened(tmp_path)
+  assert again.was_built
+  assert 'rebuilding' in caplog.text
+  assert_whole(again)
+  assert not opened(tmp_path).was_built
+
+
+def test_what_does_not_fit_in_memory_is_read_on_demand(tmp_path, monkeypatch):
+  monkeypatch.setattr(store, '_IN_MEMORY_BYTES', 100)
+  found = opened(tmp_path)
+  assert_whole(found)
+  damage_frames(found.path)
+  again = opened(tmp_path)
+  with pytest.raises(utterance.CorpusError, match='delete it to have it reb'):
+    again.features(0)
+
+
+def test_features_in_memory_cannot_be_written(tmp_path):
+  found = opened(tmp_path)
+  with pytest.raises(ValueError, match='read-only'):
+    found.features(0)[0] = 1.0
+
+
+def test_an_interrupted_build_leaves_no_store_and_the_next_builds_it(tmp_path):
+  def interrupt(done, total):
+    if done:
+      raise KeyboardInterrupt
+
+  with pytest.raises(KeyboardInterrupt):
+    store.open_or_build(
+      corpus(range(40)), settings(tmp_path), FEATURES, interrupt
+    )
+  assert names(tmp_path) == ['.lock']
+  assert_whole(opened(tmp_path))
+
+
+def script(tmp_path, body):
+  """Runs `body`, with this module as `test_store` and tmp_path as `folder`."""
+  code = f"""
+    import os, pathlib, resource, signal, sys
+    import test_store
+    from fedjax_asr.corpora import store, utterance
+    folder = pathlib.Path({str(tmp_path)!r})
+    def build(report, seeds=range(40)):
+      return store.open_or_build(
+        test_store.corpus(seeds), test_store.settings(folder),
+        test_store.FEATURES, report)
+  """
+  here = pathlib.Path(__file__)
+  return subprocess.run(
+    [sys.executable, '-c', textwrap.dedent(code) + textwrap.dedent(body)],
+    env={**os.environ, 'PYTHONPATH': f'{here.parent}:{here.parents[2]}'},
+    capture_output=True,
+    text=True,
+    check=False,
+  )
+
+
+def test_a_killed_build_leaves_no_store_and_the_next_builds_it(tmp_path):
+  finished = script(
+    tmp_path,
+    """
+    build(lambda done, total: done and os.kill(os.getpid(), signal.SIGKILL))
+    """,
+  )
+  assert finished.returncode == -signal.SIGKILL
+  assert names(tmp_path) == ['.lock', '.partial']
+  assert_whole(opened(tmp_path))
+  assert names(tmp_path) == ['.h5', '.lock']
+
+
+def test_a_full_disk_is_one_line_and_leaves_no_file(tmp_path):
+  """A limit on the size of files stands for the full disk."""
+  finished = script(
+    tmp_path,
+    """
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, resource.RLIM_INFINITY))
+    try:
+      build(lambda done, total: None)
+    except utterance.CorpusError as error:
+      print(error)
+    """,
+  )
+  assert finished.stderr == ''
+  assert finished.returncode == 0
+  assert finished.stdout == (
+    f'config.data.cache_dir={str(tmp_path)!r}: cannot write the feature '
+    'store: [Errno 27] File too large.\n'
+  )
+  assert names(tmp_path) == ['.lock']
+
+
+def test_a_cache_folder_that_is_a_file_is_one_line(tmp_path):
+  (tmp_path / 'file').touch()
+  with pytest.raises(utterance.CorpusError, match=r'cache_dir=.*file.*cannot'):
+    opened(tmp_path / 'file')
+
+
+def test_a_repeated_id_is_an_error(tmp_path):
+  with pytest.raises(utterance.CorpusError, match='repeats an utterance id'):
+    opened(tmp_path, [1, 1])
+
+
+def test_a_worker_that_dies_is_one_line(tmp_path):
+  with pytest.raises(utterance.CorpusError, match=r'process .* died'):
+    opened(tmp_path, source=Fatal, num_workers=2)
+  assert names(tmp_path) == ['.lock']
+
+
+def test_workers_do_not_import_jax():
+  code = (
+    'import sys; from fedjax_asr.corpora import corpus, extraction, store; '
+    'sys.exit("jax" in sys.modules or "librosa.core" in sys.modules)'
+  )
+  subprocess.run([sys.executable, '-c', code], check=True)
