@@ -144,9 +144,16 @@ def test_truncated_files_are_refused(tmp_path, name, fraction):
   assert reason(cut(path, fraction)).startswith('truncated')
 
 
-def test_a_truncated_wav_with_more_chunks_is_refused(tmp_path):
-  path = written(tmp_path / 'a.wav', tone(), subtype='FLOAT')
-  assert reason(cut(path, 0.7)).startswith('truncated')
+def test_an_ogg_file_cut_between_pages_is_refused(tmp_path):
+  path = written(tmp_path / 'a.ogg', np.tile(tone(), 5))
+  content = path.read_bytes()
+  path.write_bytes(content[: content.rfind(b'OggS')])
+  assert reason(path).startswith('truncated')
+
+
+def test_an_mp3_shorter_than_its_header_is_refused(tmp_path):
+  path = written(tmp_path / 'a.mp3', tone())
+  assert reason(cut(path, 0.5)).startswith('truncated')
 
 
 @pytest.mark.parametrize('size', [b'\xff\xff\xff\xff', b'\xdb\xff\xff\x7f'])

@@ -106,6 +106,15 @@ def test_several_masks_are_independent():
   assert widths.max() == 10
 
 
+def test_width_says_nothing_about_start():
+  cfg = config.AugmentConfig(
+    num_time_masks=1, max_time_mask_frames=7, max_time_mask_fraction=1.0
+  )
+  frames = masked(cfg, num_frames=50).any(axis=2)
+  starts = frames[frames.sum(axis=1) == 1].argmax(axis=1)
+  assert len(np.unique(starts)) >= 45  # Of 50, from about 250 masks.
+
+
 def test_the_key_decides():
   cfg = config.AugmentConfig(num_time_masks=2, num_frequency_masks=2)
   first, again, other = masked(cfg, 50, keys=KEYS[np.array([0, 0, 1])])
