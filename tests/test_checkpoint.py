@@ -94,6 +94,12 @@ def test_rounds_without_a_finite_wer_are_never_the_best(tmp_path):
   assert checkpoints.rounds == (3, 4)
 
 
+def test_best_round_is_known_after_reopening(tmp_path):
+  kept = {'keep_last': 1, 'keep_best': 1}
+  _saved(tmp_path, [1, 2], [0.3, 0.9], **kept).close()
+  assert _saved(tmp_path, [3, 4], [0.8, 0.7], **kept).rounds == (1, 4)
+
+
 def test_only_due_or_forced_rounds_are_saved(tmp_path):
   checkpoints = _open(tmp_path, every_rounds=3, keep_last=9)
   for round_index in range(1, 8):
