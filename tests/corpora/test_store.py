@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import time
 from typing import NamedTuple
 
 import h5py
@@ -270,9 +271,10 @@ def script(tmp_path, body):
     import test_store
     from fedjax_asr.corpora import store, utterance
     folder = pathlib.Path({str(tmp_path)!r})
-    def build(report, seeds=range(40)):
+    def build(report, workers=1):
       return store.open_or_build(
-        test_store.corpus(seeds), test_store.settings(folder),
+        test_store.corpus(range(40)),
+        test_store.settings(folder, num_workers=workers),
         test_store.FEATURES, report)
   """
   here = pathlib.Path(__file__)
@@ -282,6 +284,7 @@ def script(tmp_path, body):
     capture_output=True,
     text=True,
     check=False,
+    timeout=60,  # Orphans would hold the pipe open for ever.
   )
 
 
@@ -335,6 +338,32 @@ def test_a_worker_that_dies_is_one_line(tmp_path):
   with pytest.raises(utterance.CorpusError, match=r'process .* died'):
     opened(tmp_path, source=Fatal, num_workers=2)
   assert names(tmp_path) == ['.lock']
+
+
+def test_workers_end_when_their_parent_is_killed(tmp_path):
+  finished = script(
+    tmp_path,
+    """
+    import multiprocessing
+    def kill(done, total):
+      if done:
+        for process in multiprocessing.active_children():
+          print(process.pid, flush=True)
+        os.kill(os.getpid(), signal.SIGKILL)
+    build(kill, workers=2)
+    """,
+  )
+  pids = finished.stdout.split()
+  assert len(pids) == 2
+  deadline = time.monotonic() + 10
+  while any(is_alive(pid) for pid in pids):
+    assert time.monotonic() < deadline
+    time.sleep(0.05)
+
+
+def is_alive(pid):
+  status = pathlib.Path('/proc', pid, 'stat')
+  return status.exists() and status.read_text().split()[2] != 'Z'
 
 
 def test_workers_do_not_import_jax():
