@@ -13,9 +13,8 @@ utterances sorted by length, so little of what is computed is padding.
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import jax
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Float, Int
 
 from fedjax_asr import config
 from fedjax_asr.corpora import dataset

@@ -10,7 +10,7 @@ import numpy as np
 import rich.console
 
 from fedjax_asr import checkpoint, config, progress, run_directory, run_log
-from fedjax_asr.corpora import audit, dataset, datasets
+from fedjax_asr.corpora import audit, datasets
 from fedjax_asr.federated import cohort, devices, partition
 from fedjax_asr.federated import round as round_lib
 from fedjax_asr.figures import training
@@ -187,8 +187,8 @@ class _Training:
       f'from round {first} of {self._cfg.federated.num_rounds}',
       f'{len(data.train)} training utterances ({hours:.2f} h) of '
       f'{len(self._cohorts.clients)} clients; held out: '
-      f'{len(data.heldout_speakers)} of {len(set(data.heldout_speakers.speakers))}'
-      f' other speakers, {len(data.heldout_utterances)} of training speakers',
+      f'{len(data.heldout_speakers)} of '
+      f'{len(set(data.heldout_speakers.speakers))} other speakers, {len(data.heldout_utterances)} of training speakers',
       f'{skipped} bad utterances and {data.num_dropped_transcripts} with a '
       f'held-out transcript left out; see {self._directory.skipped.name}',
       f'cohort {self._cfg.federated.cohort_size}: {layout.num_blocks} block(s) '
