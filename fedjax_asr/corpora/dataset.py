@@ -1,6 +1,7 @@
 """Normalised features and labels of a set of utterances, by position."""
 
 from collections.abc import Sequence
+from typing import SupportsIndex
 
 import numpy as np
 
@@ -39,9 +40,9 @@ class Dataset:
   def __len__(self) -> int:
     return len(self._indices)
 
-  def features(self, index: int) -> np.ndarray:
+  def features(self, index: SupportsIndex) -> np.ndarray:
     """[frames, features], normalised."""
-    raw = self._store.features(int(self._indices[index]))
+    raw = self._store.features(self._indices[index])
     return features.normalize(raw, self._normalization, self._statistics)
 
   def batch(

@@ -20,6 +20,9 @@ from fedjax_asr import config
 from fedjax_asr.corpora import dataset
 from fedjax_asr.federated import partition
 
+# NumPy's while a cohort is assembled, JAX's once it is on the devices.
+_AnyArray = Array | np.ndarray
+
 
 class Batch(NamedTuple):
   """Utterances of one local step; leading axes may stand before `batch`.
@@ -28,10 +31,10 @@ class Batch(NamedTuple):
   padding utterances and changes nothing.
   """
 
-  features: Float[Array, '*axes batch frames features']
-  num_frames: Int[Array, '*axes batch']
-  labels: Int[Array, '*axes batch labels']
-  num_labels: Int[Array, '*axes batch']
+  features: Float[_AnyArray, '*axes batch frames features']
+  num_frames: Int[_AnyArray, '*axes batch']
+  labels: Int[_AnyArray, '*axes batch labels']
+  num_labels: Int[_AnyArray, '*axes batch']
 
 
 class Cohort(NamedTuple):
@@ -41,8 +44,8 @@ class Cohort(NamedTuple):
   """
 
   batches: Batch  # Axes: devices blocks steps clients batch.
-  bucket: Int[Array, 'devices blocks steps']
-  client_ids: Int[Array, 'devices blocks clients']
+  bucket: Int[_AnyArray, 'devices blocks steps']
+  client_ids: Int[_AnyArray, 'devices blocks clients']
 
 
 class Layout(NamedTuple):
@@ -130,25 +133,22 @@ def _client_steps(
   """[steps, batch] of one client; each epoch sorted, then cut in batches.
 
   The partial batch, if any, is the first and has the shortest utterances, as
-  in SortaGrad (Amodei et al. 2015, 3.3).
+  in SortaGrad (Amodei et al. 2015, 3.3). An epoch that `local_steps` cuts
+  short has random utterances, not the shortest.
   """
   size = client.batch_size
-  epochs = client.local_epochs
-  if client.local_steps:
-    per_epoch = -(-len(utterances) // size)
-    if client.max_utterances:
-      per_epoch = min(per_epoch, -(-client.max_utterances // size))
-    epochs = -(-client.local_steps // per_epoch)
+  if client.max_utterances:
+    utterances = rng.permutation(utterances)[: client.max_utterances]
+  per_epoch = -(-len(utterances) // size)
+  left = client.local_steps or client.local_epochs * per_epoch
   cut = []
-  for _ in range(epochs):
-    chosen = rng.permutation(utterances)
-    if client.max_utterances:
-      chosen = chosen[: client.max_utterances]
+  while left:
+    chosen = rng.permutation(utterances)[: left * size]
     chosen = chosen[np.argsort(num_frames[chosen], kind='stable')]
     padding = np.full(-len(chosen) % size, -1)
     cut.append(np.concatenate([padding, chosen]).reshape(-1, size))
-  batches = np.concatenate(cut)
-  return batches[: client.local_steps] if client.local_steps else batches
+    left -= len(cut[-1])
+  return np.concatenate(cut)
 
 
 def _length_order(utterances: np.ndarray, num_frames: np.ndarray) -> np.ndarray:
@@ -179,7 +179,7 @@ def plan(
     num_steps=num_steps(clients, federated.client),
     batch_size=federated.client.batch_size,
     frame_buckets=(_quantized(examples.num_frames.max()),),
-    num_labels=max(len(labels) for labels in examples.labels),
+    num_labels=max(1, *(len(labels) for labels in examples.labels)),
   )
   needed = [
     step_frames(

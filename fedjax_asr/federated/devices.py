@@ -10,9 +10,11 @@ from jaxtyping import PyTree
 from fedjax_asr import config
 
 AXIS = 'clients'
+# jax.Device; JAX has no type of it that checkers can read.
+Device = Any
 
 
-def select(federated: config.FederatedConfig) -> list[jax.Device]:
+def select(federated: config.FederatedConfig) -> list[Device]:
   """The devices that clients are spread over.
 
   Raises:
@@ -28,24 +30,24 @@ def select(federated: config.FederatedConfig) -> list[jax.Device]:
   return available[:wanted]
 
 
-def mesh(devices: Sequence[jax.Device]) -> Mesh:
+def mesh(devices: Sequence[Device]) -> Mesh:
   """One axis, `clients`."""
   return Mesh(devices, (AXIS,))
 
 
-def replicate(tree: PyTree, devices: Sequence[jax.Device]) -> PyTree:
+def replicate(tree: PyTree, devices: Sequence[Device]) -> PyTree:
   """A copy of every array on every device."""
   return jax.device_put(tree, NamedSharding(mesh(devices), PartitionSpec()))
 
 
-def spread(tree: PyTree, devices: Sequence[jax.Device]) -> PyTree:
+def spread(tree: PyTree, devices: Sequence[Device]) -> PyTree:
   """Arrays whose leading axis is the devices, one slice on each."""
   return jax.device_put(tree, NamedSharding(mesh(devices), PartitionSpec(AXIS)))
 
 
 def sum_over_devices(
   function: Callable[[Any, Any], PyTree],
-  devices: Sequence[jax.Device],
+  devices: Sequence[Device],
   device_map: config.DeviceMap,
 ) -> Callable[[Any, Any], PyTree]:
   """`mapped(shared, spread)`: the sum over devices of what each computes.

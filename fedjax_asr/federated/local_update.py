@@ -88,17 +88,17 @@ def local_training(
     updates, opt_state = optimizer.update(
       gradient, state.opt_state, state.params
     )
-    params = optax.apply_updates(state.params, updates)
+    params = jax.tree.map(jnp.add, state.params, updates)
     real = totals.num_utterances > 0
-    moved = (params, norm_state, opt_state)
-    kept = jax.tree.map(
-      lambda new, old: jnp.where(real, new, old), moved, tuple(state[:3])
-    )
     counted = totals._replace(
       gradient_norm=jnp.where(real, optax.global_norm(gradient), 0.0),
       num_steps=real.astype(jnp.float32),
     )
-    return ClientState(*kept, jax.tree.map(jnp.add, state.totals, counted))
+    moved = ClientState(params, norm_state, opt_state, counted)
+    kept = jax.tree.map(
+      lambda new, old: jnp.where(real, new, old), moved, state
+    )
+    return kept._replace(totals=jax.tree.map(jnp.add, state.totals, counted))
 
   return LocalTraining(start, step, functools.partial(_weight, weighting))
 
@@ -111,7 +111,7 @@ def _augmented(batch, key, augmentation):
   return batch._replace(features=features)
 
 
-def _weight(weighting, totals):
+def _weight(weighting: config.Weighting, totals: Totals) -> jax.Array:
   match weighting:
     case config.Weighting.UTTERANCES:
       return totals.num_utterances

@@ -52,17 +52,17 @@ def server_optimizer(
   rate = schedule(
     server.schedule, server.learning_rate, num_rounds, server.warmup_rounds
   )
-  betas = {'b1': server.momentum, 'b2': server.beta2}
+  b1, b2 = server.momentum, server.beta2
   match server.optimizer:
     case config.ServerOptimizer.SGD:
       return optax.sgd(rate)
     case config.ServerOptimizer.MOMENTUM:
       return optax.sgd(rate, momentum=server.momentum)
     case config.ServerOptimizer.ADAM:
-      return optax.adam(rate, **betas, eps=server.epsilon)
+      return optax.adam(rate, b1, b2, server.epsilon)
     case config.ServerOptimizer.YOGI:
-      return optax.yogi(rate, **betas, eps=server.epsilon)
+      return optax.yogi(rate, b1, b2, server.epsilon)
     case config.ServerOptimizer.ADAGRAD:
       return optax.adagrad(rate, eps=server.epsilon)
     case config.ServerOptimizer.LAMB:
-      return optax.lamb(rate, **betas, eps=server.epsilon)
+      return optax.lamb(rate, b1, b2, server.epsilon)

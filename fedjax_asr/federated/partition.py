@@ -75,24 +75,37 @@ def _dirichlet(
   """
   _require_enough(len(speaker), federated.num_clients)
   pools = [
-    list(rng.permutation(np.flatnonzero(speaker == index)))
+    rng.permutation(np.flatnonzero(speaker == index))
     for index in range(speaker.max() + 1)
   ]
-  share = np.array([len(pool) for pool in pools]) / len(speaker)
+  left = np.array([len(pool) for pool in pools])
+  concentration = federated.dirichlet_alpha * len(pools) * left / len(speaker)
   clients = []
   for index, size in enumerate(_equal_sizes(len(speaker), federated)):
-    mixture = rng.dirichlet(federated.dirichlet_alpha * len(pools) * share)
-    chosen = [_draw(pools, mixture, rng) for _ in range(size)]
+    mixture = rng.dirichlet(concentration)
+    chosen = []
+    for _ in range(size):
+      mixture = _over_what_is_left(mixture, left, rng)
+      source = rng.choice(len(pools), p=mixture)
+      left[source] -= 1
+      chosen.append(pools[source][left[source]])
     clients.append(Client(f'dirichlet_{index}', np.sort(chosen)))
   return clients
 
 
-def _draw(pools: list[list], mixture: np.ndarray, rng) -> int:
-  left = np.array([bool(pool) for pool in pools])
-  weights = np.where(left, mixture, 0.0)
+def _over_what_is_left(
+  mixture: np.ndarray, left: np.ndarray, rng: np.random.Generator
+) -> np.ndarray:
+  """The mixture without the speakers that have run out.
+
+  Where none of its speakers has any left, one speaker that has: the limit of a
+  small concentration, at which alone it happens.
+  """
+  weights = np.where(left > 0, mixture, 0.0)
   if not weights.sum() > 0:
-    weights = left.astype(float)
-  return pools[rng.choice(len(pools), p=weights / weights.sum())].pop()
+    weights = np.zeros(len(left))
+    weights[rng.choice(len(left), p=left / left.sum())] = 1.0
+  return weights / weights.sum()
 
 
 def _equal_sizes(total: int, federated: config.FederatedConfig) -> list[int]:

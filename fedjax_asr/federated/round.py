@@ -73,7 +73,7 @@ def make_round(
   federated: config.FederatedConfig,
   augmentation: config.AugmentConfig,
   frame_buckets: Sequence[int],
-  device_list: Sequence[jax.Device],
+  device_list: Sequence[devices.Device],
 ) -> RoundFn:
   """`round_fn(server_state, cohort, key) -> (server_state, metrics)`.
 
@@ -108,7 +108,7 @@ def make_round(
       delta.params, state.opt_state, state.params
     )
     state = ServerState(
-      params=optax.apply_updates(state.params, updates),
+      params=jax.tree.map(jnp.add, state.params, updates),
       norm_state=jax.tree.map(jnp.subtract, state.norm_state, delta.norm_state),
       opt_state=opt_state,
       round=state.round + 1,
@@ -191,7 +191,8 @@ def _block_sums(training, params, norm_state, state):
   weights = jax.vmap(training.weigh)(state.totals)
 
   def weighted(server, local):
-    return jnp.tensordot(weights, server - local, 1)
+    # Highest: a GPU would round deltas to TF32.
+    return jnp.tensordot(weights, server - local, 1, precision='highest')
 
   server = local_update.Update(params, norm_state)
   local = local_update.Update(state.params, state.norm_state)
