@@ -6,11 +6,17 @@ taps are gathered beside each other, so that a client's convolution is one
 matrix product and a vmap over clients is a batched one.
 """
 
+import typing
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
+
+from fedjax_asr.models import product
+
+Count = typing.TypeVar('Count', int, np.ndarray, jax.Array)
 
 
 def output_length(length: int, stride: int) -> int:
@@ -72,16 +78,15 @@ class BandedConv(nn.Module):
     bias = self.param('bias', nn.initializers.zeros, (self.channels,))
     band = _band(bins, frequency, self.strides[1]).astype(kernel.dtype)
     matrix = jnp.einsum('kbo,tkcd->tbcod', band, kernel)
-    matrix = matrix.reshape(time * bins * channels, -1).astype(self.dtype)
-    flat = inputs.reshape(batch, frames, bins * channels).astype(self.dtype)
-    taps = _time_taps(flat, time, self.strides[0])
-    outputs = jnp.matmul(taps, matrix, preferred_element_type=jnp.float32)
+    matrix = matrix.reshape(time * bins * channels, -1)
+    flat = inputs.reshape(batch, frames, bins * channels)
+    # Cast here, so that the taps are gathered at the operands' width.
+    taps = _time_taps(product.operand(flat, self.dtype), time, self.strides[0])
+    outputs = product.einsum('btx,xy->bty', taps, matrix, self.dtype)
     return outputs.reshape(*outputs.shape[:2], -1, self.channels) + bias
 
 
-def frames_after(
-  num_frames: Int[Array, '...'], strides: tuple[int, ...]
-) -> Int[Array, '...']:
+def frames_after(num_frames: Count, strides: tuple[int, ...]) -> Count:
   """Frames left after convolutions of these strides over time."""
   for stride in strides:
     num_frames = -(-num_frames // stride)

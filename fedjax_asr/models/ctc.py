@@ -40,7 +40,9 @@ def loss(
   NaN included.
   """
   usable = feasible(num_frames, labels, num_labels)
-  logits = convolution.zero_padding(logits.astype(jnp.float32), num_frames)
+  # bfloat16 is too narrow for sums of logarithms; float64 stays.
+  logits = logits.astype(jnp.promote_types(logits.dtype, jnp.float32))
+  logits = convolution.zero_padding(logits, num_frames)
   logits = jnp.where(usable[:, None, None], logits, 0)
   frame_padding = 1.0 - convolution.frame_mask(num_frames, logits.shape[1])
   label_padding = 1.0 - convolution.frame_mask(num_labels, labels.shape[1])

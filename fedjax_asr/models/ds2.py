@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from fedjax_asr import config
-from fedjax_asr.models import convolution, norms, recurrence
+from fedjax_asr.models import convolution, norms, product, recurrence
 
 
 class RecurrentLayer(nn.Module):
@@ -37,11 +37,7 @@ class RecurrentLayer(nn.Module):
       nn.initializers.lecun_normal(),
       (inputs.shape[-1], directions * gates),
     )
-    projected = jnp.matmul(
-      inputs.astype(dtype),
-      projection.astype(dtype),
-      preferred_element_type=jnp.float32,
-    )
+    projected = product.einsum('btx,xy->bty', inputs, projection, dtype)
     projected = norms.apply(self.model, 'norm', projected, mask, train)
     weights = self.param(
       'recurrent_kernel',

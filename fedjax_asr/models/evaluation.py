@@ -43,7 +43,8 @@ class Evaluator:
   """Decodes one dataset again and again, in a bounded number of shapes.
 
   Utterances are batched in order of length and padded to a multiple of 64
-  frames, or to the longest if that is shorter.
+  frames. Where `cfg.max_utterances` leaves some out, the others are evenly
+  spaced over the dataset.
   """
 
   def __init__(
@@ -127,9 +128,8 @@ def _length_batches(
   num_frames: np.ndarray, cfg: config.EvaluationConfig
 ) -> list[np.ndarray]:
   """Positions in order of length, cut in batches, -1 for padding."""
-  chosen = np.arange(len(num_frames))
-  if cfg.max_utterances and len(chosen) > cfg.max_utterances:
-    chosen = chosen[:: -(-len(chosen) // cfg.max_utterances)]
+  count = min(cfg.max_utterances or len(num_frames), len(num_frames))
+  chosen = np.arange(count) * len(num_frames) // max(count, 1)
   chosen = chosen[np.argsort(num_frames[chosen], kind='stable')]
   padding = np.full(-len(chosen) % cfg.batch_size, -1)
   padded = np.concatenate([padding, chosen])

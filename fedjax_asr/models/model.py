@@ -35,12 +35,14 @@ def deepspeech2(model: config.ModelConfig, num_features: int) -> Model:
 
   def init(key):
     frames = jnp.zeros((1, 1, num_features))
-    variables = module.init(key, frames, jnp.ones(1, jnp.int32), train=False)
+    variables: Any = module.init(
+      key, frames, jnp.ones(1, jnp.int32), train=False
+    )
     return variables['params'], variables.get('norm_state', {})
 
   def apply(params, norm_state, features, num_frames, *, train, key=None):
     variables = {'params': params, 'norm_state': norm_state}
-    (logits, num_outputs), updates = module.apply(
+    outputs: Any = module.apply(
       variables,
       features,
       num_frames,
@@ -48,6 +50,7 @@ def deepspeech2(model: config.ModelConfig, num_features: int) -> Model:
       mutable=['norm_state'] if train else [],
       rngs=None if key is None else {'dropout': key},
     )
+    (logits, num_outputs), updates = outputs
     return logits, num_outputs, updates.get('norm_state', norm_state)
 
   def num_output_frames(num_frames):

@@ -31,6 +31,9 @@ class SequenceBatchNorm(nn.Module):
     mask: Bool[Array, 'batch frames'],
     train: bool,
   ) -> Float[Array, 'batch frames ... features']:
+    mask = mask.reshape(*mask.shape, *(1,) * (inputs.ndim - 2))
+    # Not only out of the statistics: NaN would reach their gradient.
+    inputs = jnp.where(mask, inputs, 0)
     size = inputs.shape[-1]
     mean = self.variable('norm_state', 'mean', jnp.zeros, size)
     variance = self.variable('norm_state', 'variance', jnp.ones, size)
@@ -49,12 +52,11 @@ class SequenceBatchNorm(nn.Module):
 
 
 def _masked_moments(inputs, mask):
-  """Mean and variance over real positions; 0 where there is none."""
-  mask = mask.reshape(*mask.shape, *(1,) * (inputs.ndim - 2))
+  """Mean and variance over real positions, where padding holds zeros."""
   axes = tuple(range(inputs.ndim - 1))
   per_frame = inputs[0, 0, ..., 0].size
   count = jnp.maximum(mask.sum() * per_frame, 1)
-  mean = jnp.where(mask, inputs, 0).sum(axes) / count
+  mean = inputs.sum(axes) / count
   squares = jnp.where(mask, jnp.square(inputs - mean), 0)
   return mean, squares.sum(axes) / count
 

@@ -16,6 +16,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from fedjax_asr import config
+from fedjax_asr.models import product
 
 CLIP = 20.0
 
@@ -69,27 +70,22 @@ CELLS = {
 }
 
 
-def _product(state, weights, dtype):
-  """state @ weights in each direction, operands in `dtype`, float32 sums."""
-  return jnp.einsum(
-    '...dbh,dhg->...dbg',
-    state.astype(dtype),
-    weights.astype(dtype),
-    preferred_element_type=jnp.float32,
-  )
-
-
 def _recurrent(state, weights, bias, dtype):
   """The state's part of the pre-activations."""
-  return _product(state, weights, dtype) + bias[:, None]
+  projected = product.einsum('...dbh,dhg->...dbg', state, weights, dtype)
+  return projected + bias[:, None]
 
 
 def _masked_step(cell, real, projected, recurrent, state):
-  """One frame; a padded frame leaves the state untouched."""
+  """One frame; a padded frame leaves the state untouched.
+
+  Its values are cleared first: NaN would reach the gradient through the branch
+  not taken.
+  """
+  projected = jnp.where(real, projected, 0)
   return jnp.where(real, cell.step(projected, recurrent, state), state)
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1))
 def scan(
   cell: CellSpec,
   dtype: jnp.dtype,
@@ -100,8 +96,13 @@ def scan(
 ) -> Float[Array, 'frames directions batch states']:
   """States after each frame from a zero state.
 
-  A state does not move at a masked frame. Differentiable any number of times.
+  A state does not move at a masked frame, whatever `projected` holds there.
+  Differentiable any number of times.
   """
+  return _fused_scan(cell, dtype, mask, projected, weights, bias)
+
+
+def _plain_scan(cell, dtype, mask, projected, weights, bias):
   size = weights.shape[1]
 
   def step(state, inputs):
@@ -110,13 +111,16 @@ def scan(
     state = _masked_step(cell, real, frame, recurrent, state)
     return state, state
 
-  start = jnp.zeros((*projected.shape[1:3], cell.num_states * size))
+  start = jnp.zeros(
+    (*projected.shape[1:3], cell.num_states * size),
+    jnp.result_type(projected, weights, bias),
+  )
   _, states = jax.lax.scan(step, start, (projected, mask))
   return states
 
 
 def _scan_forward(cell, dtype, mask, projected, weights, bias):
-  states = scan.fun(cell, dtype, mask, projected, weights, bias)
+  states = _plain_scan(cell, dtype, mask, projected, weights, bias)
   return states, (mask, projected, weights, bias, states)
 
 
@@ -136,7 +140,7 @@ def _scan_backward(cell, dtype, residuals, gradients):
       state,
     )
     d_frame, d_recurrent, d_state = pull(gradient + arriving)
-    through = _product(d_recurrent, transposed, dtype)
+    through = product.einsum('dbg,dgh->dbh', d_recurrent, transposed, dtype)
     return d_state.at[..., :size].add(through), (d_frame, d_recurrent)
 
   inputs = (projected, recurrent, previous, mask, gradients)
@@ -144,16 +148,20 @@ def _scan_backward(cell, dtype, residuals, gradients):
   _, (d_projected, d_recurrent) = jax.lax.scan(
     step, start, inputs, reverse=True
   )
-  d_weights = jnp.einsum(
-    'tdbh,tdbg->dhg',
-    previous[..., :size].astype(dtype),
-    d_recurrent.astype(dtype),
-    preferred_element_type=jnp.float32,
+  d_weights = product.einsum(
+    'tdbh,tdbg->dhg', previous[..., :size], d_recurrent, dtype
   )
-  return None, d_projected, d_weights, d_recurrent.sum((0, 2))
+  d_bias = d_recurrent.sum((0, 2))
+  return (
+    None,
+    d_projected,
+    d_weights.astype(weights.dtype),
+    d_bias.astype(bias.dtype),
+  )
 
 
-scan.defvjp(_scan_forward, _scan_backward)
+_fused_scan = jax.custom_vjp(_plain_scan, nondiff_argnums=(0, 1))
+_fused_scan.defvjp(_scan_forward, _scan_backward)
 
 
 def initializer(cell: config.Cell) -> nn.initializers.Initializer:
