@@ -8,7 +8,7 @@ def ds2(name: str) -> config.ModelConfig:
 
   Parameters with the project's 29 symbols, at the input each is meant for:
 
-  `tiny`: two convolutions and 2 bidirectional GRU-128 (0.57 M at 80 log-mel);
+  `tiny`: two convolutions and 2 bidirectional GRU-128 (0.56 M at 80 log-mel);
     for a CPU.
   `base`: the paper's two convolutions and 3 bidirectional GRU-512 (10.1 M at
     80 log-mel).
@@ -33,7 +33,7 @@ def ds2(name: str) -> config.ModelConfig:
 
 def _tiny():
   return config.ModelConfig(
-    conv_channels=(16, 16),
+    conv_channels=(8, 16),
     conv_time_kernels=(11, 5),
     conv_frequency_kernels=(21, 11),
     conv_time_strides=(2, 2),
