@@ -1,0 +1,88 @@
+"""The scores of a run on its held-out sets, reported as it goes."""
+
+import json
+import pathlib
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from fedjax_asr import config, run_directory
+from fedjax_asr.corpora import datasets
+from fedjax_asr.federated import round as round_lib
+from fedjax_asr.models import evaluation, model
+
+
+class HeldOut:
+  """Evaluates both held-out sets; each of them may be empty.
+
+  The main set is the held-out speakers, or the held-out utterances where no
+  speaker is held out. Each evaluation replaces `speakers.json` (scores of each
+  speaker of the main set) and `transcripts.json` in the run directory.
+  """
+
+  def __init__(
+    self,
+    acoustic: model.Model,
+    data: datasets.Datasets,
+    cfg: config.EvaluationConfig,
+    path: pathlib.Path,
+  ):
+    self._cfg = cfg
+    self._path = path
+    self._speakers, self._utterances = (
+      evaluation.Evaluator(acoustic, examples, cfg)
+      for examples in (data.heldout_speakers, data.heldout_utterances)
+    )
+
+  def is_due(self, round_index: int) -> bool:
+    """Whether the config asks for an evaluation after so many rounds."""
+    return round_index % self._cfg.every_rounds == 0
+
+  def evaluate(
+    self, state: round_lib.ServerState, show: Callable[[str], None]
+  ) -> dict[str, float]:
+    """Scores by metric name, none for an empty set; `show` prints a line."""
+    speakers = self._speakers(state.params, state.norm_state)
+    utterances = self._utterances(state.params, state.norm_state)
+    record = {}
+    if utterances:
+      record['eval/utterance_wer'] = utterances.total.wer
+      record['eval/utterance_cer'] = utterances.total.cer
+    main = speakers or utterances
+    if main:
+      record['eval/wer'] = main.total.wer
+      record['eval/cer'] = main.total.cer
+      record['eval/loss'] = main.loss
+      self._report(main, int(state.round), show)
+    return record
+
+  def _report(
+    self,
+    result: evaluation.Evaluation,
+    round_index: int,
+    show: Callable[[str], None],
+  ) -> None:
+    by_speaker = result.by_speaker.items()
+    scores = {name: score._asdict() for name, score in by_speaker}
+    self._write('speakers', round_index, scores)
+    transcripts = [item._asdict() for item in result.transcripts]
+    self._write('transcripts', round_index, transcripts)
+    total = result.total
+    show(f'after round {round_index}: WER {total.wer:.1%}, CER {total.cer:.1%}')
+    for item in _examples(result.transcripts, self._cfg.num_examples):
+      show(f'  said  {item.reference}\n  heard {item.hypothesis}')
+
+  def _write(self, name: str, round_index: int, content: object) -> None:
+    run_directory.replace_text(
+      self._path / f'{name}.json',
+      json.dumps({'round': round_index, name: content}, indent=2) + '\n',
+    )
+
+
+def _examples(
+  transcripts: Sequence[evaluation.Transcript], count: int
+) -> list[evaluation.Transcript]:
+  """So many at even distances; the first and last are extreme in length."""
+  count = min(count, len(transcripts))
+  places = np.linspace(0, len(transcripts) - 1, count + 2)[1:-1]
+  return [transcripts[int(place)] for place in places]

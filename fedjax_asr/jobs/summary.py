@@ -1,0 +1,59 @@
+"""What a run is about to do, in a few lines."""
+
+from collections.abc import Sequence
+
+from fedjax_asr import config
+from fedjax_asr.corpora import datasets
+from fedjax_asr.federated import cohort, devices
+from fedjax_asr.federated import round as round_lib
+from fedjax_asr.jobs import cohort_feed, metrics
+from fedjax_asr.models import model
+
+
+def text(
+  cfg: config.Config,
+  data: datasets.Datasets,
+  feed: cohort_feed.CohortFeed,
+  device_list: Sequence[devices.Device],
+  state: round_lib.ServerState,
+) -> str:
+  """Model, data, cohort and where the run starts."""
+  num_devices, kind = len(device_list), device_list[0].device_kind
+  lines = [
+    f'{cfg.name}: {model.num_parameters(state.params):,} parameters on '
+    f'{num_devices} {kind} device(s)',
+    _training_set(data, len(feed.clients), cfg.features),
+    _left_out(data),
+    _cohort(feed.layout, cfg.federated.cohort_size),
+    f'from round {state.round} of {cfg.federated.num_rounds}; compiling',
+  ]
+  return '\n'.join(lines)
+
+
+def _training_set(
+  data: datasets.Datasets, num_clients: int, cfg: config.FeaturesConfig
+) -> str:
+  hours = metrics.hours(int(data.train.num_frames.sum()), cfg)
+  unseen = data.heldout_speakers
+  return (
+    f'{len(data.train)} training utterances ({hours:.2f} h) of {num_clients} '
+    f'clients; held out: {len(unseen)} of {len(set(unseen.speakers))} other '
+    f'speakers, {len(data.heldout_utterances)} of training speakers'
+  )
+
+
+def _left_out(data: datasets.Datasets) -> str:
+  num_bad = sum(not each.is_warning for each in data.problems)
+  return (
+    f'left out: {num_bad} bad utterances (skipped_utterances.jsonl), '
+    f'{data.num_dropped_transcripts} whose transcript is held out'
+  )
+
+
+def _cohort(layout: cohort.Layout, cohort_size: int) -> str:
+  buckets = '/'.join(map(str, layout.frame_buckets))
+  return (
+    f'cohort of {cohort_size}: {layout.num_blocks} block(s) of '
+    f'{layout.block_size} per device, {layout.num_steps} steps of '
+    f'{layout.batch_size} utterances at {buckets} frames'
+  )
