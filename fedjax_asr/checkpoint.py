@@ -5,9 +5,12 @@ a checkpoint outlives the classes it was made of and a mismatch can be named.
 """
 
 import contextlib
+import errno
 import logging
 import math
+import os
 import pathlib
+import shutil
 from collections.abc import Iterable
 from typing import Any
 
@@ -92,12 +95,12 @@ class Checkpoints:
     if wer is not None and math.isfinite(wer):
       metrics = {'wer': float(wer)}
     with self._explained(round_index):
+      arrays = _flatten(state, _copy)
+      _check_space(self._directory, arrays)
       self._writing = round_index
       self._manager.save(
         round_index,
-        args=ocp.args.Composite(
-          **{_ITEM: ocp.args.StandardSave(_flatten(state, _copy))}
-        ),
+        args=ocp.args.Composite(**{_ITEM: ocp.args.StandardSave(arrays)}),
         metrics=metrics,
         force=True,
       )
@@ -247,6 +250,17 @@ def _empty(leaf: Any) -> np.ndarray:
 
 def _dtype(leaf: Any) -> np.dtype:
   return leaf.dtype if hasattr(leaf, 'dtype') else jnp.result_type(leaf)
+
+
+def _check_space(path: pathlib.Path, arrays: dict[str, np.ndarray]) -> None:
+  """A full disk is noticed here in one line; Orbax's threads have many."""
+  wanted = sum(array.nbytes for array in arrays.values())
+  free = shutil.disk_usage(path).free
+  if free < wanted:
+    raise OSError(
+      f'{os.strerror(errno.ENOSPC)}: {free / 1e6:.1f} MB are free; want '
+      f'{wanted / 1e6:.1f}'
+    )
 
 
 def _place(array: np.ndarray, like: Any) -> Any:

@@ -70,7 +70,7 @@ def open_run(
 
   Raises:
     RunError: the directory cannot be written, another process uses it, or it
-      holds a run of another config and `allow_config_change` is not set.
+      holds rounds of another config and `allow_config_change` is not set.
   """
   path = pathlib.Path(workdir).expanduser().absolute()
   run = RunDirectory(path, _locked(path))
@@ -124,7 +124,7 @@ def _settle_config(
   wanted = config_lib.as_dict(config)
   if run.config_json.exists():
     changes = _changes(_saved_config(run.config_json), wanted)
-    if changes and not allow_change:
+    if changes and not allow_change and _has_rounds(run):
       more = len(changes) - _MAX_SHOWN
       shown = ', '.join(changes[:_MAX_SHOWN])
       shown += f' and {more} more' if more > 0 else ''
@@ -133,6 +133,13 @@ def _settle_config(
         '--workdir, or --allow_config_change to go on with the changed one.'
       )
   replace_text(run.config_json, json.dumps(wanted, indent=2) + '\n')
+
+
+def _has_rounds(run: RunDirectory) -> bool:
+  """Otherwise a changed config spoils nothing: say, a mistyped path mended."""
+  if run.metrics.exists() and run.metrics.stat().st_size:
+    return True
+  return run.checkpoints.exists() and any(run.checkpoints.iterdir())
 
 
 def _saved_config(path: pathlib.Path) -> dict[str, Any]:

@@ -1,12 +1,13 @@
 """The metrics of a run, one JSON object a line, mirrored to TensorBoard."""
 
+import contextlib
 import json
 import math
 import pathlib
 from collections.abc import Mapping
 from typing import Any
 
-from fedjax_asr import run_directory
+from fedjax_asr import run_directory, scalar_events
 
 
 class MetricsLog:
@@ -17,16 +18,11 @@ class MetricsLog:
   """
 
   def __init__(self, run: run_directory.RunDirectory, resume_after: int | None):
-    # Imported here: it brings protobuf, which readers of metrics do not need.
-    import tensorboardX
-
     first = -1 if resume_after is None else resume_after
     _drop_later_rounds(run.metrics, first)
     self._path = run.metrics
     self._file = run.metrics.open('a', encoding='utf-8')
-    self._tensorboard = tensorboardX.SummaryWriter(
-      str(run.tensorboard), purge_step=first + 1, flush_secs=10
-    )
+    self._events = scalar_events.ScalarEvents(run.tensorboard, first + 1)
 
   def write(self, round_index: int, metrics: Mapping[str, Any]) -> None:
     """Adds one line, which outlives the process from here on.
@@ -40,20 +36,25 @@ class MetricsLog:
     """
     record: dict[str, Any] = {'round': int(round_index)}
     record |= {name: _plain(value) for name, value in metrics.items()}
+    scalars = {
+      name: value
+      for name, value in record.items()
+      if name != 'round' and value is not None
+    }
     try:
       self._file.write(json.dumps(record, allow_nan=False) + '\n')
       self._file.flush()
+      self._events.write(round_index, scalars)
     except OSError as error:
       raise run_directory.RunError(
         f'{self._path}: {error.strerror}; the same command resumes.'
       ) from error
-    for name, value in record.items():
-      if name != 'round' and value is not None:
-        self._tensorboard.add_scalar(name, value, round_index)
 
   def close(self) -> None:
-    self._file.close()
-    self._tensorboard.close()
+    # What could not be written was raised by `write`.
+    with contextlib.suppress(OSError):
+      self._file.close()
+    self._events.close()
 
   def __enter__(self) -> 'MetricsLog':
     return self

@@ -2,6 +2,7 @@ import resource
 import subprocess
 import sys
 import textwrap
+import types
 import typing
 
 import jax
@@ -190,6 +191,20 @@ def test_failed_write_is_named_and_leaves_earlier_rounds(tmp_path):
   checkpoints.save(2, state, None)
   checkpoints.wait()
   assert checkpoints.rounds == (2,)
+
+
+def test_full_disk_is_noticed_before_a_write(tmp_path, monkeypatch, capfd):
+  checkpoints = _open(tmp_path)
+  checkpoints.save(1, _state(), None)
+  checkpoints.wait()
+  monkeypatch.setattr(
+    'shutil.disk_usage', lambda path: types.SimpleNamespace(free=10)
+  )
+  with pytest.raises(checkpoint.CheckpointError, match='No space left') as got:
+    checkpoints.save(2, _state(), None)
+  assert 'intact (rounds: 1); the same command resumes' in str(got.value)
+  assert [item.name for item in tmp_path.iterdir()] == ['1']
+  assert capfd.readouterr() == ('', '')
 
 
 _WRITER = textwrap.dedent("""

@@ -1,4 +1,5 @@
 import json
+import resource
 import struct
 
 import numpy as np
@@ -103,3 +104,18 @@ def test_tensorboard_is_told_to_forget_the_rounds_after_a_resume(run):
     if event.session_log.status == event_pb2.SessionLog.START
   ]
   assert starts[-1] == 3
+
+
+def test_full_disk_is_one_error_and_closes(run):
+  _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+  log = run_log.MetricsLog(run, None)
+  log.write(1, {'train/loss': 0.5})
+  # Stands for a full disk.
+  resource.setrlimit(resource.RLIMIT_FSIZE, (10, hard))
+  try:
+    with pytest.raises(run_directory.RunError, match='the same command'):
+      log.write(2, {'train/loss': 0.5})
+    log.close()
+  finally:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
+  assert [line['round'] for line in run_log.read_metrics(run.metrics)] == [1]

@@ -41,24 +41,34 @@ def run(
   Raises:
     UserError: of any room; what was written stays usable.
   """
-  console = rich.console.Console(highlight=False, markup=False, soft_wrap=True)
   with run_directory.open_run(
     workdir, cfg, allow_config_change=allow_config_change
   ) as directory:
-    checkpoints = checkpoint.Checkpoints(directory.checkpoints, cfg.checkpoint)
-    with contextlib.closing(checkpoints):
-      behind = checkpoints.latest_round or 0
-      if behind >= cfg.federated.num_rounds:
-        console.print(
-          f'{directory.path}: finished after round {behind}; nothing to do.'
-        )
-        return
-      _train(cfg, directory, checkpoints, console)
-    figure = training.plot(directory.path)
-    console.print(
-      f'finished: metrics, checkpoints and transcripts in {directory.path}, '
-      f'first figure {figure}'
-    )
+    try:
+      _run(cfg, directory)
+    except OSError as error:
+      where = error.filename or directory.path
+      raise run_directory.RunError(
+        f'{where}: {error.strerror or error}; the same command resumes.'
+      ) from error
+
+
+def _run(cfg: config.Config, directory: run_directory.RunDirectory) -> None:
+  console = rich.console.Console(highlight=False, markup=False, soft_wrap=True)
+  checkpoints = checkpoint.Checkpoints(directory.checkpoints, cfg.checkpoint)
+  with contextlib.closing(checkpoints):
+    behind = checkpoints.latest_round or 0
+    if behind >= cfg.federated.num_rounds:
+      console.print(
+        f'{directory.path}: finished after round {behind}; nothing to do.'
+      )
+      return
+    _train(cfg, directory, checkpoints, console)
+  figure = training.plot(directory.path)
+  console.print(
+    f'finished: metrics, checkpoints and transcripts in {directory.path}, '
+    f'first figure {figure}'
+  )
 
 
 def _train(
