@@ -6,7 +6,14 @@ import jax.numpy as jnp
 
 def operand(values: jax.Array, dtype: jnp.dtype) -> jax.Array:
   """`values` in `dtype`; float32 leaves them, so that float64 stays."""
-  return values if dtype == jnp.float32 else values.astype(dtype)
+  if dtype == jnp.float32:
+    return values
+  if jax.default_backend() == 'cpu':
+    # XLA's CPU products lack bfloat16 operands with float32 sums in some
+    # layouts, so the operands are rounded and stay in float32.
+    kind = jnp.finfo(dtype)
+    return jax.lax.reduce_precision(values, kind.nexp, kind.nmant)
+  return values.astype(dtype)
 
 
 def einsum(
