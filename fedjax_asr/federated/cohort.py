@@ -178,7 +178,7 @@ def plan(
     block_size=block_size,
     num_steps=num_steps(clients, federated.client),
     batch_size=federated.client.batch_size,
-    frame_buckets=(_quantized(examples.num_frames.max()),),
+    frame_buckets=(_quantized(int(examples.num_frames.max())),),
     num_labels=max(1, *(len(labels) for labels in examples.labels)),
   )
   needed = [
@@ -197,7 +197,7 @@ def plan(
 
 
 def _quantized(frames: int) -> int:
-  return -(-int(frames) // _FRAME_QUANTUM) * _FRAME_QUANTUM
+  return -(-frames // _FRAME_QUANTUM) * _FRAME_QUANTUM
 
 
 def frame_buckets(

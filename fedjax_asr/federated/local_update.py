@@ -91,7 +91,7 @@ def local_training(
     params = jax.tree.map(jnp.add, state.params, updates)
     real = totals.num_utterances > 0
     counted = totals._replace(
-      gradient_norm=jnp.where(real, optax.global_norm(gradient), 0.0),
+      gradient_norm=jnp.where(real, optax.tree.norm(gradient), 0.0),
       num_steps=real.astype(jnp.float32),
     )
     moved = ClientState(params, norm_state, opt_state, counted)

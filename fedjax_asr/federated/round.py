@@ -123,7 +123,7 @@ def _metrics(sums: _Sums, delta: local_update.Update, rate) -> RoundMetrics:
   return RoundMetrics(
     loss=totals.loss / jnp.maximum(totals.num_utterances, 1),
     gradient_norm=totals.gradient_norm / jnp.maximum(totals.num_steps, 1),
-    delta_norm=optax.global_norm(delta.params),
+    delta_norm=optax.tree.norm(delta.params),
     num_utterances=totals.num_utterances,
     num_frames=totals.num_frames,
     num_infeasible=totals.num_infeasible,

@@ -1,0 +1,199 @@
+"""A small population, and one round of it through the real code."""
+
+import functools
+from typing import NamedTuple
+
+import jax
+import numpy as np
+
+from fedjax_asr import config
+from fedjax_asr.corpora import dataset, store, utterance
+from fedjax_asr.federated import cohort, devices, partition
+from fedjax_asr.federated import round as round_lib
+from fedjax_asr.models import model
+
+NUM_FEATURES = 8
+SEED = 3
+# Two lengths and batches of two, so that the oracle compiles few shapes.
+LENGTHS = 9, 22
+KEY_SEED = 5
+
+
+class Spoken(NamedTuple):
+  """What a test says of one utterance."""
+
+  speaker: str
+  text: str
+  num_frames: int
+
+
+class MemoryStore(store.FeatureStore):
+  """A feature store without a file; features are noise of each utterance."""
+
+  def __init__(self, num_frames):
+    rng = np.random.default_rng(0)
+    self.ids = [f'u{index}' for index in range(len(num_frames))]
+    self.num_features = NUM_FEATURES
+    self._offsets = np.concatenate([[0], np.cumsum(num_frames)]).astype(int)
+    self._frames = rng.normal(size=(self._offsets[-1], NUM_FEATURES))
+    self._frames = self._frames.astype(np.float32)
+
+
+def examples(spoken: list[Spoken]) -> dataset.Dataset:
+  """A training set of noise that is said to be these utterances."""
+  utterances = [
+    utterance.Utterance(
+      id=f'u{index}',
+      speaker=item.speaker,
+      text=item.text,
+      duration=0.0,
+      source=utterance.AudioFile('absent.wav'),
+    )
+    for index, item in enumerate(spoken)
+  ]
+  return dataset.Dataset(
+    utterances,
+    MemoryStore([item.num_frames for item in spoken]),
+    range(len(spoken)),
+    config.Normalization.NONE,
+  )
+
+
+def uneven() -> list[Spoken]:
+  """Seven speakers of 1 to 7 utterances; one transcript has no alignment."""
+  rng = np.random.default_rng(1)
+  spoken = []
+  for speaker in range(7):
+    for _ in range(speaker + 1):
+      letters = rng.choice(list('abcdefgh'), rng.integers(1, 4), replace=False)
+      length = int(rng.choice(LENGTHS))
+      spoken.append(Spoken(f's{speaker}', ''.join(letters), length))
+  # 9 frames leave 5 outputs, and 'hollow' needs 7.
+  spoken[-1] = Spoken('s6', 'hollow', LENGTHS[0])
+  return spoken
+
+
+@functools.cache
+def acoustic_model(**fields) -> model.Model:
+  """DS2 of a few hundred parameters."""
+  settings = {
+    'conv_channels': (4,),
+    'conv_time_kernels': (3,),
+    'conv_frequency_kernels': (3,),
+    'conv_time_strides': (2,),
+    'conv_frequency_strides': (2,),
+    'num_recurrent_layers': 1,
+    'recurrent_size': 8,
+    'bidirectional': False,
+    'num_norm_groups': 2,
+  }
+  return model.deepspeech2(
+    config.ModelConfig(**settings | fields), NUM_FEATURES
+  )
+
+
+@functools.cache
+def _initialised(acoustic: model.Model) -> model.Model:
+  """The model with parameters that are made once, none of them zero."""
+  params, norm_state = jax.device_get(acoustic.init(jax.random.key(0)))
+  params = jax.tree.map(
+    lambda leaf: leaf + 0.1 * np.cos(np.arange(leaf.size)).reshape(leaf.shape),
+    params,
+  )
+  values = jax.tree.map(np.float32, (params, norm_state))
+  return acoustic._replace(init=lambda key: values)
+
+
+def federated(
+  client: dict | None = None, server: dict | None = None, **fields
+) -> config.FederatedConfig:
+  """Five of the seven speakers a round, in blocks of two."""
+  settings = {
+    'num_rounds': 4,
+    'cohort_size': 5,
+    'num_clients': 6,
+    'block_size': 2,
+    'num_devices': 1,
+    'num_frame_buckets': 1,
+  }
+  return config.FederatedConfig(
+    **settings | fields,
+    client=config.ClientConfig(**{'batch_size': 2} | (client or {})),
+    server=config.ServerConfig(**(server or {})),
+  )
+
+
+def norm(tree) -> float:
+  """Of all the numbers in a tree, in float64."""
+  squares = [np.square(np.float64(x)).sum() for x in jax.tree.leaves(tree)]
+  return np.sqrt(sum(squares))
+
+
+def distance(left, right) -> float:
+  return norm(
+    jax.tree.map(lambda a, b: np.float64(a) - np.float64(b), left, right)
+  )
+
+
+class Simulation:
+  """Rounds of a population, as the training job runs them."""
+
+  def __init__(
+    self,
+    acoustic: model.Model,
+    settings: config.FederatedConfig,
+    training_set: dataset.Dataset | None = None,
+    augmentation: config.AugmentConfig | None = None,
+  ):
+    self.acoustic = acoustic
+    self.settings = settings
+    self.examples = training_set or examples(uneven())
+    self.devices = devices.select(settings)
+    self.clients = partition.partition(self.examples.speakers, settings, SEED)
+    self.layout = cohort.plan(
+      self.clients, self.examples, settings, SEED, len(self.devices)
+    )
+    self.round_fn = round_lib.make_round(
+      acoustic,
+      settings,
+      augmentation or config.AugmentConfig(),
+      self.layout.frame_buckets,
+      self.devices,
+    )
+    self.key = devices.replicate(jax.random.key(KEY_SEED), self.devices)
+
+  def start(self) -> round_lib.ServerState:
+    state = round_lib.initial_state(
+      _initialised(self.acoustic), self.settings, jax.random.key(0)
+    )
+    return devices.replicate(state, self.devices)
+
+  def draw(self, round_index: int) -> cohort.Draw:
+    return cohort.draw(
+      self.clients, self.examples.num_frames, self.settings, SEED, round_index
+    )
+
+  def members(self, round_index: int) -> cohort.Cohort:
+    """The cohort on the host."""
+    return cohort.assemble(self.draw(round_index), self.examples, self.layout)
+
+  def step(self, state, members):
+    """One round; `state` is used up."""
+    spread = devices.spread(members, self.devices)
+    return self.round_fn(state, spread, self.key)
+
+  def run(self, num_rounds: int):
+    """(state, metrics of the last round), on the host."""
+    state = self.start()
+    for index in range(num_rounds):
+      state, metrics = self.step(state, self.members(index))
+    return jax.device_get((state, metrics))
+
+
+PLAIN = federated()
+
+
+@functools.cache
+def plain() -> Simulation:
+  """Without anything random; shared, for the sake of its compilation."""
+  return Simulation(acoustic_model(norm=config.Norm.BATCH), PLAIN)

@@ -1,0 +1,244 @@
+"""Who trains in a round, on what, and how it is padded."""
+
+import itertools
+
+import numpy as np
+import population
+import pytest
+
+from fedjax_asr import config
+from fedjax_asr.federated import cohort, partition
+
+SEED = population.SEED
+EXAMPLES = population.examples(population.uneven())
+CLIENTS = partition.partition(EXAMPLES.speakers, population.federated(), SEED)
+
+
+def draw(round_index=0, seed=SEED, examples=EXAMPLES, **fields):
+  return cohort.draw(
+    CLIENTS,
+    examples.num_frames,
+    population.federated(**fields),
+    seed,
+    round_index,
+  )
+
+
+def used(row):
+  """Utterances of one client's steps."""
+  return sorted(row[row >= 0].tolist())
+
+
+def test_a_sample_is_a_function_of_seed_and_round():
+  first = cohort.sample(100, 10, 1, 2)
+  cohort.sample(100, 10, 5, 5)
+  np.testing.assert_array_equal(first, cohort.sample(100, 10, 1, 2))
+  assert first.tolist() != cohort.sample(100, 10, 2, 2).tolist()
+  assert first.tolist() != cohort.sample(100, 10, 1, 3).tolist()
+  assert first.tolist() != cohort.sample(100, 10, 2, 1).tolist()
+
+
+def test_a_sample_is_without_replacement_and_uniform():
+  counts = np.zeros(20)
+  for index in range(1000):
+    chosen = cohort.sample(20, 5, 0, index)
+    assert len(set(chosen)) == 5
+    counts[chosen] += 1
+  # 250 expected of each; five standard deviations of a binomial.
+  assert np.abs(counts - 250).max() < 5 * np.sqrt(1000 * 0.25 * 0.75)
+
+
+def test_a_draw_is_a_function_of_seed_and_round():
+  np.testing.assert_array_equal(draw(1).utterances, draw(1).utterances)
+  for other in (draw(2), draw(1, seed=SEED + 1)):
+    assert used(other.utterances) != used(draw(1).utterances)
+
+
+@pytest.mark.parametrize('epochs', [1, 3])
+def test_an_epoch_uses_each_utterance_of_a_client_once(epochs):
+  drawn = draw(client={'local_epochs': epochs}, cohort_size=7)
+  assert sorted(drawn.client_ids) == list(range(7))
+  for client, row in zip(drawn.client_ids, drawn.utterances, strict=True):
+    own = CLIENTS[client].utterances.tolist()
+    assert used(row) == sorted(own * epochs)
+    steps = -(-len(own) // 2)
+    for epoch in np.split(row[: epochs * steps], epochs):
+      assert used(epoch) == own
+
+
+def test_a_round_uses_at_most_so_many_utterances_of_a_client():
+  drawn = draw(client={'max_utterances': 3, 'local_epochs': 2}, cohort_size=7)
+  assert drawn.utterances.shape[1] == 2 * 2
+  for client, row in zip(drawn.client_ids, drawn.utterances, strict=True):
+    own = CLIENTS[client].utterances
+    assert set(used(row)) <= set(own)
+    assert len(set(used(row))) == min(3, len(own))
+    assert used(row) == sorted(2 * list(set(used(row))))
+
+
+def test_the_utterances_that_are_left_out_change_with_the_round():
+  chosen = set()
+  for index in range(30):
+    drawn = draw(index, client={'max_utterances': 1}, cohort_size=7)
+    chosen |= set(used(drawn.utterances))
+  assert chosen == set(range(len(EXAMPLES)))
+
+
+@pytest.mark.parametrize('steps', [1, 2, 5, 9])
+def test_local_steps_are_so_many_steps(steps):
+  drawn = draw(client={'local_steps': steps}, cohort_size=7)
+  assert drawn.utterances.shape == (7, steps, 2)
+  for client, row in zip(drawn.client_ids, drawn.utterances, strict=True):
+    assert (row >= 0).any(1).all()
+    counts = np.bincount(row[row >= 0], minlength=len(EXAMPLES))
+    own = counts[CLIENTS[client].utterances]
+    # Another epoch begins only when one is over.
+    assert own.max() - own.min() <= 1
+    assert own.sum() == counts.sum()
+
+
+def test_steps_short_of_an_epoch_reach_the_long_utterances():
+  seen = set()
+  for index in range(60):
+    drawn = draw(index, client={'local_steps': 1}, cohort_size=7)
+    seen |= set(used(drawn.utterances))
+  assert seen == set(range(len(EXAMPLES)))
+
+
+def test_batches_of_an_epoch_ascend_in_length():
+  for row in draw(cohort_size=7).utterances:
+    lengths = EXAMPLES.num_frames[row[row >= 0]]
+    assert (np.diff(lengths) >= 0).all()
+
+
+def padded_frames(lengths, buckets):
+  return sum(min(b for b in buckets if b >= length) for length in lengths)
+
+
+@pytest.mark.parametrize('seed', range(6))
+@pytest.mark.parametrize('num_buckets', [1, 2, 3, 16])
+def test_frame_buckets_pad_least(seed, num_buckets):
+  rng = np.random.default_rng(seed)
+  lengths = rng.integers(1, 80, 20)
+  buckets = cohort.frame_buckets(lengths, 88, num_buckets)
+  assert len(buckets) <= num_buckets
+  assert buckets[-1] == 88
+  assert list(buckets) == sorted(set(buckets))
+  assert all(bucket % 8 == 0 for bucket in buckets)
+  # Every choice of so many lengths below the last.
+  best = min(
+    padded_frames(lengths, (*others, 88))
+    for count in range(min(num_buckets, 4))
+    for others in itertools.combinations(range(8, 88, 8), count)
+  )
+  if num_buckets == 16:
+    best = (-(-lengths // 8) * 8).sum()
+  assert padded_frames(lengths, buckets) == best
+
+
+def test_buckets_of_no_length_are_the_longest():
+  assert cohort.frame_buckets(np.array([], int), 24, 3) == (24,)
+
+
+def layout(**fields):
+  return cohort.plan(
+    CLIENTS,
+    EXAMPLES,
+    population.federated(**fields),
+    SEED,
+    fields.get('num_devices', 1),
+  )
+
+
+@pytest.mark.parametrize(
+  ('cohort_size', 'block_size', 'num_devices', 'wanted'),
+  [(5, 2, 1, (3, 2)), (5, 8, 1, (1, 5)), (5, 8, 4, (1, 2)), (7, 1, 2, (4, 1))],
+)
+def test_blocks_hold_the_cohort(cohort_size, block_size, num_devices, wanted):
+  planned = layout(
+    cohort_size=cohort_size, block_size=block_size, num_devices=num_devices
+  )
+  assert (planned.num_blocks, planned.block_size) == wanted
+
+
+@pytest.mark.parametrize(
+  ('client', 'wanted'),
+  [
+    ({}, 4),
+    ({'local_epochs': 3}, 12),
+    ({'local_steps': 5}, 5),
+    ({'max_utterances': 3}, 2),
+    ({'max_utterances': 99}, 4),
+    ({'batch_size': 99}, 1),
+  ],
+)
+def test_a_layout_has_the_steps_of_the_largest_client(client, wanted):
+  assert layout(client=client).num_steps == wanted
+
+
+def test_a_layout_without_a_label_has_room_for_one():
+  silent = population.examples([population.Spoken('s', '', 9)] * 5)
+  settings = population.federated(partition=config.Partition.IID, num_clients=5)
+  clients = partition.partition(silent.speakers, settings, SEED)
+  assert cohort.plan(clients, silent, settings, SEED, 1).num_labels == 1
+
+
+@pytest.mark.parametrize('num_devices', [1, 2, 4])
+def test_assemble_puts_every_utterance_in_its_place(num_devices):
+  settings = {'num_devices': num_devices, 'num_frame_buckets': 2}
+  planned, drawn = layout(**settings), draw(**settings)
+  members = cohort.assemble(drawn, EXAMPLES, planned)
+  seen = []
+  for device, block, place in np.ndindex(members.client_ids.shape):
+    client = members.client_ids[device, block, place]
+    batches = [leaf[device, block, :, place] for leaf in members.batches]
+    if client < 0:
+      assert not any(leaf.any() for leaf in batches)
+      continue
+    (row,) = drawn.utterances[drawn.client_ids == client]
+    for step, column in np.ndindex(row.shape):
+      expect(row[step, column], [leaf[step, column] for leaf in batches])
+    seen.append(client)
+  assert sorted(seen) == sorted(drawn.client_ids)
+
+
+def expect(index, utterance):
+  """Checks one padded utterance; `index` -1 is nobody."""
+  features, num_frames, labels, num_labels = utterance
+  if index < 0:
+    assert not any(leaf.any() for leaf in utterance)
+    return
+  assert num_frames == EXAMPLES.num_frames[index]
+  np.testing.assert_array_equal(features[:num_frames], EXAMPLES.features(index))
+  assert not features[num_frames:].any()
+  np.testing.assert_array_equal(labels[:num_labels], EXAMPLES.labels[index])
+  assert not labels[num_labels:].any()
+
+
+def test_a_bucket_is_the_shortest_that_holds_its_step():
+  planned, drawn = layout(num_frame_buckets=2), draw()
+  members = cohort.assemble(drawn, EXAMPLES, planned)
+  assert planned.frame_buckets == (16, 24)
+  longest = members.batches.num_frames.max((3, 4))
+  wanted = np.where(longest > 16, 2, np.where(longest > 0, 1, 0))
+  np.testing.assert_array_equal(members.bucket, wanted)
+  assert set(np.unique(wanted)) == {0, 1, 2}
+
+
+def test_padding_waste_by_hand():
+  # One client, one step: 9 and 22 frames, both at 24.
+  spoken = [population.Spoken('s', 'a', 9), population.Spoken('s', 'b', 22)]
+  examples = population.examples(spoken)
+  planned = cohort.Layout(
+    num_devices=1,
+    num_blocks=1,
+    block_size=2,
+    num_steps=2,
+    batch_size=2,
+    frame_buckets=(24,),
+    num_labels=1,
+  )
+  drawn = cohort.Draw(np.array([0]), np.array([[[0, 1], [-1, -1]]]))
+  members = cohort.assemble(drawn, examples, planned)
+  # A block of two clients and one step that is computed: 4 x 24 frames.
+  assert cohort.padding_waste(members, planned) == pytest.approx(1 - 31 / 96)

@@ -1,0 +1,124 @@
+"""Schedules by hand; optimizers are optax's."""
+
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from fedjax_asr import config
+from fedjax_asr.federated import optimizers
+
+PARAMS = {'w': jnp.array([1.0, -2.0, 3.0]), 'b': jnp.array([0.5])}
+GRADIENTS = [
+  {'w': jnp.array([3.0, -4.0, 0.0]), 'b': jnp.array([12.0])},
+  {'w': jnp.array([0.1, 0.2, -0.3]), 'b': jnp.array([-0.4])},
+]
+
+
+def rates(kind, num_rounds, warmup_rounds=0, peak=2.0):
+  schedule = optimizers.schedule(kind, peak, num_rounds, warmup_rounds)
+  return [float(schedule(index)) for index in range(num_rounds)]
+
+
+@pytest.mark.parametrize(
+  ('kind', 'wanted'),
+  [
+    ('constant', [2.0, 2.0, 2.0, 2.0]),
+    ('linear', [2.0, 1.5, 1.0, 0.5]),
+    ('cosine', [2.0, 1 + math.sqrt(0.5), 1.0, 1 - math.sqrt(0.5)]),
+  ],
+)
+def test_a_schedule_starts_at_the_peak_and_decays_to_zero_after_the_end(
+  kind, wanted
+):
+  kind = config.Schedule(kind)
+  np.testing.assert_allclose(rates(kind, 4), wanted, rtol=1e-6)
+  end = float(optimizers.schedule(kind, 2.0, 4)(4))
+  assert end == pytest.approx(2.0 if kind == 'constant' else 0.0, abs=1e-6)
+
+
+@pytest.mark.parametrize('kind', config.Schedule)
+def test_warmup_climbs_in_equal_steps_from_the_first_round(kind):
+  warmed = rates(kind, 7, warmup_rounds=3)
+  np.testing.assert_allclose(warmed[:3], [0.5, 1.0, 1.5], rtol=1e-6)
+  np.testing.assert_allclose(warmed[3:], rates(kind, 4), rtol=1e-6)
+
+
+def steps(optimizer):
+  """Parameters after each gradient."""
+  params, state, path = PARAMS, optimizer.init(PARAMS), []
+  for gradient in GRADIENTS:
+    updates, state = optimizer.update(gradient, state, params)
+    params = optax.apply_updates(params, updates)
+    path.append(params)
+  return path
+
+
+def assert_same(left, right):
+  jax.tree.map(
+    lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-6),
+    steps(left),
+    steps(right),
+  )
+
+
+@pytest.mark.parametrize(
+  ('kind', 'wanted'),
+  [
+    ('sgd', optax.sgd(0.3)),
+    ('momentum', optax.sgd(0.3, momentum=0.6)),
+    ('adam', optax.adam(0.3)),
+  ],
+)
+def test_a_client_optimizer_is_optax_s(kind, wanted):
+  client = config.ClientConfig(
+    optimizer=config.ClientOptimizer(kind), momentum=0.6
+  )
+  assert_same(optimizers.client_optimizer(client, 0.3), wanted)
+
+
+def test_a_client_gradient_is_clipped_by_its_global_norm():
+  client = config.ClientConfig(clip_norm=6.5)
+  path = steps(optimizers.client_optimizer(client, 1.0))
+  # The first has norm 13 and is halved; the second is shorter.
+  np.testing.assert_allclose(path[0]['w'], [-0.5, 0.0, 3.0], rtol=1e-6)
+  np.testing.assert_allclose(path[0]['b'], [-5.5], rtol=1e-6)
+  np.testing.assert_allclose(path[1]['b'], [-5.1], rtol=1e-6)
+
+
+ADAPTIVE = {'b1': 0.8, 'b2': 0.95, 'eps': 1e-3}
+
+
+@pytest.mark.parametrize(
+  ('kind', 'wanted'),
+  [
+    ('sgd', optax.sgd(0.3)),
+    ('momentum', optax.sgd(0.3, momentum=0.8)),
+    ('adam', optax.adam(0.3, **ADAPTIVE)),
+    ('yogi', optax.yogi(0.3, **ADAPTIVE)),
+    ('adagrad', optax.adagrad(0.3, eps=1e-3)),
+    ('lamb', optax.lamb(0.3, **ADAPTIVE)),
+  ],
+)
+def test_a_server_optimizer_is_optax_s(kind, wanted):
+  server = config.ServerConfig(
+    optimizer=config.ServerOptimizer(kind),
+    learning_rate=0.3,
+    momentum=0.8,
+    beta2=0.95,
+    epsilon=1e-3,
+  )
+  assert_same(optimizers.server_optimizer(server, 10), wanted)
+
+
+def test_the_server_s_rate_follows_its_schedule():
+  server = config.ServerConfig(
+    learning_rate=1.0, schedule=config.Schedule.LINEAR, warmup_rounds=1
+  )
+  path = steps(optimizers.server_optimizer(server, 3))
+  # Rates 1/2 while warming up, then 1.
+  np.testing.assert_allclose(path[0]['b'], [0.5 - 6.0], rtol=1e-6)
+  np.testing.assert_allclose(path[1]['b'], [-5.5 + 0.4], rtol=1e-6)

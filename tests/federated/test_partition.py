@@ -1,0 +1,142 @@
+"""Who holds which utterance."""
+
+import numpy as np
+import population
+import pytest
+
+from fedjax_asr import config
+from fedjax_asr.federated import partition
+
+# 20 speakers of 30 utterances, in a mixed order.
+SPEAKERS = [
+  f's{number}'
+  for number in np.random.default_rng(0).permutation(np.repeat(range(20), 30))
+]
+
+
+def divided(kind, speakers=None, seed=0, **fields):
+  settings = population.federated(
+    **{'partition': kind, 'num_clients': 12} | fields
+  )
+  return partition.partition(
+    SPEAKERS if speakers is None else speakers, settings, seed
+  )
+
+
+def speakers_of(client):
+  return {SPEAKERS[index] for index in client.utterances}
+
+
+def sizes(clients):
+  return [len(client.utterances) for client in clients]
+
+
+@pytest.mark.parametrize('kind', config.Partition)
+@pytest.mark.parametrize('alpha', [1e-3, 0.5, 100.0])
+def test_every_utterance_is_in_exactly_one_client(kind, alpha):
+  clients = divided(kind, dirichlet_alpha=alpha)
+  together = np.concatenate([client.utterances for client in clients])
+  assert sorted(together) == list(range(len(SPEAKERS)))
+  assert min(sizes(clients)) >= 1
+  assert len({client.name for client in clients}) == len(clients)
+
+
+@pytest.mark.parametrize('kind', config.Partition)
+def test_a_partition_is_a_function_of_the_seed(kind):
+  def parts(seed):
+    clients = divided(kind, seed=seed)
+    return [client.utterances.tolist() for client in clients]
+
+  assert parts(0) == parts(0)
+  assert (parts(0) == parts(1)) == (kind is config.Partition.SPEAKER)
+
+
+def test_by_speaker_a_client_is_a_speaker():
+  clients = divided(config.Partition.SPEAKER)
+  assert len(clients) == 20
+  assert all(speakers_of(client) == {client.name} for client in clients)
+
+
+def mean_num_speakers(alpha):
+  clients = divided(config.Partition.DIRICHLET, dirichlet_alpha=alpha)
+  assert sizes(clients) == [50] * 12
+  return np.mean([len(speakers_of(client)) for client in clients])
+
+
+def test_a_small_concentration_gives_clients_few_speakers():
+  # Two speakers fill a client of 50; one more is the rest of another's.
+  assert 2 <= mean_num_speakers(1e-6) <= 4
+  assert mean_num_speakers(1e-6) < mean_num_speakers(0.3) < 18
+
+
+def test_a_large_concentration_gives_clients_the_population_mixture():
+  clients = divided(
+    config.Partition.DIRICHLET,
+    dirichlet_alpha=1e6,
+    num_clients=3,
+    cohort_size=3,
+  )
+  for client in clients:
+    names, counts = np.unique(
+      [SPEAKERS[index] for index in client.utterances], return_counts=True
+    )
+    # 10 expected of each speaker; 5 deviations of a draw of 200.
+    assert len(names) == 20
+    assert np.abs(counts - 10).max() < 5 * np.sqrt(10)
+
+
+def test_the_dirichlet_mixture_has_the_share_of_each_speaker():
+  # A speaker of half of all utterances is half of an average client.
+  speakers = ['loud'] * 400 + [f's{index % 20}' for index in range(400)]
+  clients = divided(
+    config.Partition.DIRICHLET, speakers, dirichlet_alpha=1e6, num_clients=5
+  )
+  for client in clients:
+    assert 0.35 < np.mean(client.utterances < 400) < 0.65
+
+
+def test_iid_clients_are_of_equal_size_and_mixed():
+  clients = divided(config.Partition.IID)
+  assert max(sizes(clients)) - min(sizes(clients)) <= 1
+  assert min(len(speakers_of(client)) for client in clients) > 10
+
+
+def test_sizes_fall_as_a_power_of_the_rank():
+  counts = sizes(divided(config.Partition.SIZE, size_exponent=1.0))
+  ranks = np.arange(1, 13)
+  # One each, and the other 588 in proportion to 1 / rank.
+  wanted = 1 + 588 / ranks / np.sum(1 / ranks)
+  assert np.abs(counts - wanted).max() <= 1
+  flat = sizes(divided(config.Partition.SIZE, size_exponent=0.0))
+  assert set(flat) == {50}
+
+
+def test_an_extreme_size_skew_leaves_nobody_without():
+  counts = sizes(divided(config.Partition.SIZE, size_exponent=10.0))
+  assert min(counts) == 1
+  assert sum(counts) == 600
+
+
+@pytest.mark.parametrize(
+  ('kind', 'fields', 'speakers', 'message'),
+  [
+    ('speaker', {'cohort_size': 21}, None, 'cohort_size=21.* 20 clients'),
+    ('speaker', {}, [], 'cohort_size=5.* 0 clients'),
+    ('iid', {'num_clients': 601}, None, 'num_clients=601.* 600 training'),
+    ('size', {'num_clients': 601}, None, 'num_clients=601.* 600 training'),
+    ('dirichlet', {'num_clients': 601}, None, 'num_clients=601'),
+    ('dirichlet', {}, [], 'num_clients=12.* 0 training'),
+  ],
+)
+def test_more_clients_than_there_are_is_one_line(
+  kind, fields, speakers, message
+):
+  with pytest.raises(config.ConfigError, match=message) as error:
+    divided(config.Partition(kind), speakers, **fields)
+  assert '\n' not in str(error.value)
+
+
+@pytest.mark.parametrize('kind', config.Partition)
+def test_one_utterance_each_is_enough(kind):
+  names = [f's{index}' for index in range(12)]
+  assert sizes(divided(kind, names)) == [1] * 12

@@ -1,0 +1,266 @@
+"""What a round's result may not depend on, and how it is compiled."""
+
+import functools
+
+import jax
+import numpy as np
+import population
+import pytest
+
+from fedjax_asr import config
+from fedjax_asr.federated import cohort, devices
+from fedjax_asr.federated import round as round_lib
+
+# Sums of float32 in another order, through CTC and two rounds.
+TOLERANCE = 1e-5
+RANDOM = config.AugmentConfig(
+  num_time_masks=2,
+  max_time_mask_frames=6,
+  max_time_mask_fraction=0.5,
+  num_frequency_masks=1,
+  max_frequency_mask_bins=4,
+)
+LAYOUTS = {
+  'blocks_of_1': {'block_size': 1},
+  'one_block': {'block_size': 8},
+  'two_devices_blocks_of_3': {'num_devices': 2, 'block_size': 3},
+  'four_devices_three_buckets': {'num_devices': 4, 'num_frame_buckets': 3},
+  'four_devices_pmap': {
+    'num_devices': 4,
+    'device_map': config.DeviceMap.PMAP,
+  },
+}
+
+
+@functools.cache
+def random_simulation(name):
+  """Everything that draws random numbers is on, and batch norm."""
+  return population.Simulation(
+    population.acoustic_model(norm=config.Norm.BATCH, dropout=0.3),
+    population.federated(**LAYOUTS.get(name, {})),
+    augmentation=RANDOM,
+  )
+
+
+@pytest.fixture(scope='module')
+def randomised():
+  return random_simulation(None)
+
+
+@pytest.fixture
+def plain():
+  return population.plain()
+
+
+def trained(state):
+  return state.params, state.norm_state
+
+
+def assert_identical(left, right):
+  jax.tree.map(np.testing.assert_array_equal, left, right)
+
+
+@pytest.mark.parametrize('name', LAYOUTS)
+def test_result_does_not_depend_on_the_layout(randomised, name):
+  wanted, wanted_metrics = randomised.run(2)
+  other = random_simulation(name)
+  state, metrics = other.run(2)
+  moved = population.distance(wanted.params, randomised.start().params)
+  difference = population.distance(trained(state), trained(wanted))
+  assert difference < TOLERANCE * moved
+  for got, want in zip(metrics, wanted_metrics, strict=True):
+    np.testing.assert_allclose(got, want, rtol=TOLERANCE)
+  assert other.round_fn._cache_size() == 1
+
+
+def test_the_layouts_of_these_tests_differ():
+  layouts = {random_simulation(name).layout for name in (None, *LAYOUTS)}
+  assert len(layouts) == len(LAYOUTS) + 1
+  assert {layout.num_blocks for layout in layouts} == {1, 3, 5}
+  assert {len(layout.frame_buckets) for layout in layouts} == {1, 2}
+
+
+@pytest.mark.parametrize('what', ['run key', 'round', 'client'])
+def test_random_draws_differ_with(randomised, what):
+  members = randomised.members(0)
+  wanted, _ = randomised.step(randomised.start(), members)
+  start = randomised.start()
+  key = jax.random.key(population.KEY_SEED)
+  match what:
+    case 'run key':
+      key = jax.random.key(population.KEY_SEED + 1)
+    case 'round':
+      start = start._replace(round=start.round + 1)
+    case 'client':
+      members = members._replace(client_ids=members.client_ids + 1)
+  state, _ = randomised.round_fn(
+    start,
+    devices.spread(members, randomised.devices),
+    devices.replicate(key, randomised.devices),
+  )
+  assert population.distance(state.params, wanted.params) > 1e-3
+
+
+def test_garbage_in_padding_changes_nothing(plain):
+  members = plain.members(0)
+  wanted, wanted_metrics = plain.step(plain.start(), members)
+  batches = members.batches
+  frames = np.arange(batches.features.shape[-2])
+  is_frame = frames < batches.num_frames[..., None]
+  places = np.arange(batches.labels.shape[-1])
+  is_label = places < batches.num_labels[..., None]
+  assert not is_frame.all()
+  assert not is_label.all()
+  batches = batches._replace(
+    features=np.where(is_frame[..., None], batches.features, np.nan),
+    labels=np.where(is_label, batches.labels, 7),
+  )
+  got = plain.step(plain.start(), members._replace(batches=batches))
+  assert_identical(got, (wanted, wanted_metrics))
+
+
+def test_padding_clients_steps_utterances_and_frames_change_nothing(plain):
+  wanted, wanted_metrics = plain.step(plain.start(), plain.members(0))
+  layout = plain.layout._replace(
+    num_blocks=plain.layout.num_blocks + 2,
+    num_steps=plain.layout.num_steps + 2,
+    batch_size=plain.layout.batch_size + 1,
+    frame_buckets=(32,),
+    num_labels=plain.layout.num_labels + 3,
+  )
+  drawn = plain.draw(0)
+  padded = np.pad(
+    drawn.utterances, ((0, 0), (1, 1), (0, 1)), constant_values=-1
+  )
+  # Real and padding steps alternate, whole steps and within a block.
+  padded[0] = np.roll(padded[0], 1, axis=0)
+  members = cohort.assemble(
+    drawn._replace(utterances=padded), plain.examples, layout
+  )
+  round_fn = round_lib.make_round(
+    plain.acoustic,
+    plain.settings,
+    config.AugmentConfig(),
+    layout.frame_buckets,
+    plain.devices,
+  )
+  state, metrics = round_fn(
+    plain.start(), devices.spread(members, plain.devices), plain.key
+  )
+  moved = population.distance(wanted.params, plain.start().params)
+  difference = population.distance(trained(state), trained(wanted))
+  assert difference < TOLERANCE * moved
+  for got, want in zip(metrics, wanted_metrics, strict=True):
+    np.testing.assert_allclose(got, want, rtol=TOLERANCE)
+
+
+def without_alignment(members, chosen=...):
+  """The cohort whose chosen utterances have no transcript."""
+  num_labels = members.batches.num_labels.copy()
+  num_labels[chosen] = 0
+  return members._replace(
+    batches=members.batches._replace(num_labels=num_labels)
+  )
+
+
+def test_a_cohort_without_a_usable_utterance_moves_nothing(plain):
+  members = without_alignment(plain.members(0))
+  before = jax.device_get(trained(plain.start()))
+  state, metrics = plain.step(plain.start(), members)
+  assert_identical(trained(state), before)
+  assert metrics.delta_norm == metrics.loss == metrics.gradient_norm == 0
+  assert metrics.num_clients == metrics.num_utterances == 0
+  num_real = (members.batches.num_frames > 0).sum()
+  assert metrics.num_infeasible == num_real
+  assert state.round == 1
+
+
+def test_a_cohort_of_padding_moves_nothing(plain):
+  drawn = plain.draw(0)
+  drawn = drawn._replace(utterances=np.full_like(drawn.utterances, -1))
+  members = cohort.assemble(drawn, plain.examples, plain.layout)
+  before = jax.device_get(trained(plain.start()))
+  state, metrics = plain.step(plain.start(), members)
+  assert_identical(trained(state), before)
+  assert not any(metrics[:-1])
+
+
+def test_a_client_without_a_usable_utterance_weighs_nothing(plain):
+  drawn = plain.draw(0)
+  place = 2
+  emptied = drawn.utterances.copy()
+  emptied[place] = -1
+  wanted, wanted_metrics = plain.step(
+    plain.start(),
+    cohort.assemble(
+      drawn._replace(utterances=emptied), plain.examples, plain.layout
+    ),
+  )
+  members = plain.members(0)
+  # Axes: devices blocks steps clients batch.
+  chosen = np.broadcast_to(
+    (members.client_ids == drawn.client_ids[place])[:, :, None, :, None],
+    members.batches.num_labels.shape,
+  )
+  state, metrics = plain.step(plain.start(), without_alignment(members, chosen))
+  assert_identical(trained(state), trained(wanted))
+  own = (drawn.utterances[place] >= 0).sum()
+  assert metrics.num_infeasible == wanted_metrics.num_infeasible + own
+  assert metrics.num_clients == wanted_metrics.num_clients == 4
+
+
+def test_a_speaker_with_one_utterance_trains(plain):
+  drawn = plain.draw(0)
+  lonely = int(np.argmin([len(each.utterances) for each in plain.clients]))
+  (utterance,) = plain.clients[lonely].utterances
+  utterances = np.full_like(drawn.utterances[:1], -1)
+  utterances[0, 0, -1] = utterance
+  members = cohort.assemble(
+    cohort.Draw(np.array([lonely]), utterances), plain.examples, plain.layout
+  )
+  before = jax.device_get(plain.start().params)
+  state, metrics = plain.step(plain.start(), members)
+  assert metrics.num_clients == metrics.num_utterances == 1
+  assert population.distance(state.params, before) > 1e-3
+  assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(state))
+
+
+def test_the_server_state_is_donated(plain):
+  start = plain.start()
+  plain.step(start, plain.members(0))
+  assert all(leaf.is_deleted() for leaf in jax.tree.leaves(start))
+
+
+def test_many_rounds_compile_once(plain):
+  compiled = []
+
+  def listen(event, duration, **_):
+    if event == '/jax/core/compile/backend_compile_duration':
+      compiled.append(event)
+
+  state = plain.start()
+  members = [plain.members(index) for index in range(4)]
+  buckets = [tuple(each.bucket.ravel()) for each in members]
+  assert len(set(buckets)) > 1
+  state, _ = plain.step(state, members[0])
+  jax.monitoring.register_event_duration_secs_listener(listen)
+  try:
+    for each in members[1:]:
+      state, _ = plain.step(state, each)
+    assert not compiled
+    jax.jit(lambda x: x + len(compiled))(1.0)
+    assert compiled  # The listener does hear compilations.
+  finally:
+    jax.monitoring.unregister_event_duration_listener(listen)
+
+
+@pytest.mark.parametrize('name', [None, 'four_devices_pmap'])
+def test_a_round_transfers_nothing(name):
+  simulation = random_simulation(name)
+  state = simulation.start()
+  members = devices.spread(simulation.members(0), simulation.devices)
+  with jax.transfer_guard('disallow'):
+    state, _ = simulation.round_fn(state, members, simulation.key)
+    state, _ = simulation.round_fn(state, members, simulation.key)
+    with pytest.raises(Exception, match='isallowed'):
+      jax.jit(lambda x: x + 1)(np.ones(2))
