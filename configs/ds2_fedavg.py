@@ -41,7 +41,12 @@ def sweep() -> Iterator[dict[str, Any]]:
 def _default() -> config.Config:
   return config.Config(
     name='ds2_fedavg',
-    data=config.DataConfig(disjoint_transcripts=True),
+    data=config.DataConfig(
+      disjoint_transcripts=True,
+      synthetic=config.SyntheticConfig(
+        num_speakers=120, utterances_per_speaker=28
+      ),
+    ),
     model=presets.ds2('tiny'),
     federated=_federated(num_rounds=140, cohort_size=8, block_size=4),
   )
@@ -67,7 +72,7 @@ def _gpu() -> config.Config:
   cfg.data.num_heldout_speakers = 16
   cfg.model = presets.ds2('base')
   cfg.model.dtype = config.Dtype.BFLOAT16
-  cfg.federated = _federated(num_rounds=100, cohort_size=256, block_size=64)
+  cfg.federated = _federated(num_rounds=100, cohort_size=256, block_size=32)
   cfg.federated.server.learning_rate = 2e-3
   return cfg
 
@@ -103,7 +108,11 @@ def _federated(
     cohort_size=cohort_size,
     block_size=block_size,
     client=config.ClientConfig(
-      learning_rate=0.3, batch_size=8, local_epochs=1, clip_norm=1.0
+      learning_rate=0.3,
+      batch_size=8,
+      max_utterances=24,
+      local_epochs=1,
+      clip_norm=1.0,
     ),
     server=config.ServerConfig(
       optimizer=config.ServerOptimizer.ADAM,

@@ -6,11 +6,13 @@ a checkpoint outlives the classes it was made of and a mismatch can be named.
 
 import contextlib
 import errno
+import functools
 import logging
 import math
 import os
 import pathlib
 import shutil
+import sys
 from collections.abc import Iterable
 from typing import Any
 
@@ -290,9 +292,19 @@ def _first_line(error: BaseException) -> str:
   return f'{text[:300].rstrip(".")}.'
 
 
+@functools.cache
 def _silence_orbax() -> None:
   """Orbax logs each step of each save; what matters it raises as well."""
   logging.getLogger('absl').addFilter(_is_not_orbax)
+  previous = sys.unraisablehook
+
+  def hook(unraisable: Any) -> None:
+    # When one write of many fails, those that end later report to an event
+    # loop that is gone: a traceback each, of an error that was raised already.
+    if str(unraisable.exc_value) != 'Event loop is closed':
+      previous(unraisable)
+
+  sys.unraisablehook = hook
 
 
 def _is_not_orbax(record: logging.LogRecord) -> bool:

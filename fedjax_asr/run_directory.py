@@ -124,7 +124,9 @@ def _settle_config(
   wanted = config_lib.as_dict(config)
   if run.config_json.exists():
     changes = _changes(_saved_config(run.config_json), wanted)
-    if changes and not allow_change and _has_rounds(run):
+    if not changes:
+      return
+    if not allow_change and _has_rounds(run):
       more = len(changes) - _MAX_SHOWN
       shown = ', '.join(changes[:_MAX_SHOWN])
       shown += f' and {more} more' if more > 0 else ''

@@ -4,7 +4,15 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from fedjax_asr import config
-from fedjax_asr.corpora import audit, corpus, dataset, problem, split, store
+from fedjax_asr.corpora import (
+  audit,
+  corpus,
+  dataset,
+  problem,
+  split,
+  store,
+  utterance,
+)
 from fedjax_asr.speech import features
 
 
@@ -51,6 +59,12 @@ def prepare(
   )
   problems = loaded.problems + audited.problems
   audit.settle(problems, data.on_bad_utterance)
+  if not audited.kept:
+    first = problems[0]
+    raise utterance.CorpusError(
+      f'{data.path}: no usable utterance; {len(problems)} problems, the first: '
+      f'{first.source}: {first.reason}'
+    )
   kept = [loaded.utterances[index] for index in audited.kept]
   parts = split.split(kept, data, seed, loaded.heldout_speakers)
 

@@ -1,0 +1,78 @@
+import os
+
+import jax
+import pytest
+import tiny_run
+from jax.experimental.compilation_cache import compilation_cache
+
+
+@pytest.fixture(scope='session')
+def cache(tmp_path_factory):
+  """A compilation cache: the tiny round is compiled once for many runs."""
+  return str(tmp_path_factory.mktemp('jax_cache'))
+
+
+@pytest.fixture(scope='session')
+def environment(cache):
+  """Of a process that uses the cache and logs what it compiles."""
+  return os.environ | {
+    'JAX_COMPILATION_CACHE_DIR': cache,
+    'JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS': '0',
+    'JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES': '-1',
+    'JAX_LOG_COMPILES': '1',
+  }
+
+
+@pytest.fixture
+def cached(cache):
+  """Lets runs in this process use the cache."""
+  settings = {
+    'jax_compilation_cache_dir': cache,
+    'jax_persistent_cache_min_compile_time_secs': 0,
+    'jax_persistent_cache_min_entry_size_bytes': -1,
+  }
+  before = {name: getattr(jax.config, name) for name in settings}
+  for name, value in settings.items():
+    jax.config.update(name, value)
+  compilation_cache.reset_cache()
+  yield
+  for name, value in before.items():
+    jax.config.update(name, value)
+  compilation_cache.reset_cache()
+
+
+@pytest.fixture(scope='session')
+def folder(tmp_path_factory):
+  """With a corpus, its manifest and the cache of its features."""
+  path = tmp_path_factory.mktemp('tiny')
+  tiny_run.write_corpus(path)
+  return path
+
+
+@pytest.fixture(scope='session')
+def source(folder):
+  return tiny_run.write_config(folder / 'tiny.py')
+
+
+@pytest.fixture(scope='session')
+def finished(source, folder, environment):
+  """The directory of a run that was never interrupted, and its output."""
+  path = folder / 'finished'
+  done = tiny_run.start(source, f'--workdir={path}', **environment)
+  assert done.returncode == 0, done.stderr
+  return path, done
+
+
+@pytest.fixture
+def main(cached, source, capsys):
+  """`main(workdir, *flags)`: status, standard output, lines of errors."""
+  from fedjax_asr import main as main_module
+
+  def run(workdir, *flags):
+    capsys.readouterr()
+    arguments = ['fedjax_asr', source, f'--workdir={workdir}', *flags]
+    status = main_module.main(arguments)
+    output, errors = capsys.readouterr()
+    return status, output, errors.splitlines()
+
+  return run

@@ -1,0 +1,88 @@
+import json
+
+import numpy as np
+import pytest
+import soundfile
+import tiny_run
+
+_ONE_ROUND = ('--config.federated.num_rounds=1',)
+
+
+def _tone(path, sample_rate, num_channels):
+  seconds = np.arange(int(0.4 * sample_rate)) / sample_rate
+  tone = 0.3 * np.sin(2 * np.pi * 440 * seconds)
+  soundfile.write(path, np.stack([tone] * num_channels, -1), sample_rate)
+
+
+@pytest.fixture
+def corpus(tmp_path):
+  """Good utterances, and one speaker's: two odd formats, two bad files."""
+  lines = tiny_run.write_corpus(tmp_path)
+  _tone(tmp_path / 'stereo.flac', 8_000, 2)
+  _tone(tmp_path / 'tone.ogg', 16_000, 1)
+  (tmp_path / 'broken.wav').write_bytes(b'RIFF and no more')
+  for name in ('stereo.flac', 'tone.ogg', 'broken.wav', 'missing.wav'):
+    lines.append({'audio_filepath': name, 'text': 'six', 'speaker': 's5'})
+  tiny_run.write_manifest(tmp_path / 'mixed.jsonl', lines)
+  return f'--config.data.path={tmp_path / "mixed.jsonl"}'
+
+
+def test_bad_audio_is_skipped_counted_and_listed(main, corpus, tmp_path):
+  status, output, errors = main(tmp_path / 'run', corpus, *_ONE_ROUND)
+  assert (status, errors) == (0, [])
+  assert 'left out: 2 bad utterances (skipped_utterances.jsonl)' in output
+  text = (tmp_path / 'run' / 'skipped_utterances.jsonl').read_text()
+  skipped = [json.loads(line) for line in text.splitlines()]
+  assert {(item['utterance'], item['kind']) for item in skipped} == {
+    ('broken', 'unreadable'),
+    ('missing', 'missing_file'),
+  }
+  # The 8 kHz stereo FLAC and the OGG are among the other 22.
+  evaluated = output.split(' training utterances')
+  words = output.replace(',', '').split()
+  counts = [int(evaluated[0].split()[-1])]
+  counts += [int(words[words.index('out:') + 1])]
+  counts += [int(words[words.index('speakers') + 1])]
+  assert sum(counts) == 22
+
+
+def test_bad_audio_ends_the_run_where_asked(main, corpus, tmp_path):
+  status, _, errors = main(
+    tmp_path / 'run', corpus, '--config.data.on_bad_utterance=error'
+  )
+  assert status == 2
+  assert len(errors) == 1
+  assert errors[0].startswith('error: 2 bad utterances')
+
+
+def test_mistyped_path_is_one_line_and_can_be_mended(main, tmp_path):
+  missing = tmp_path / 'mistyped.jsonl'
+  status, _, errors = main(tmp_path / 'run', f'--config.data.path={missing}')
+  assert status == 2
+  assert len(errors) == 1
+  assert f'{missing}: cannot read the manifest' in errors[0]
+  status, _, errors = main(tmp_path / 'run', *_ONE_ROUND)
+  assert (status, errors) == (0, [])
+
+
+def test_corpus_of_bad_audio_is_one_line(main, tmp_path):
+  lines = []
+  for name in ('a.wav', 'b.wav'):
+    (tmp_path / name).write_bytes(b'not audio')
+    lines.append({'audio_filepath': name, 'text': 'six', 'speaker': name})
+  tiny_run.write_manifest(tmp_path / 'bad.jsonl', lines)
+  path = f'--config.data.path={tmp_path / "bad.jsonl"}'
+  status, _, errors = main(tmp_path / 'run', path)
+  assert status == 2
+  assert len(errors) == 1
+  assert 'no usable utterance; 2 problems, the first: ' in errors[0]
+  assert 'a.wav' in errors[0]
+
+
+def test_cohort_larger_than_the_population_is_one_line(main, tmp_path):
+  status, _, errors = main(tmp_path, '--config.federated.cohort_size=5')
+  assert status == 2
+  assert errors == [
+    'error: config.federated.cohort_size=5; want at most the population of 4 '
+    'clients.'
+  ]
