@@ -1,5 +1,6 @@
 """What a round's result may not depend on, and how it is compiled."""
 
+import contextlib
 import functools
 
 import jax
@@ -70,7 +71,6 @@ def test_result_does_not_depend_on_the_layout(randomised, name):
   assert difference < TOLERANCE * moved
   for got, want in zip(metrics, wanted_metrics, strict=True):
     np.testing.assert_allclose(got, want, rtol=TOLERANCE)
-  assert other.round_fn._cache_size() == 1
 
 
 def test_the_layouts_of_these_tests_differ():
@@ -93,11 +93,7 @@ def test_random_draws_differ_with(randomised, what):
       start = start._replace(round=start.round + 1)
     case 'client':
       members = members._replace(client_ids=members.client_ids + 1)
-  state, _ = randomised.round_fn(
-    start,
-    devices.spread(members, randomised.devices),
-    devices.replicate(key, randomised.devices),
-  )
+  state, _ = randomised.step(start, members, key)
   assert population.distance(state.params, wanted.params) > 1e-3
 
 
@@ -144,9 +140,12 @@ def test_padding_clients_steps_utterances_and_frames_change_nothing(plain):
     layout.frame_buckets,
     plain.devices,
   )
-  state, metrics = round_fn(
-    plain.start(), devices.spread(members, plain.devices), plain.key
+  arguments = (
+    plain.start(),
+    devices.spread(members, plain.devices),
+    plain.key,
   )
+  state, metrics = population.compiled(round_fn, *arguments)(*arguments)
   moved = population.distance(wanted.params, plain.start().params)
   difference = population.distance(trained(state), trained(wanted))
   assert difference < TOLERANCE * moved
@@ -231,36 +230,35 @@ def test_the_server_state_is_donated(plain):
   assert all(leaf.is_deleted() for leaf in jax.tree.leaves(start))
 
 
-def test_many_rounds_compile_once(plain):
+@contextlib.contextmanager
+def compilations():
+  """A list that grows by one with each compilation."""
   compiled = []
 
   def listen(event, duration, **_):
     if event == '/jax/core/compile/backend_compile_duration':
-      compiled.append(event)
+      compiled.append(duration)
 
-  state = plain.start()
-  members = [plain.members(index) for index in range(4)]
-  buckets = [tuple(each.bucket.ravel()) for each in members]
-  assert len(set(buckets)) > 1
-  state, _ = plain.step(state, members[0])
   jax.monitoring.register_event_duration_secs_listener(listen)
   try:
-    for each in members[1:]:
-      state, _ = plain.step(state, each)
-    assert not compiled
-    jax.jit(lambda x: x + len(compiled))(1.0)
-    assert compiled  # The listener does hear compilations.
+    yield compiled
   finally:
     jax.monitoring.unregister_event_duration_listener(listen)
 
 
 @pytest.mark.parametrize('name', [None, 'four_devices_pmap'])
-def test_a_round_transfers_nothing(name):
+def test_rounds_compile_once_and_transfer_nothing(name):
   simulation = random_simulation(name)
+  hosts = [simulation.members(index) for index in range(4)]
+  assert len({tuple(members.bucket.ravel()) for members in hosts}) > 1
+  cohorts = [devices.spread(members, simulation.devices) for members in hosts]
   state = simulation.start()
-  members = devices.spread(simulation.members(0), simulation.devices)
-  with jax.transfer_guard('disallow'):
-    state, _ = simulation.round_fn(state, members, simulation.key)
-    state, _ = simulation.round_fn(state, members, simulation.key)
-    with pytest.raises(Exception, match='isallowed'):
-      jax.jit(lambda x: x + 1)(np.ones(2))
+  with compilations() as compiled, jax.transfer_guard('disallow'):
+    for members in cohorts:
+      state, _ = simulation.round_fn(state, members, simulation.key)
+  assert len(compiled) == simulation.round_fn._cache_size() == 1
+  with (
+    jax.transfer_guard('disallow'),
+    pytest.raises(Exception, match='isallow'),
+  ):
+    jax.jit(lambda x: x + 1)(np.ones(2))
