@@ -31,6 +31,7 @@ class Dataset:
     self._indices = np.asarray(indices, int)
     self._normalization = normalization
     self._statistics = statistics
+    self._normalized: dict[int, np.ndarray] = {}
     self.ids = [item.id for item in chosen]
     self.speakers = [item.speaker for item in chosen]
     self.texts = [text.normalize(item.text).text for item in chosen]
@@ -41,9 +42,15 @@ class Dataset:
     return len(self._indices)
 
   def features(self, index: SupportsIndex) -> np.ndarray:
-    """[frames, features], normalised."""
-    raw = self._store.features(self._indices[index])
-    return features.normalize(raw, self._normalization, self._statistics)
+    """[frames, features], normalised; kept while the store is in memory."""
+    place = self._indices[index]
+    if place in self._normalized:
+      return self._normalized[place]
+    raw = self._store.features(place)
+    normal = features.normalize(raw, self._normalization, self._statistics)
+    if self._store.in_memory:
+      self._normalized[place] = normal
+    return normal
 
   def batch(
     self, positions: np.ndarray, num_frames: int, num_labels: int

@@ -10,6 +10,7 @@ import fcntl
 import hashlib
 import json
 import logging
+import multiprocessing
 import operator
 import pathlib
 from collections.abc import Callable, Generator, Iterator, Sequence
@@ -61,6 +62,10 @@ class FeatureStore:
     return len(self.ids)
 
   @property
+  def in_memory(self) -> bool:
+    return self._frames is not None
+
+  @property
   def num_frames(self) -> Int[np.ndarray, ' utterances']:
     """0 where the features could not be computed; see `failures`."""
     return np.diff(self._offsets)
@@ -97,6 +102,7 @@ def open_or_build(
   Raises:
     CorpusError: if `data.cache_dir` cannot be written, or an id is repeated.
   """
+  _check_main_guard()
   ids = [item.id for item in utterances]
   if len(set(ids)) < len(ids):
     raise utterance.CorpusError('The corpus repeats an utterance id.')
@@ -118,6 +124,15 @@ def open_or_build(
       f'store: {error}.'
     ) from error
   return store
+
+
+def _check_main_guard() -> None:
+  """A script without the guard would run again in each worker, and wait."""
+  if getattr(multiprocessing.current_process(), '_inheriting', False):
+    raise RuntimeError(
+      "features are computed in spawned processes: put the script's code "
+      "under `if __name__ == '__main__':`."
+    )
 
 
 def _key(
