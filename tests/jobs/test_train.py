@@ -96,6 +96,9 @@ def test_checkpoint_holds_all_that_a_round_changes(finished):
   prefixes = {name.partition('.')[0] for name in leaves}
   assert prefixes == {'params', 'norm_state', 'opt_state', 'round'}
   assert leaves['round'] == 6
+  ranked = finished[0] / 'checkpoints' / '6' / 'metrics' / 'metrics'
+  wer = tiny_run.metrics(finished[0])[-1]['eval/wer']
+  assert json.loads(ranked.read_text()) == {'wer': wer}
   assert any(np.ptp(leaf) for name, leaf in leaves.items() if '.mu.' in name)
 
 
