@@ -203,7 +203,8 @@ class Simulation:
     return jax.device_get((state, metrics))
 
 
-PLAIN = federated()
+# With momentum, a step of padding would move a client.
+PLAIN = federated(client={'optimizer': config.ClientOptimizer.MOMENTUM})
 
 
 @functools.cache

@@ -128,8 +128,8 @@ def test_padding_clients_steps_utterances_and_frames_change_nothing(plain):
   padded = np.pad(
     drawn.utterances, ((0, 0), (1, 1), (0, 1)), constant_values=-1
   )
-  # Real and padding steps alternate, whole steps and within a block.
-  padded[0] = np.roll(padded[0], 1, axis=0)
+  # Steps that are padding for one client of a block and real for another.
+  padded[::2] = np.roll(padded[::2], 1, axis=1)
   members = cohort.assemble(
     drawn._replace(utterances=padded), plain.examples, layout
   )

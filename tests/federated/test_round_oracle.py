@@ -11,7 +11,7 @@ CLIENT, SERVER = config.ClientOptimizer, config.ServerOptimizer
 # Every value of every setting occurs; epsilon is large enough that rounding
 # errors of a gradient that is zero in exact arithmetic stay small.
 CASES = {
-  'sgd_sgd_utterances': population.PLAIN,
+  'momentum_sgd_utterances': population.PLAIN,
   'momentum_clipped_momentum_frames_two_epochs': population.federated(
     client={
       'optimizer': CLIENT.MOMENTUM,
