@@ -171,9 +171,10 @@ def initializer(cell: config.Cell) -> nn.initializers.Initializer:
   def init(key, shape, dtype=jnp.float32):
     directions, size, _ = shape
     orthogonal = nn.initializers.orthogonal()
-    keys = jax.random.split(key, directions * gates)
-    blocks = [orthogonal(k, (size, size), dtype) for k in keys]
-    stacked = jnp.stack(blocks).reshape(directions, gates, size, size)
-    return stacked.transpose(0, 2, 1, 3).reshape(shape)
+    keys = jax.random.split(key, (directions, gates))
+    # Mapped, because XLA takes a second to compile each decomposition.
+    one = functools.partial(orthogonal, shape=(size, size), dtype=dtype)
+    blocks = jax.vmap(jax.vmap(one))(keys)
+    return blocks.transpose(0, 2, 1, 3).reshape(shape)
 
   return init

@@ -1,0 +1,92 @@
+import dataclasses
+
+import flax.errors
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from fedjax_asr import config
+from fedjax_asr.models import model
+
+SMALL = config.ModelConfig(
+  conv_channels=(2,),
+  conv_time_kernels=(3,),
+  conv_frequency_kernels=(3,),
+  conv_time_strides=(2,),
+  conv_frequency_strides=(2,),
+  cell=config.Cell.RNN,
+  num_recurrent_layers=1,
+  recurrent_size=4,
+  norm=config.Norm.BATCH,
+)
+
+
+@pytest.fixture(scope='module')
+def started():
+  """(model, params, norm_state) of a small batch-normed recogniser."""
+  acoustic = model.deepspeech2(SMALL, 6)
+  return acoustic, *jax.jit(acoustic.init)(jax.random.key(0))
+
+
+BATCH = jnp.ones((2, 5, 6)), jnp.array([5, 3])
+
+
+def test_starting_values_are_a_function_of_the_key(started):
+  acoustic, params, norm_state = started
+  init = jax.jit(acoustic.init)
+  again, _ = init(jax.random.key(0))
+  jax.tree.map(np.testing.assert_array_equal, again, params)
+  other, _ = init(jax.random.key(1))
+  assert not np.array_equal(
+    other['recurrent_0']['recurrent_kernel'],
+    params['recurrent_0']['recurrent_kernel'],
+  )
+  for path, leaf in jax.tree.leaves_with_path(norm_state):
+    wanted = 0.0 if path[-1].key == 'mean' else 1.0
+    np.testing.assert_array_equal(leaf, wanted)
+  leaves = jax.tree.leaves((params, norm_state))
+  assert {leaf.dtype for leaf in leaves} == {jnp.dtype('float32')}
+
+
+def test_only_training_moves_the_running_averages(started):
+  acoustic, params, norm_state = started
+  *_, kept = acoustic.apply(params, norm_state, *BATCH, train=False)
+  jax.tree.map(np.testing.assert_array_equal, kept, norm_state)
+  *_, moved = acoustic.apply(params, norm_state, *BATCH, train=True)
+  assert jax.tree.structure(moved) == jax.tree.structure(norm_state)
+  for after, before in zip(
+    jax.tree.leaves(moved), jax.tree.leaves(norm_state), strict=True
+  ):
+    assert not np.array_equal(after, before)
+
+
+def test_a_model_without_running_averages_has_an_empty_state():
+  acoustic = model.deepspeech2(
+    dataclasses.replace(SMALL, norm=config.Norm.NONE), 6
+  )
+  params, norm_state = jax.jit(acoustic.init)(jax.random.key(0))
+  assert norm_state == {}
+  *_, after = acoustic.apply(params, norm_state, *BATCH, train=True)
+  assert after == {}
+
+
+def test_dropout_without_a_key_is_an_error(started):
+  _, params, norm_state = started
+  acoustic = model.deepspeech2(dataclasses.replace(SMALL, dropout=0.5), 6)
+  with pytest.raises(flax.errors.InvalidRngError):
+    acoustic.apply(params, norm_state, *BATCH, train=True)
+
+
+def test_output_frames_are_counted_for_ints_and_arrays(started):
+  acoustic, *_ = started
+  assert acoustic.num_output_frames(5) == 3
+  counts = acoustic.num_output_frames(np.array([0, 1, 2, 5]))
+  np.testing.assert_array_equal(counts, [0, 1, 1, 3])
+  counts = acoustic.num_output_frames(jnp.array([0, 1, 2, 5]))
+  np.testing.assert_array_equal(counts, [0, 1, 1, 3])
+
+
+def test_num_parameters_counts_scalars():
+  tree = {'a': jnp.zeros((2, 3)), 'b': {'c': jnp.zeros(4), 'd': jnp.zeros(())}}
+  assert model.num_parameters(tree) == 11
