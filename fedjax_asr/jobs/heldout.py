@@ -29,8 +29,9 @@ class HeldOut:
   ):
     self._cfg = cfg
     self._path = path
+    decoder = evaluation.decoder(acoustic)
     self._speakers, self._utterances = (
-      evaluation.Evaluator(acoustic, examples, cfg)
+      evaluation.Evaluator(decoder, examples, cfg)
       for examples in (data.heldout_speakers, data.heldout_utterances)
     )
 

@@ -1,5 +1,6 @@
 """Greedy WER and CER of a model on a dataset, per speaker too."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -11,6 +12,9 @@ from fedjax_asr.corpora import dataset
 from fedjax_asr.models import ctc, decode, model
 
 _FRAME_QUANTUM = 64
+_LABEL_QUANTUM = 16
+
+Decoder = Callable[..., tuple[jax.Array, jax.Array]]
 
 
 class Transcript(NamedTuple):
@@ -39,6 +43,19 @@ class Evaluation(NamedTuple):
   transcripts: list[Transcript]
 
 
+def decoder(acoustic: model.Model) -> Decoder:
+  """(params, norm_state, *batch) -> (greedy paths, CTC losses), jitted."""
+
+  def forward(params, norm_state, features, num_frames, labels, num_labels):
+    logits, num_outputs, _ = acoustic.apply(
+      params, norm_state, features, num_frames, train=False
+    )
+    losses = ctc.loss(logits, num_outputs, labels, num_labels)
+    return decode.greedy_path(logits, num_outputs), losses
+
+  return jax.jit(forward)
+
+
 class Evaluator:
   """Decodes one dataset again and again, in a bounded number of shapes.
 
@@ -49,14 +66,16 @@ class Evaluator:
 
   def __init__(
     self,
-    acoustic: model.Model,
+    decoder: Decoder,
     examples: dataset.Dataset,
     cfg: config.EvaluationConfig,
   ):
+    """Evaluators that share a `decoder(acoustic)` share what it compiles."""
     self._examples = examples
-    self._num_labels = max(map(len, examples.labels), default=0)
+    longest = max(map(len, examples.labels), default=0)
+    self._num_labels = -(-longest // _LABEL_QUANTUM) * _LABEL_QUANTUM
     self._batches = _length_batches(examples.num_frames, cfg)
-    self._forward = jax.jit(_forward(acoustic))
+    self._decoder = decoder
 
   def __call__(
     self, params: model.Params, norm_state: model.NormState
@@ -82,7 +101,7 @@ class Evaluator:
     longest = self._examples.num_frames[positions[positions >= 0]].max()
     frames = -(-int(longest) // _FRAME_QUANTUM) * _FRAME_QUANTUM
     batch = self._examples.batch(positions, frames, self._num_labels)
-    paths, losses = self._forward(params, norm_state, *batch)
+    paths, losses = self._decoder(params, norm_state, *batch)
     return np.asarray(paths), np.asarray(losses)
 
   def _transcript(self, position, hypothesis):
@@ -111,17 +130,6 @@ def score_speakers(transcripts: list[Transcript]) -> dict[str, Score]:
   for item in transcripts:
     by_speaker.setdefault(item.speaker, []).append(item)
   return {name: score(by_speaker[name]) for name in sorted(by_speaker)}
-
-
-def _forward(acoustic):
-  def forward(params, norm_state, features, num_frames, labels, num_labels):
-    logits, num_outputs, _ = acoustic.apply(
-      params, norm_state, features, num_frames, train=False
-    )
-    losses = ctc.loss(logits, num_outputs, labels, num_labels)
-    return decode.greedy_path(logits, num_outputs), losses
-
-  return forward
 
 
 def _length_batches(

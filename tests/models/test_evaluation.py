@@ -64,7 +64,9 @@ PARAMS = {'scale': jnp.ones(())}
 
 def evaluated(examples, **changes):
   cfg = config.EvaluationConfig(**changes)
-  return evaluation.Evaluator(LISTENER, examples, cfg)(PARAMS, {})
+  return evaluation.Evaluator(evaluation.decoder(LISTENER), examples, cfg)(
+    PARAMS, {}
+  )
 
 
 def edits(reference, hypothesis):
@@ -146,7 +148,7 @@ def test_shapes_are_few(examples):
 
   listener = LISTENER._replace(apply=apply)
   cfg = config.EvaluationConfig(batch_size=2)
-  evaluator = evaluation.Evaluator(listener, examples, cfg)
+  evaluator = evaluation.Evaluator(evaluation.decoder(listener), examples, cfg)
   evaluator(PARAMS, {})
   evaluator(PARAMS, {})
   # 30; 50 and 70; 90 and 110 frames, each shape traced once.
@@ -170,7 +172,7 @@ def test_an_empty_set_has_no_score(examples):
 
 def test_parameters_reach_the_model(examples):
   cfg = config.EvaluationConfig()
-  evaluator = evaluation.Evaluator(LISTENER, examples, cfg)
+  evaluator = evaluation.Evaluator(evaluation.decoder(LISTENER), examples, cfg)
   sure = evaluator(PARAMS, {})
   unsure = evaluator({'scale': jnp.zeros(())}, {})
   assert sure.total.wer < 1
