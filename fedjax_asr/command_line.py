@@ -11,7 +11,7 @@ from absl import flags
 from ml_collections import config_flags
 
 from fedjax_asr import config as config_lib
-from fedjax_asr import config_file
+from fedjax_asr import config_file, validation
 
 _OWN_FLAGS = {'config': str, 'workdir': str, 'allow_config_change': bool}
 _KNOWN = '--config, --workdir, --allow_config_change or --config.<field>'
@@ -34,8 +34,8 @@ class Command(NamedTuple):
 def parse(argv: list[str]) -> Command:
   """The command of `[program, *flags]`.
 
-  The config has its overrides and has passed `config.validate`. `workdir` is
-  by default `runs/<name>`, or `runs/<name>-<variant>`.
+  The config has its overrides and has passed validation. `workdir` is by
+  default `runs/<name>`, or `runs/<name>-<variant>`.
 
   Raises:
     UserError: names the flag or field, its value, and what was wanted.
@@ -51,7 +51,7 @@ def parse(argv: list[str]) -> Command:
   # Read once by hand: absl wraps what goes wrong in a file in its own words.
   config_file.read(sources[-1])
   command = _read(sources[-1], pieces, hints)
-  config_lib.validate(command.config)
+  validation.validate(command.config)
   return command
 
 

@@ -1,7 +1,7 @@
 import jax
 import pytest
 
-from fedjax_asr import config
+from fedjax_asr import config, validation
 from fedjax_asr.models import model, presets
 
 
@@ -59,7 +59,7 @@ def test_paper_is_the_papers():
 @pytest.mark.parametrize('name', ['tiny', 'base', 'paper'])
 def test_presets_are_valid_and_fresh(name):
   cfg = config.Config(model=presets.ds2(name))
-  config.validate(cfg)
+  validation.validate(cfg)
   cfg.model.recurrent_size = 1
   assert presets.ds2(name).recurrent_size > 1
 

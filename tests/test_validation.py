@@ -3,7 +3,7 @@ import json
 
 import pytest
 
-from fedjax_asr import config
+from fedjax_asr import config, validation
 
 _LEAVES = list(config.walk(config.Config()))
 
@@ -26,12 +26,12 @@ def _set(path, value):
 
 def _message(changed):
   with pytest.raises(config.ConfigError) as caught:
-    config.validate(changed)
+    validation.validate(changed)
   return str(caught.value)
 
 
 def test_defaults_are_valid():
-  config.validate(config.Config())
+  validation.validate(config.Config())
 
 
 def test_as_dict_survives_json():
@@ -115,7 +115,8 @@ def test_booleans_are_not_integers():
     ),
     (
       {'features__hop_ms': 26.0},
-      'config.features.hop_ms=26.0; want at most features.window_ms=25.0',
+      'config.features.hop_ms=26.0; want at most features.window_ms=25.0, '
+      'and a sample or more',
     ),
     (
       {'features__high_hz': 8001.0},
@@ -178,4 +179,6 @@ def test_combinations_that_cannot_work_are_named(changes, message):
 
 
 def test_best_round_need_not_be_saved_when_none_is_kept():
-  config.validate(_with(checkpoint__every_rounds=3, checkpoint__keep_best=0))
+  validation.validate(
+    _with(checkpoint__every_rounds=3, checkpoint__keep_best=0)
+  )

@@ -1,0 +1,207 @@
+"""Whether a config can work, decided before anything else happens."""
+
+import math
+import types
+import typing
+from typing import Any
+
+from fedjax_asr import config
+
+
+def validate(cfg: config.Config) -> None:
+  """Raises `ConfigError` unless every field and combination can work."""
+  for path, field, hint, value in config.walk(cfg):
+    _check_type(path, hint, value)
+    if field.metadata:
+      for number in value if isinstance(value, tuple) else (value,):
+        _check_range(path, value, number, field.metadata)
+  _check_name(cfg.name)
+  _check_data(cfg.data)
+  _check_features(cfg.features)
+  _check_model(cfg.model)
+  _check_federated(cfg.federated)
+  _check_checkpoint(cfg)
+
+
+def _require(met: bool, path: str, value: Any, wanted: str) -> None:
+  if not met:
+    raise config.ConfigError(
+      f'config.{path}={config.plain(value)!r}; want {wanted}.'
+    )
+
+
+def _check_type(path: str, hint: Any, value: Any) -> None:
+  if isinstance(hint, types.GenericAlias):
+    (item_type, *_) = typing.get_args(hint)
+    wanted = f'a tuple of {item_type.__name__}'
+    met = isinstance(value, tuple) and all(type(v) is item_type for v in value)
+  elif hint is float:
+    wanted = 'a finite number'
+    met = type(value) in (int, float) and math.isfinite(value)
+  else:
+    wanted = f'a value of type {hint.__name__}'
+    met = type(value) is hint
+  if not met:
+    raise config.ConfigError(f'{path}={value!r}; want {wanted}.')
+
+
+def _check_range(path: str, value: Any, number: float, limits: Any) -> None:
+  met = limits['low'] <= number <= limits['high']
+  met = met and limits['above'] < number < limits['below']
+  if not met:
+    terms = [
+      f'{sign} {limits[name]:g}'
+      for name, sign in (
+        ('low', '>='),
+        ('above', '>'),
+        ('high', '<='),
+        ('below', '<'),
+      )
+      if math.isfinite(limits[name])
+    ]
+    wanted = ' and '.join(terms)
+    raise config.ConfigError(f'{path}={value!r}; want {wanted}.')
+
+
+def _check_name(name: str) -> None:
+  _require(
+    name not in ('', '.', '..') and '/' not in name,
+    'name',
+    name,
+    'a file name',
+  )
+
+
+def _check_data(data: config.DataConfig) -> None:
+  if data.corpus is not config.Corpus.SYNTHETIC:
+    _require(
+      bool(data.path), 'data.path', data.path, f'the path of the {data.corpus}'
+    )
+    return
+  _require(
+    not data.path, 'data.path', data.path, "'' for data.corpus=synthetic"
+  )
+  _require(
+    not data.heldout_path,
+    'data.heldout_path',
+    data.heldout_path,
+    "'' for data.corpus=synthetic",
+  )
+  _require(
+    data.num_heldout_speakers < data.synthetic.num_speakers,
+    'data.num_heldout_speakers',
+    data.num_heldout_speakers,
+    f'fewer than data.synthetic.num_speakers={data.synthetic.num_speakers}',
+  )
+
+
+def _check_features(features: config.FeaturesConfig) -> None:
+  window = round(features.window_ms * features.sample_rate / 1000)
+  _require(
+    window <= features.fft_size,
+    'features.fft_size',
+    features.fft_size,
+    f'at least the window of {window} samples',
+  )
+  hop = round(features.hop_ms * features.sample_rate / 1000)
+  _require(
+    1 <= hop <= window,
+    'features.hop_ms',
+    features.hop_ms,
+    f'at most features.window_ms={features.window_ms}, and a sample or more',
+  )
+  _require(
+    features.low_hz < features.high_hz <= features.sample_rate / 2,
+    'features.high_hz',
+    features.high_hz,
+    f'above features.low_hz={features.low_hz} and at most half of '
+    f'features.sample_rate={features.sample_rate}',
+  )
+  wanted = {
+    config.FeatureKind.LOG_MEL: features.num_features == features.num_mels,
+    config.FeatureKind.LOG_SPECTROGRAM: (
+      features.num_features == features.fft_size // 2 + 1
+    ),
+    config.FeatureKind.MFCC: features.num_features <= features.num_mels,
+  }
+  rule = {
+    config.FeatureKind.LOG_MEL: f'features.num_mels={features.num_mels}',
+    config.FeatureKind.LOG_SPECTROGRAM: (
+      f'features.fft_size // 2 + 1 = {features.fft_size // 2 + 1}'
+    ),
+    config.FeatureKind.MFCC: f'at most features.num_mels={features.num_mels}',
+  }
+  _require(
+    wanted[features.kind],
+    'features.num_features',
+    features.num_features,
+    f'{rule[features.kind]} for features.kind={features.kind}',
+  )
+
+
+def _check_model(model: config.ModelConfig) -> None:
+  count = len(model.conv_channels)
+  _require(
+    count >= 1, 'model.conv_channels', model.conv_channels, 'one entry or more'
+  )
+  for name in (
+    'conv_time_kernels',
+    'conv_frequency_kernels',
+    'conv_time_strides',
+    'conv_frequency_strides',
+  ):
+    value = getattr(model, name)
+    _require(
+      len(value) == count,
+      f'model.{name}',
+      value,
+      f'{count} entries, as model.conv_channels has',
+    )
+  if model.norm is config.Norm.GROUP:
+    for width in (*model.conv_channels, model.recurrent_size):
+      _require(
+        width % model.num_norm_groups == 0,
+        'model.num_norm_groups',
+        model.num_norm_groups,
+        f'a divisor of the width {width} for model.norm=group',
+      )
+
+
+def _check_federated(federated: config.FederatedConfig) -> None:
+  devices = federated.num_devices
+  if devices:
+    _require(
+      devices <= federated.cohort_size,
+      'federated.num_devices',
+      devices,
+      f'at most federated.cohort_size={federated.cohort_size}',
+    )
+  server = federated.server
+  _require(
+    server.warmup_rounds < federated.num_rounds,
+    'federated.server.warmup_rounds',
+    server.warmup_rounds,
+    f'fewer than federated.num_rounds={federated.num_rounds}',
+  )
+  if federated.partition is not config.Partition.SPEAKER:
+    _require(
+      federated.cohort_size <= federated.num_clients,
+      'federated.cohort_size',
+      federated.cohort_size,
+      f'at most federated.num_clients={federated.num_clients}',
+    )
+
+
+def _check_checkpoint(cfg: config.Config) -> None:
+  every, evaluated = (
+    cfg.checkpoint.every_rounds,
+    cfg.evaluation.every_rounds,
+  )
+  if cfg.checkpoint.keep_best:
+    _require(
+      evaluated % every == 0,
+      'evaluation.every_rounds',
+      evaluated,
+      f'a multiple of checkpoint.every_rounds={every}, so that the best '
+      'round is one that is saved (or checkpoint.keep_best=0)',
+    )
