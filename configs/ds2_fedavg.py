@@ -48,7 +48,7 @@ def _default() -> config.Config:
       ),
     ),
     model=presets.ds2('tiny'),
-    federated=_federated(num_rounds=140, cohort_size=8, block_size=2),
+    federated=_federated(num_rounds=110, cohort_size=8, block_size=2),
   )
 
 
