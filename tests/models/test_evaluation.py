@@ -1,5 +1,6 @@
 """Evaluation of a recogniser whose features are its logits."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from fedjax_asr.corpora import dataset, store, utterance
 from fedjax_asr.models import ctc, evaluation, model
 from fedjax_asr.speech import text
 
+NUM_FRAMES = (24, 34, 44, 54, 70)
 FEATURES = config.FeaturesConfig(
   num_features=text.VOCAB_SIZE,
   num_mels=text.VOCAB_SIZE,
@@ -38,7 +40,7 @@ def examples(tmp_path):
   utterances = []
   for index, (speaker, said, recognised) in enumerate(SPOKEN):
     path = tmp_path / f'{index}.npy'
-    np.save(path, heard(recognised, 30 + 20 * index, index))
+    np.save(path, heard(recognised, NUM_FRAMES[index], index))
     source = utterance.FeatureFile(str(path))
     utterances.append(
       utterance.Utterance(f'u{index}', speaker, said, 0.0, source)
@@ -113,9 +115,9 @@ def test_transcripts_keep_what_belongs_together(examples):
   assert found == {f'u{i}': spoken for i, spoken in enumerate(SPOKEN)}
 
 
-@pytest.mark.parametrize('batch_size', [1, 2, 3, 5, 8])
+@pytest.mark.parametrize('batch_size', [1, 3, 8])
 def test_batching_and_padding_change_nothing(examples, batch_size):
-  wanted = evaluated(examples, batch_size=4)
+  wanted = evaluated(examples, batch_size=5)
   result = evaluated(examples, batch_size=batch_size)
   assert result.total == wanted.total
   assert result.by_speaker == wanted.by_speaker
@@ -126,15 +128,15 @@ def test_batching_and_padding_change_nothing(examples, batch_size):
 def test_loss_is_the_mean_of_the_utterances_alone(examples):
   losses = []
   for index, (_, said, recognised) in enumerate(SPOKEN):
-    frames = 30 + 20 * index
+    logits = np.full((1, 70, 29), np.nan, np.float32)
+    logits[0, : NUM_FRAMES[index]] = heard(recognised, NUM_FRAMES[index], index)
     labels = text.encode(said)
-    loss = ctc.loss(
-      jnp.asarray(heard(recognised, frames, index))[None],
-      jnp.array([frames]),
-      jnp.asarray(labels)[None],
-      jnp.array([len(labels)]),
-    )
-    losses.append(float(loss[0]))
+    losses += jax.jit(ctc.loss)(
+      logits,
+      np.array([NUM_FRAMES[index]]),
+      np.pad(labels, (0, 20 - len(labels)))[None],
+      np.array([len(labels)]),
+    ).tolist()
   assert evaluated(examples).loss == pytest.approx(np.mean(losses), rel=1e-5)
 
 
@@ -151,12 +153,12 @@ def test_shapes_are_few(examples):
   evaluator = evaluation.Evaluator(evaluation.decoder(listener), examples, cfg)
   evaluator(PARAMS, {})
   evaluator(PARAMS, {})
-  # 30; 50 and 70; 90 and 110 frames, each shape traced once.
+  # 24; 34 and 44; 54 and 70 frames, each shape traced once.
   assert shapes == [(2, 64, 29), (2, 128, 29)]
 
 
 def test_a_limited_evaluation_is_spread_over_the_set(examples):
-  for limit in (1, 2, 4, 5, 9):
+  for limit in (1, 4, 9):
     result = evaluated(examples, max_utterances=limit)
     assert result.total.num_utterances == min(limit, 5)
   names = [

@@ -1,4 +1,5 @@
 import dataclasses
+import functools
 
 import flax.errors
 import jax
@@ -51,9 +52,10 @@ def test_starting_values_are_a_function_of_the_key(started):
 
 def test_only_training_moves_the_running_averages(started):
   acoustic, params, norm_state = started
-  *_, kept = acoustic.apply(params, norm_state, *BATCH, train=False)
+  apply = jax.jit(acoustic.apply, static_argnames='train')
+  *_, kept = apply(params, norm_state, *BATCH, train=False)
   jax.tree.map(np.testing.assert_array_equal, kept, norm_state)
-  *_, moved = acoustic.apply(params, norm_state, *BATCH, train=True)
+  *_, moved = apply(params, norm_state, *BATCH, train=True)
   assert jax.tree.structure(moved) == jax.tree.structure(norm_state)
   for after, before in zip(
     jax.tree.leaves(moved), jax.tree.leaves(norm_state), strict=True
@@ -65,9 +67,11 @@ def test_a_model_without_running_averages_has_an_empty_state():
   acoustic = model.deepspeech2(
     dataclasses.replace(SMALL, norm=config.Norm.NONE), 6
   )
-  params, norm_state = jax.jit(acoustic.init)(jax.random.key(0))
+  params, norm_state = jax.eval_shape(acoustic.init, jax.random.key(0))
   assert norm_state == {}
-  *_, after = acoustic.apply(params, norm_state, *BATCH, train=True)
+  *_, after = jax.eval_shape(
+    functools.partial(acoustic.apply, train=True), params, norm_state, *BATCH
+  )
   assert after == {}
 
 
