@@ -13,14 +13,12 @@ FLOAT32 = jnp.dtype('float32')
 GEOMETRIES = [
   # (time, frequency) kernel, strides, frames, bins.
   ((11, 21), (2, 2), 30, 20),
-  ((5, 11), (2, 2), 15, 10),
   ((11, 41), (2, 2), 7, 81),
   ((3, 3), (1, 1), 9, 8),
   ((4, 6), (3, 2), 17, 13),
   ((2, 5), (1, 3), 6, 7),
-  ((1, 1), (1, 1), 4, 5),
   ((3, 2), (4, 5), 10, 11),
-  ((7, 9), (2, 1), 1, 4),
+  ((7, 8), (2, 1), 1, 4),
 ]
 
 
@@ -93,17 +91,15 @@ def test_equals_lax_convolution_in_value_and_gradient(
     )
 
 
-@pytest.mark.parametrize('strides', [(1, 1), (2, 2), (2, 1)])
-def test_equals_flax_convolution_with_its_own_parameters(strides):
+def test_equals_flax_convolution_with_the_same_parameters():
   inputs = jnp.asarray(random(2, 15, 21, 2), jnp.float32)
-  module = banded((5, 7), strides)
-  variables = module.init(jax.random.key(0), inputs)
-  reference = nn.Conv(3, (5, 7), strides, padding=((2, 2), (3, 3)))
+  variables = {'params': random_params((5, 7))}
+  reference = nn.Conv(3, (5, 7), (2, 1), padding=((2, 2), (3, 3)))
   with jax.default_matmul_precision('highest'):
     np.testing.assert_allclose(
-      module.apply(variables, inputs),
-      reference.apply(variables, inputs),
-      atol=1e-5,
+      jax.jit(banded((5, 7), (2, 1)).apply)(variables, inputs),
+      jax.jit(reference.apply)(variables, inputs),
+      atol=1e-4,
     )
 
 
@@ -153,10 +149,12 @@ def test_bfloat16_rounds_the_operands_and_nothing_else():
 @pytest.mark.parametrize('strides', [(2, 2), (3, 1, 2), (1,), ()])
 def test_frames_after_is_the_length_of_the_outputs(strides):
   for frames in (1, 2, 3, 4, 7, 12, 13):
-    values = jnp.zeros((1, frames, 3, 1))
+    values = jax.ShapeDtypeStruct((1, frames, 3, 1), jnp.float32)
     for stride in strides:
       module = banded((3, 3), (stride, 1), channels=1)
-      values, _ = module.init_with_output(jax.random.key(0), values)
+      values, _ = jax.eval_shape(
+        module.init_with_output, jax.random.key(0), values
+      )
     assert convolution.frames_after(frames, strides) == values.shape[1]
 
 
