@@ -2,14 +2,23 @@
 
   python -m fedjax_asr.main --config=configs/ds2_fedavg.py[:variant]
 
-Variants:
+Variants, with what benchmarks/results/ has of them:
   (none)  spoken commands, synthesised, 120 speakers, 12 of them held out with
           sentences of their own; `tiny` model.
+            python -m fedjax_asr.main --config=configs/ds2_fedavg.py
+          2 CPU cores, 5.6 minutes, 11.4% WER on held-out speakers.
   smoke   spoken digits of 14 speakers, 6 rounds: that everything works.
+            python -m fedjax_asr.main --config=configs/ds2_fedavg.py:smoke
+          2 CPU cores, under a minute; the WER stays at 100%.
   gpu     256 clients a round of 320, `base` model, bf16 products.
+            python -m fedjax_asr.main --config=configs/ds2_fedavg.py:gpu
+          1 H200, 3.75 s a round; 400 s in all to round 72, 0.4% WER at 70.
   fsdd    the Free Spoken Digit Dataset: 5 speakers train, 1 is held out, and
-          a tenth of the others' utterances; each speaker is a client. Wants
-          --config.data.path=<its folder `recordings`>.
+          a tenth of the others' utterances; each speaker is a client.
+            python -m fedjax_asr.main --config=configs/ds2_fedavg.py:fsdd
+          and --config.data.path=<its folder `recordings`>
+          2 CPU cores, 3.9 minutes, 22.8% WER on the held-out speaker, 4.0% on
+          held-out utterances.
 """
 
 from collections.abc import Iterator
