@@ -171,7 +171,7 @@ class FeaturesConfig:
   num_mels: int = bounded(80, low=1)
   low_hz: float = bounded(0.0, low=0.0)
   high_hz: float = bounded(8000.0, above=0.0)
-  # Under the logarithm; 1e-8 of mel power meets 2% of LibriSpeech's cells.
+  # The least power (magnitude, for log_spectrogram) under the logarithm.
   log_floor: float = bounded(1e-8, above=0.0)
   normalization: Normalization = Normalization.UTTERANCE
 
