@@ -80,7 +80,7 @@ def _gpu() -> config.Config:
   cfg.data.synthetic.num_speakers = 336
   cfg.data.num_heldout_speakers = 16
   cfg.model = presets.ds2('base')
-  cfg.model.dtype = config.Dtype.BFLOAT16
+  cfg.model.ds2.dtype = config.Dtype.BFLOAT16
   cfg.federated = _federated(num_rounds=100, cohort_size=256, block_size=32)
   cfg.federated.server.learning_rate = 2e-3
   return cfg
@@ -102,7 +102,7 @@ def _fsdd() -> config.Config:
     num_mels=40,
   )
   # A digit may last 0.14 s: a second stride over time leaves it no frames.
-  cfg.model.conv_time_strides = (2, 1)
+  cfg.model.ds2.conv_time_strides = (2, 1)
   cfg.federated = _federated(num_rounds=100, cohort_size=5, block_size=5)
   cfg.federated.client.max_utterances = 40
   return cfg

@@ -40,17 +40,25 @@ class Checkpoints:
   round divisible by `keep_every`.
   """
 
-  def __init__(self, directory: pathlib.Path, cfg: config.CheckpointConfig):
+  def __init__(
+    self,
+    directory: pathlib.Path,
+    cfg: config.CheckpointConfig,
+    *,
+    read_only: bool = False,
+  ):
+    """`read_only` leaves the directory as it is, whoever writes to it."""
     _silence_orbax()
     self._directory = pathlib.Path(directory).absolute()
     self._cfg = cfg
     self._writing: int | None = None
     self._failure: CheckpointError | None = None
     with self._explained(None):
-      self._directory.mkdir(parents=True, exist_ok=True)
+      if not read_only:
+        self._directory.mkdir(parents=True, exist_ok=True)
       self._manager = ocp.CheckpointManager(
         self._directory,
-        options=_options(cfg),
+        options=_options(cfg, read_only),
         item_handlers={_ITEM: ocp.StandardCheckpointHandler()},
       )
 
@@ -207,7 +215,7 @@ class Checkpoints:
 
 
 def _options(
-  cfg: config.CheckpointConfig,
+  cfg: config.CheckpointConfig, read_only: bool
 ) -> checkpoint_managers.CheckpointManagerOptions:
   policies: list[Any] = [checkpoint_managers.LatestN(cfg.keep_last)]
   if cfg.keep_best:
@@ -225,7 +233,8 @@ def _options(
     best_fn=_wer,
     best_mode='min',
     preservation_policy=checkpoint_managers.AnyPreservationPolicy(policies),
-    cleanup_tmp_directories=True,
+    cleanup_tmp_directories=not read_only,
+    read_only=read_only,
   )
 
 

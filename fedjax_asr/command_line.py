@@ -35,7 +35,8 @@ def parse(argv: list[str]) -> Command:
   """The command of `[program, *flags]`.
 
   The config has its overrides and has passed validation. `workdir` is by
-  default `runs/<name>`, or `runs/<name>-<variant>`.
+  default `runs/<name>`, or `runs/<name>-<variant>`; for a job on a run, it is
+  in that run's directory.
 
   Raises:
     UserError: names the flag or field, its value, and what was wanted.
@@ -142,7 +143,9 @@ def _parsed(source: str, pieces: list[tuple[str, str]]) -> Command:
 
 def _default_workdir(config: config_lib.Config, source: str) -> str:
   _, variant = config_file.split(source)
-  return f'runs/{config.name}-{variant}' if variant else f'runs/{config.name}'
+  name = f'{config.name}-{variant}' if variant else config.name
+  run = getattr(getattr(config, config.job, None), 'run', '')
+  return f'{run or "runs"}/{name}'
 
 
 def _wanted(hint: Any) -> str:

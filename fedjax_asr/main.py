@@ -6,6 +6,7 @@
 The same command resumes a run that was interrupted.
 """
 
+import importlib
 import sys
 
 from fedjax_asr import command_line
@@ -30,9 +31,8 @@ def main(argv: list[str]) -> int:
 
 def _run(command: command_line.Command) -> None:
   # JAX takes seconds to import; a mistyped flag is answered without it.
-  from fedjax_asr.jobs import train
-
-  train.run(
+  job = importlib.import_module(f'fedjax_asr.jobs.{command.config.job}')
+  job.run(
     command.config,
     command.workdir,
     allow_config_change=command.allow_config_change,

@@ -12,6 +12,7 @@ import subprocess
 from typing import Any
 
 from fedjax_asr import config as config_lib
+from fedjax_asr.speech import text
 
 _PACKAGES = (
   'fedjax_asr',
@@ -24,6 +25,10 @@ _PACKAGES = (
   'librosa',
 )
 _MAX_SHOWN = 5
+
+# Files of a run beside those that `RunDirectory` names.
+ALPHABET = 'alphabet.json'
+STATISTICS = 'feature_statistics.json'
 
 
 class RunError(config_lib.UserError):
@@ -77,6 +82,7 @@ def open_run(
   try:
     _settle_config(run, config, allow_config_change)
     _record_versions(run)
+    _settle_alphabet(run.path / ALPHABET)
     run.figures.mkdir(exist_ok=True)
   except OSError as error:
     run.close()
@@ -87,11 +93,11 @@ def open_run(
   return run
 
 
-def replace_text(path: pathlib.Path, text: str) -> None:
+def replace_text(path: pathlib.Path, content: str) -> None:
   """Writes a file whole or not at all."""
   temporary = path.with_name(f'.{path.name}.tmp')
   with temporary.open('w', encoding='utf-8') as file:
-    file.write(text)
+    file.write(content)
     file.flush()
     os.fsync(file.fileno())
   temporary.replace(path)
@@ -137,6 +143,22 @@ def _settle_config(
   replace_text(run.config_json, json.dumps(wanted, indent=2) + '\n')
 
 
+def _settle_alphabet(file: pathlib.Path) -> None:
+  """What the labels of the run's checkpoints mean."""
+  if not file.exists():
+    replace_text(file, json.dumps(text.ALPHABET) + '\n')
+  check_alphabet(file)
+
+
+def check_alphabet(file: pathlib.Path) -> None:
+  """Raises `RunError` if a run was trained with other labels than ours."""
+  saved = read_json(file)
+  if saved != text.ALPHABET:
+    raise RunError(
+      f'{file}: the run has the alphabet {saved!r}; want {text.ALPHABET!r}.'
+    )
+
+
 def _has_rounds(run: RunDirectory) -> bool:
   """Otherwise a changed config spoils nothing: say, a mistyped path mended."""
   if run.metrics.exists() and run.metrics.stat().st_size:
@@ -144,11 +166,22 @@ def _has_rounds(run: RunDirectory) -> bool:
   return run.checkpoints.exists() and any(run.checkpoints.iterdir())
 
 
-def _saved_config(path: pathlib.Path) -> dict[str, Any]:
+def read_json(path: pathlib.Path) -> Any:
+  """The content of a JSON file.
+
+  Raises:
+    RunError: it cannot be read, or is not JSON.
+  """
   try:
-    saved = json.loads(path.read_text(encoding='utf-8'))
+    return json.loads(path.read_text(encoding='utf-8'))
   except ValueError as error:
     raise RunError(f'{path} is not JSON: {error}.') from error
+  except OSError as error:
+    raise RunError(f'{path}: {error.strerror}.') from error
+
+
+def _saved_config(path: pathlib.Path) -> dict[str, Any]:
+  saved = read_json(path)
   if not isinstance(saved, dict):
     raise RunError(f'{path} is not a JSON object.')
   return saved
@@ -184,8 +217,8 @@ def _record_versions(run: RunDirectory) -> None:
   except (FileNotFoundError, ValueError):
     records = []
   if not records or records[-1] != record:
-    text = json.dumps([*records, record], indent=2) + '\n'
-    replace_text(run.versions_json, text)
+    content = json.dumps([*records, record], indent=2) + '\n'
+    replace_text(run.versions_json, content)
 
 
 def versions() -> dict[str, Any]:

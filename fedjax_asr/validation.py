@@ -18,9 +18,11 @@ def validate(cfg: config.Config) -> None:
   _check_name(cfg.name)
   _check_data(cfg.data)
   _check_features(cfg.features)
-  _check_model(cfg.model)
+  _check_ds1(cfg.model.ds1)
+  _check_ds2(cfg.model.ds2)
   _check_federated(cfg.federated)
   _check_checkpoint(cfg)
+  _check_job(cfg)
 
 
 def _require(met: bool, path: str, value: Any, wanted: str) -> None:
@@ -139,10 +141,22 @@ def _check_features(features: config.FeaturesConfig) -> None:
   )
 
 
-def _check_model(model: config.ModelConfig) -> None:
+def _check_ds1(model: config.DeepSpeech1Config) -> None:
+  _require(
+    len(model.dense_sizes) == 3,
+    'model.ds1.dense_sizes',
+    model.dense_sizes,
+    '3 entries',
+  )
+
+
+def _check_ds2(model: config.DeepSpeech2Config) -> None:
   count = len(model.conv_channels)
   _require(
-    count >= 1, 'model.conv_channels', model.conv_channels, 'one entry or more'
+    count >= 1,
+    'model.ds2.conv_channels',
+    model.conv_channels,
+    'one entry or more',
   )
   for name in (
     'conv_time_kernels',
@@ -153,17 +167,17 @@ def _check_model(model: config.ModelConfig) -> None:
     value = getattr(model, name)
     _require(
       len(value) == count,
-      f'model.{name}',
+      f'model.ds2.{name}',
       value,
-      f'{count} entries, as model.conv_channels has',
+      f'{count} entries, as model.ds2.conv_channels has',
     )
   if model.norm is config.Norm.GROUP:
     for width in (*model.conv_channels, model.recurrent_size):
       _require(
         width % model.num_norm_groups == 0,
-        'model.num_norm_groups',
+        'model.ds2.num_norm_groups',
         model.num_norm_groups,
-        f'a divisor of the width {width} for model.norm=group',
+        f'a divisor of the width {width} for model.ds2.norm=group',
       )
 
 
@@ -204,4 +218,47 @@ def _check_checkpoint(cfg: config.Config) -> None:
       evaluated,
       f'a multiple of checkpoint.every_rounds={every}, so that the best '
       'round is one that is saved (or checkpoint.keep_best=0)',
+    )
+
+
+def _check_job(cfg: config.Config) -> None:
+  jobs = config.Job
+  if cfg.job in (jobs.EVALUATE, jobs.TRANSCRIBE, jobs.EXPORT):
+    run = getattr(cfg, cfg.job).run
+    _require(bool(run), f'{cfg.job}.run', run, 'the directory of a run')
+  if cfg.job is jobs.TRANSCRIBE:
+    _check_transcribe(cfg.transcribe)
+  if cfg.job is jobs.CONVERGE:
+    _require(
+      cfg.converge.warmup_iterations < cfg.converge.num_iterations,
+      'converge.warmup_iterations',
+      cfg.converge.warmup_iterations,
+      f'fewer than converge.num_iterations={cfg.converge.num_iterations}',
+    )
+  _check_decode(cfg.decode)
+
+
+def _check_transcribe(transcribe: config.TranscribeConfig) -> None:
+  _require(
+    bool(transcribe.input),
+    'transcribe.input',
+    transcribe.input,
+    'an audio file or a folder of them',
+  )
+  _require(
+    transcribe.overlap_seconds < transcribe.window_seconds / 2,
+    'transcribe.overlap_seconds',
+    transcribe.overlap_seconds,
+    f'less than half of transcribe.window_seconds={transcribe.window_seconds}',
+  )
+
+
+def _check_decode(decode: config.DecodeConfig) -> None:
+  for name in ('language_model', 'lexicon'):
+    value = getattr(decode, name)
+    _require(
+      not value or decode.method is config.Decoder.BEAM,
+      f'decode.{name}',
+      value,
+      "'' for decode.method=greedy",
     )

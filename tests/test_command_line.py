@@ -59,11 +59,19 @@ def test_every_field_is_a_flag_that_takes_its_own_value(source, path, value):
   [
     ('--config.federated.cohort_size=16', 'federated.cohort_size', 16),
     ('--config.data.max_seconds=3', 'data.max_seconds', 3.0),
-    ('--config.model.cell=lstm', 'model.cell', config.Cell.LSTM),
-    ('--noconfig.model.bidirectional', 'model.bidirectional', False),
-    ('--config.model.bidirectional', 'model.bidirectional', True),
-    ('--config.model.conv_channels=8,16', 'model.conv_channels', (8, 16)),
-    ('--config.model.conv_channels=[8, 16]', 'model.conv_channels', (8, 16)),
+    ('--config.model.ds2.cell=lstm', 'model.ds2.cell', config.Cell.LSTM),
+    ('--noconfig.model.ds2.bidirectional', 'model.ds2.bidirectional', False),
+    ('--config.model.ds2.bidirectional', 'model.ds2.bidirectional', True),
+    (
+      '--config.model.ds2.conv_channels=8,16',
+      'model.ds2.conv_channels',
+      (8, 16),
+    ),
+    (
+      '--config.model.ds2.conv_channels=[8, 16]',
+      'model.ds2.conv_channels',
+      (8, 16),
+    ),
     ('--config.seed 3', 'seed', 3),
   ],
 )
@@ -107,24 +115,25 @@ def test_every_enumeration_lists_its_values(source):
     ('--config.seed', '--config.seed has no value; want an integer.'),
     ('--config.seed=-1', 'config.seed=-1; want >= 0 and < 4.29497e+09.'),
     (
-      '--config.model.dropout=x',
-      '--config.model.dropout=x; want a number.',
+      '--config.model.ds2.dropout=x',
+      '--config.model.ds2.dropout=x; want a number.',
     ),
     (
-      '--config.model.dropout=nan',
-      'config.model.dropout=nan; want a finite number.',
+      '--config.model.ds2.dropout=nan',
+      'config.model.ds2.dropout=nan; want a finite number.',
     ),
     (
-      '--config.model.bidirectional=maybe',
-      '--config.model.bidirectional=maybe; want true or false.',
+      '--config.model.ds2.bidirectional=maybe',
+      '--config.model.ds2.bidirectional=maybe; want true or false.',
     ),
     (
-      '--config.model.conv_channels=(1,',
-      '--config.model.conv_channels=(1,; want a tuple of int, such as (1, 2).',
+      '--config.model.ds2.conv_channels=(1,',
+      '--config.model.ds2.conv_channels=(1,; want a tuple of int, such as '
+      '(1, 2).',
     ),
     (
-      '--config.model.conv_channels=a',
-      "config.model.conv_channels=('a',); want a tuple of int.",
+      '--config.model.ds2.conv_channels=a',
+      "config.model.ds2.conv_channels=('a',); want a tuple of int.",
     ),
     (
       '--config.federated.cohort_siz=3',
@@ -143,7 +152,10 @@ def test_every_enumeration_lists_its_values(source):
   ],
 )
 def test_mistake_names_field_value_and_what_was_wanted(source, flag, message):
-  for flags in ([source, flag], [source, '--config.model.dropout=0.5', flag]):
+  for flags in (
+    [source, flag],
+    [source, '--config.model.ds2.dropout=0.5', flag],
+  ):
     assert _error(*flags).startswith(message)
 
 
@@ -192,7 +204,7 @@ def test_unknown_variant_is_answered_by_the_config_file(source):
 
 def test_command_has_one_config_of_its_own(source):
   first, second = _parse(source), _parse(source)
-  first.config.model.dropout = 0.75
+  first.config.model.ds2.dropout = 0.75
   assert second.config == dataclasses.replace(
     config.Config(), name='mine', seed=7
   )

@@ -10,9 +10,11 @@ from fedjax_asr import config, run_directory
 def _reopened(path, **changes):
   changed = config.Config()
   for name, value in changes.items():
-    section, _, field = name.partition('__')
-    holder = getattr(changed, section) if field else changed
-    setattr(holder, field or section, value)
+    *sections, field = name.split('__')
+    holder = changed
+    for section in sections:
+      holder = getattr(holder, section)
+    setattr(holder, field, value)
   return run_directory.open_run(path, changed)
 
 
@@ -56,7 +58,7 @@ def test_at_most_five_changed_fields_are_shown(tmp_path):
   _with_rounds(tmp_path)
   fields = ('cohort_size', 'num_rounds', 'num_clients', 'block_size')
   changes = {f'federated__{field}': 77 for field in fields}
-  changes |= {'seed': 1, 'name': 'x', 'model__dropout': 0.5}
+  changes |= {'seed': 1, 'name': 'x', 'model__ds2__dropout': 0.5}
   with pytest.raises(run_directory.RunError, match='and 2 more') as caught:
     _reopened(tmp_path, **changes)
   assert str(caught.value).count(' -> ') == 5

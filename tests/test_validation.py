@@ -37,7 +37,7 @@ def test_defaults_are_valid():
 def test_as_dict_survives_json():
   plain = config.as_dict(config.Config())
   assert json.loads(json.dumps(plain)) == plain
-  assert plain['model']['conv_channels'] == [32, 32]
+  assert plain['model']['ds2']['conv_channels'] == [32, 32]
   assert plain['features']['kind'] == 'log_mel'
 
 
@@ -142,16 +142,16 @@ def test_booleans_are_not_integers():
       'config.features.num_features=81; want at most features.num_mels=80',
     ),
     (
-      {'model__conv_channels': ()},
-      'config.model.conv_channels=[]; want one entry or more',
+      {'model__ds2__conv_channels': ()},
+      'config.model.ds2.conv_channels=[]; want one entry or more',
     ),
     (
-      {'model__conv_time_kernels': (11,)},
-      'config.model.conv_time_kernels=[11]; want 2 entries',
+      {'model__ds2__conv_time_kernels': (11,)},
+      'config.model.ds2.conv_time_kernels=[11]; want 2 entries',
     ),
     (
-      {'model__norm': config.Norm.GROUP, 'model__num_norm_groups': 5},
-      'config.model.num_norm_groups=5; want a divisor of the width 32',
+      {'model__ds2__norm': config.Norm.GROUP, 'model__ds2__num_norm_groups': 5},
+      'config.model.ds2.num_norm_groups=5; want a divisor of the width 32',
     ),
     (
       {'federated__num_devices': 9},
@@ -182,3 +182,34 @@ def test_best_round_need_not_be_saved_when_none_is_kept():
   validation.validate(
     _with(checkpoint__every_rounds=3, checkpoint__keep_best=0)
   )
+
+
+def test_from_dict_inverts_as_dict():
+  cfg = config.Config(job=config.Job.EVALUATE, seed=7)
+  cfg.model.ds2.conv_channels = (3, 4)
+  cfg.model.architecture = config.Architecture.DS1
+  plain = json.loads(json.dumps(config.as_dict(cfg)))
+  assert config.from_dict(config.Config, plain) == cfg
+
+
+@pytest.mark.parametrize(
+  ('change', 'message'),
+  [
+    (lambda plain: plain.pop('seed'), 'config.seed: missing.'),
+    (
+      lambda plain: plain['model'].update(depth=3),
+      'config.model.depth: no such field.',
+    ),
+    (
+      lambda plain: plain['model'].update(architecture='ds3'),
+      "config.model.architecture='ds3'; want one of ds1, ds2.",
+    ),
+    (lambda plain: plain.update(data=4), 'config.data=4; want a section.'),
+  ],
+)
+def test_a_dictionary_that_is_no_config_is_named(change, message):
+  plain = config.as_dict(config.Config())
+  change(plain)
+  with pytest.raises(config.ConfigError) as caught:
+    config.from_dict(config.Config, plain)
+  assert str(caught.value) == message

@@ -44,4 +44,4 @@ def _write_statistics(
 ) -> None:
   values = statistics._asdict().items()
   text = json.dumps({name: value.tolist() for name, value in values})
-  run_directory.replace_text(directory.path / 'feature_statistics.json', text)
+  run_directory.replace_text(directory.path / run_directory.STATISTICS, text)

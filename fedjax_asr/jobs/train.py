@@ -78,7 +78,7 @@ def _train(
   console: rich.console.Console,
 ) -> None:
   """Runs every round that is left."""
-  acoustic = model.deepspeech2(cfg.model, cfg.features.num_features)
+  acoustic = model.acoustic(cfg.model, cfg.features.num_features)
   device_list = devices.select(cfg.federated)
   data = preparation.prepare(
     cfg, acoustic.num_output_frames, directory, console

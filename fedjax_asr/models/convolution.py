@@ -31,7 +31,7 @@ def _band(num_bins: int, kernel: int, stride: int) -> np.ndarray:
   return bins[:, None, :] == np.arange(num_bins)[:, None]
 
 
-def _time_taps(
+def time_taps(
   inputs: Float[Array, 'batch frames bins'], kernel: int, stride: int
 ) -> Float[Array, 'batch outputs taps']:
   """The frames under each output's kernel, zeros beyond the ends.
@@ -81,7 +81,7 @@ class BandedConv(nn.Module):
     matrix = matrix.reshape(time * bins * channels, -1)
     flat = inputs.reshape(batch, frames, bins * channels)
     # Cast here, so that the taps are gathered at the operands' width.
-    taps = _time_taps(product.operand(flat, self.dtype), time, self.strides[0])
+    taps = time_taps(product.operand(flat, self.dtype), time, self.strides[0])
     outputs = product.einsum('btx,xy->bty', taps, matrix, self.dtype)
     return outputs.reshape(*outputs.shape[:2], -1, self.channels) + bias
 

@@ -1,12 +1,11 @@
 """DeepSpeech 2 (Amodei et al. 2015): convolutions, recurrence, dense output."""
 
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from fedjax_asr import config
-from fedjax_asr.models import convolution, norms, product, recurrence
+from fedjax_asr.models import convolution, dropout, norms, product, recurrence
 
 
 class RecurrentLayer(nn.Module):
@@ -17,7 +16,7 @@ class RecurrentLayer(nn.Module):
   Padded frames give exact zeros and move no state.
   """
 
-  model: config.ModelConfig
+  model: config.DeepSpeech2Config
 
   @nn.compact
   def __call__(
@@ -46,59 +45,17 @@ class RecurrentLayer(nn.Module):
     )
     bias = self.param('bias', nn.initializers.zeros, (directions, gates))
     projected = projected.reshape(*inputs.shape[:2], directions, gates)
-    states = recurrence.scan(
-      cell,
-      dtype,
-      _time_major(mask[:, :, None, None].repeat(directions, 2)),
-      _time_major(projected),
-      weights,
-      bias,
+    states = recurrence.directed_states(
+      cell, dtype, mask, projected, weights, bias
     )
-    outputs = _batch_major(states[..., :size]).sum(2)
+    outputs = states[..., :size].sum(2)
     return convolution.zero_padding(outputs, num_frames)
-
-
-def _time_major(values):
-  """[batch, frames, directions, x] -> [frames, directions, batch, x].
-
-  The second direction runs backwards in time.
-  """
-  values = values.transpose(1, 2, 0, 3)
-  return values.at[:, 1:].set(values[::-1, 1:])
-
-
-def _batch_major(values):
-  """Undoes `_time_major`."""
-  values = values.at[:, 1:].set(values[::-1, 1:])
-  return values.transpose(2, 0, 1, 3)
-
-
-class _Dropout(nn.Module):
-  """Dropout whose mask at a real frame does not depend on padded frames.
-
-  The draw is time-major: with JAX's partitionable threefry an entry depends on
-  its flat index only, and more frames then come after all others.
-  """
-
-  rate: float
-
-  @nn.compact
-  def __call__(
-    self, values: Float[Array, 'batch frames size'], train: bool
-  ) -> Float[Array, 'batch frames size']:
-    if not train:
-      return values
-    batch, frames, size = values.shape
-    keep = jax.random.bernoulli(
-      self.make_rng('dropout'), 1 - self.rate, (frames, batch, size)
-    )
-    return jnp.where(keep.swapaxes(0, 1), values / (1 - self.rate), 0)
 
 
 class DeepSpeech2(nn.Module):
   """Convolutions over time and frequency, recurrent layers, dense output."""
 
-  model: config.ModelConfig
+  model: config.DeepSpeech2Config
   vocab_size: int
 
   @nn.compact
@@ -119,8 +76,7 @@ class DeepSpeech2(nn.Module):
     for index in range(self.model.num_recurrent_layers):
       layer = RecurrentLayer(self.model, name=f'recurrent_{index}')
       values = layer(values, num_frames, train)
-      if self.model.dropout:
-        values = _Dropout(self.model.dropout)(values, train)
+      values = dropout.Dropout(self.model.dropout)(values, train)
     logits = nn.Dense(self.vocab_size, name='output')(values)
     return convolution.zero_padding(logits, num_frames), num_frames
 

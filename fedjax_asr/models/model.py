@@ -3,11 +3,12 @@
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
 from fedjax_asr import config
-from fedjax_asr.models import convolution, ds2
+from fedjax_asr.models import convolution, ds1, ds2
 from fedjax_asr.speech import text
 
 Params = dict[str, Any]
@@ -29,10 +30,30 @@ class Model(NamedTuple):
   num_output_frames: Callable[[Any], Any]
 
 
-def deepspeech2(model: config.ModelConfig, num_features: int) -> Model:
-  """DeepSpeech 2 over the project's alphabet."""
-  module = ds2.DeepSpeech2(model, text.VOCAB_SIZE)
+def acoustic(cfg: config.ModelConfig, num_features: int) -> Model:
+  """The configured architecture over the project's alphabet."""
+  match cfg.architecture:
+    case config.Architecture.DS1:
+      return deepspeech1(cfg.ds1, num_features)
+    case config.Architecture.DS2:
+      return deepspeech2(cfg.ds2, num_features)
 
+
+def deepspeech1(cfg: config.DeepSpeech1Config, num_features: int) -> Model:
+  """DeepSpeech 1 over the project's alphabet."""
+  module = ds1.DeepSpeech1(cfg, text.VOCAB_SIZE)
+  return _pure(module, num_features, (cfg.time_stride,))
+
+
+def deepspeech2(cfg: config.DeepSpeech2Config, num_features: int) -> Model:
+  """DeepSpeech 2 over the project's alphabet."""
+  module = ds2.DeepSpeech2(cfg, text.VOCAB_SIZE)
+  return _pure(module, num_features, cfg.conv_time_strides)
+
+
+def _pure(
+  module: nn.Module, num_features: int, time_strides: tuple[int, ...]
+) -> Model:
   def init(key):
     frames = jnp.zeros((1, 1, num_features))
     variables: Any = module.init(
@@ -54,7 +75,7 @@ def deepspeech2(model: config.ModelConfig, num_features: int) -> Model:
     return logits, num_outputs, updates.get('norm_state', norm_state)
 
   def num_output_frames(num_frames):
-    return convolution.frames_after(num_frames, model.conv_time_strides)
+    return convolution.frames_after(num_frames, time_strides)
 
   return Model(init, apply, num_output_frames)
 

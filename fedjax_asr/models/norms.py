@@ -87,7 +87,7 @@ class FrameNorm(nn.Module):
 
 
 def apply(
-  model: config.ModelConfig,
+  model: config.DeepSpeech2Config,
   name: str,
   inputs: Float[Array, 'batch frames ... features'],
   mask: Bool[Array, 'batch frames'],

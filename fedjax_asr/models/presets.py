@@ -1,6 +1,47 @@
-"""Named sizes of DeepSpeech 2."""
+"""Named sizes of DeepSpeech 1 and 2, and the input DeepSpeech 1 had."""
 
 from fedjax_asr import config
+
+
+def ds1(name: str) -> config.ModelConfig:
+  """A named size; each call gives a fresh record, free to be changed.
+
+  Parameters with the project's 29 symbols, at the input each is meant for:
+
+  `tiny`: PLACEHOLDER
+  `paper`: Hannun et al. 2014: 5 hidden layers of 2048, the fourth a
+    bidirectional recurrence with clipped ReLU, directions summed; context of
+    9 frames of 81 features (80 log filterbanks and energy, here 80 log-mel);
+    every second window; dropout 5% (24.4 M at 80 log-mel).
+  `mozilla`: Mozilla's DeepSpeech 0.9: one-way LSTM (47,224,861 at 26 MFCC,
+    `mfcc()`); its dropout of 40% is left to the training config.
+  `privacy`: Mozilla's layers as Dang et al. 2021 (arXiv 2104.07815) attack
+    them, biases at zero; take `mfcc(normalization=NONE)` with it.
+
+  Raises:
+    config.ConfigError: there is no such preset.
+  """
+  return config.ModelConfig(
+    architecture=config.Architecture.DS1,
+    ds1=_chosen('DeepSpeech 1', _DS1, name)(),
+  )
+
+
+def mfcc(
+  normalization: config.Normalization = config.Normalization.UTTERANCE,
+) -> config.FeaturesConfig:
+  """Mozilla's input: 26 MFCC of 40 mel bands, 32 ms windows every 20 ms."""
+  return config.FeaturesConfig(
+    kind=config.FeatureKind.MFCC,
+    num_features=26,
+    num_mels=40,
+    window_ms=32.0,
+    hop_ms=20.0,
+    fft_size=512,
+    low_hz=20.0,
+    high_hz=8000.0,
+    normalization=normalization,
+  )
 
 
 def ds2(name: str) -> config.ModelConfig:
@@ -23,16 +64,22 @@ def ds2(name: str) -> config.ModelConfig:
   Raises:
     config.ConfigError: there is no such preset.
   """
-  presets = {'tiny': _tiny, 'base': _base, 'paper': _paper}
+  return config.ModelConfig(
+    architecture=config.Architecture.DS2,
+    ds2=_chosen('DeepSpeech 2', _DS2, name)(),
+  )
+
+
+def _chosen(architecture, presets, name):
   if name not in presets:
     raise config.ConfigError(
-      f'DeepSpeech 2 preset {name!r}; want one of {", ".join(presets)}.'
+      f'{architecture} preset {name!r}; want one of {", ".join(presets)}.'
     )
-  return presets[name]()
+  return presets[name]
 
 
-def _tiny():
-  return config.ModelConfig(
+def _ds2_tiny():
+  return config.DeepSpeech2Config(
     conv_channels=(8, 16),
     conv_time_kernels=(11, 5),
     conv_frequency_kernels=(21, 11),
@@ -46,8 +93,8 @@ def _tiny():
   )
 
 
-def _base():
-  return config.ModelConfig(
+def _ds2_base():
+  return config.DeepSpeech2Config(
     conv_channels=(32, 32),
     conv_time_kernels=(11, 11),
     conv_frequency_kernels=(41, 21),
@@ -61,8 +108,8 @@ def _base():
   )
 
 
-def _paper():
-  return config.ModelConfig(
+def _ds2_paper():
+  return config.DeepSpeech2Config(
     conv_channels=(32, 32, 96),
     conv_time_kernels=(11, 11, 11),
     conv_frequency_kernels=(41, 21, 21),
@@ -74,3 +121,46 @@ def _paper():
     bidirectional=True,
     norm=config.Norm.BATCH,
   )
+
+
+def _ds1_tiny():
+  return config.DeepSpeech1Config(
+    context_frames=6,
+    dense_sizes=(256, 256, 256),
+    recurrent_size=192,
+    final_size=256,
+  )
+
+
+def _ds1_paper():
+  return config.DeepSpeech1Config(
+    context_frames=9,
+    time_stride=2,
+    dense_sizes=(2048, 2048, 2048),
+    cell=config.Cell.RNN,
+    recurrent_size=2048,
+    bidirectional=True,
+    final_size=2048,
+    dropout=0.05,
+  )
+
+
+def _ds1_mozilla():
+  return config.DeepSpeech1Config(
+    context_frames=9,
+    dense_sizes=(2048, 2048, 2048),
+    cell=config.Cell.LSTM,
+    recurrent_size=2048,
+    bidirectional=False,
+    final_size=2048,
+  )
+
+
+_DS1 = {
+  'tiny': _ds1_tiny,
+  'paper': _ds1_paper,
+  'mozilla': _ds1_mozilla,
+  # The same network: what differs is the input, and that biases stay zero.
+  'privacy': _ds1_mozilla,
+}
+_DS2 = {'tiny': _ds2_tiny, 'base': _ds2_base, 'paper': _ds2_paper}

@@ -102,6 +102,42 @@ def scan(
   return _fused_scan(cell, dtype, mask, projected, weights, bias)
 
 
+def directed_states(
+  cell: CellSpec,
+  dtype: jnp.dtype,
+  mask: Bool[Array, 'batch frames'],
+  projected: Float[Array, 'batch frames directions gates'],
+  weights: Float[Array, 'directions size gates'],
+  bias: Float[Array, 'directions gates'],
+) -> Float[Array, 'batch frames directions states']:
+  """`scan` over batches; the second direction runs backwards in time.
+
+  Behind an utterance's end the states hold their last value, not zeros.
+  """
+  directions = projected.shape[2]
+  states = scan(
+    cell,
+    dtype,
+    _time_major(mask[:, :, None, None].repeat(directions, 2)),
+    _time_major(projected),
+    weights,
+    bias,
+  )
+  return _batch_major(states)
+
+
+def _time_major(values):
+  """[batch, frames, directions, x] -> [frames, directions, batch, x]."""
+  values = values.transpose(1, 2, 0, 3)
+  return values.at[:, 1:].set(values[::-1, 1:])
+
+
+def _batch_major(values):
+  """Undoes `_time_major`."""
+  values = values.at[:, 1:].set(values[::-1, 1:])
+  return values.transpose(2, 0, 1, 3)
+
+
 def _plain_scan(cell, dtype, mask, projected, weights, bias):
   size = weights.shape[1]
 

@@ -88,7 +88,7 @@ def acoustic_model(**fields) -> model.Model:
     'num_norm_groups': 2,
   }
   return model.deepspeech2(
-    config.ModelConfig(**settings | fields), NUM_FEATURES
+    config.DeepSpeech2Config(**settings | fields), NUM_FEATURES
   )
 
 

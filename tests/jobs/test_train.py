@@ -205,7 +205,9 @@ def test_allowed_change_goes_on(main, copied):
 def test_checkpoint_of_another_model_names_the_leaf(main, copied):
   before = (copied / 'metrics.jsonl').read_bytes()
   flags = ['--config.federated.num_rounds=7', '--allow_config_change']
-  status, _, errors = main(copied, '--config.model.recurrent_size=16', *flags)
+  status, _, errors = main(
+    copied, '--config.model.ds2.recurrent_size=16', *flags
+  )
   assert status == 2
   assert len(errors) == 1
   assert re.search(

@@ -39,21 +39,21 @@ def _error(capsys, *flags):
 
 def test_command_is_a_run_of_its_point(config_flag):
   flag = config_flag(
-    {'federated.cohort_size': 4, 'model.conv_channels': (8, 8)},
-    {'federated.client.learning_rate': 0.3, 'model.bidirectional': False},
-    '{"model.cell": config.Cell.LSTM}',
+    {'federated.cohort_size': 4, 'model.ds2.conv_channels': (8, 8)},
+    {'federated.client.learning_rate': 0.3, 'model.ds2.bidirectional': False},
+    '{"model.ds2.cell": config.Cell.LSTM}',
   )
   lines = sweep.commands(['sweep.py', f'{flag}:smoke', '--config.seed=3'])
   words = [shlex.split(line) for line in lines]
   assert all(w[:3] == ['python', '-m', 'fedjax_asr.main'] for w in words)
   first, second, third = [command_line.parse(w[2:]) for w in words]
   assert first.config.federated.cohort_size == 4
-  assert first.config.model.conv_channels == (8, 8)
+  assert first.config.model.ds2.conv_channels == (8, 8)
   assert second.config.federated.client.learning_rate == 0.3
-  assert not second.config.model.bidirectional
-  assert third.config.model.cell == 'lstm'
+  assert not second.config.model.ds2.bidirectional
+  assert third.config.model.ds2.cell == 'lstm'
   assert {c.config.seed for c in (first, second, third)} == {3}
-  assert third.workdir == 'runs/mine-smoke-model.cell=lstm'
+  assert third.workdir == 'runs/mine-smoke-model.ds2.cell=lstm'
 
 
 def test_points_have_work_directories_of_their_own(config_flag):

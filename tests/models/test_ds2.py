@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from fedjax_asr import config
-from fedjax_asr.models import ctc, ds2, model, norms
+from fedjax_asr.models import ctc, dropout, model, norms
 
 NUM_FEATURES = 10
-SMALL = config.ModelConfig(
+SMALL = config.DeepSpeech2Config(
   conv_channels=(4, 2),
   conv_time_kernels=(5, 3),
   conv_frequency_kernels=(3, 4),
@@ -378,10 +378,10 @@ def test_dropout_is_off_in_evaluation():
 
 
 def test_dropout_keeps_the_rate_and_the_mean():
-  dropout = ds2._Dropout(0.25)
+  layer = dropout.Dropout(0.25)
   values = jnp.ones((4, 100, 50))
   rngs = {'dropout': jax.random.key(0)}
-  dropped = dropout.apply({}, values, True, rngs=rngs)
+  dropped = layer.apply({}, values, True, rngs=rngs)
   np.testing.assert_allclose(np.unique(dropped), [0, 1 / 0.75], rtol=1e-6)
   np.testing.assert_allclose(np.mean(dropped == 0), 0.25, atol=0.01)
   np.testing.assert_allclose(np.mean(dropped), 1.0, atol=0.01)

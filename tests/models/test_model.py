@@ -10,7 +10,7 @@ import pytest
 from fedjax_asr import config
 from fedjax_asr.models import model
 
-SMALL = config.ModelConfig(
+SMALL = config.DeepSpeech2Config(
   conv_channels=(2,),
   conv_time_kernels=(3,),
   conv_frequency_kernels=(3,),

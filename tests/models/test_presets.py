@@ -6,7 +6,7 @@ from fedjax_asr.models import model, presets
 
 
 def num_parameters(name, num_features):
-  acoustic = model.deepspeech2(presets.ds2(name), num_features)
+  acoustic = model.acoustic(presets.ds2(name), num_features)
   params, _ = jax.eval_shape(acoustic.init, jax.random.key(0))
   return model.num_parameters(params)
 
@@ -44,7 +44,7 @@ def test_paper_has_its_parameters():
 
 
 def test_paper_is_the_papers():
-  paper = presets.ds2('paper')
+  paper = presets.ds2('paper').ds2
   assert paper.conv_channels == (32, 32, 96)
   assert paper.conv_time_kernels == (11, 11, 11)
   assert paper.conv_frequency_kernels == (41, 21, 21)
@@ -60,8 +60,8 @@ def test_paper_is_the_papers():
 def test_presets_are_valid_and_fresh(name):
   cfg = config.Config(model=presets.ds2(name))
   validation.validate(cfg)
-  cfg.model.recurrent_size = 1
-  assert presets.ds2(name).recurrent_size > 1
+  cfg.model.ds2.recurrent_size = 1
+  assert presets.ds2(name).ds2.recurrent_size > 1
 
 
 def test_an_unknown_preset_names_those_there_are():

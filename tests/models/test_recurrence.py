@@ -159,7 +159,7 @@ def test_states_equal_a_loop_over_frames(cell):
 @pytest.mark.parametrize('bidirectional', [False, True])
 def test_layer_runs_both_ways_over_real_frames_only(cell, bidirectional):
   """Against one utterance at a time, the second direction reversed by hand."""
-  model = config.ModelConfig(
+  model = config.DeepSpeech2Config(
     cell=cell,
     recurrent_size=SIZE,
     bidirectional=bidirectional,

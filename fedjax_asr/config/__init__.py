@@ -1,0 +1,100 @@
+"""The typed configuration: every field, its default and its valid range.
+
+A config file returns a `Config` from `get_config(variant)`; flags override its
+fields; `validation.validate` then runs once. Only the job modules see the
+whole tree: every room below takes its own section.
+"""
+
+import dataclasses
+import enum
+
+from fedjax_asr.config.data import AugmentConfig as AugmentConfig
+from fedjax_asr.config.data import Corpus as Corpus
+from fedjax_asr.config.data import DataConfig as DataConfig
+from fedjax_asr.config.data import FeatureKind as FeatureKind
+from fedjax_asr.config.data import FeaturesConfig as FeaturesConfig
+from fedjax_asr.config.data import Grammar as Grammar
+from fedjax_asr.config.data import Normalization as Normalization
+from fedjax_asr.config.data import OnBadUtterance as OnBadUtterance
+from fedjax_asr.config.data import SyntheticConfig as SyntheticConfig
+from fedjax_asr.config.decoding import DecodeConfig as DecodeConfig
+from fedjax_asr.config.decoding import Decoder as Decoder
+from fedjax_asr.config.decoding import (
+  LanguageModelConfig as LanguageModelConfig,
+)
+from fedjax_asr.config.decoding import LanguageUnit as LanguageUnit
+from fedjax_asr.config.federated import ClientConfig as ClientConfig
+from fedjax_asr.config.federated import ClientOptimizer as ClientOptimizer
+from fedjax_asr.config.federated import DeviceMap as DeviceMap
+from fedjax_asr.config.federated import FederatedConfig as FederatedConfig
+from fedjax_asr.config.federated import Partition as Partition
+from fedjax_asr.config.federated import Schedule as Schedule
+from fedjax_asr.config.federated import ServerConfig as ServerConfig
+from fedjax_asr.config.federated import ServerOptimizer as ServerOptimizer
+from fedjax_asr.config.federated import Weighting as Weighting
+from fedjax_asr.config.fields import ConfigError as ConfigError
+from fedjax_asr.config.fields import UserError as UserError
+from fedjax_asr.config.fields import as_dict as as_dict
+from fedjax_asr.config.fields import bounded as bounded
+from fedjax_asr.config.fields import from_dict as from_dict
+from fedjax_asr.config.fields import plain as plain
+from fedjax_asr.config.fields import walk as walk
+from fedjax_asr.config.jobs import CheckpointConfig as CheckpointConfig
+from fedjax_asr.config.jobs import ConvergeConfig as ConvergeConfig
+from fedjax_asr.config.jobs import EvaluateConfig as EvaluateConfig
+from fedjax_asr.config.jobs import EvaluationConfig as EvaluationConfig
+from fedjax_asr.config.jobs import ExportConfig as ExportConfig
+from fedjax_asr.config.jobs import Subset as Subset
+from fedjax_asr.config.jobs import TranscribeConfig as TranscribeConfig
+from fedjax_asr.config.models import Architecture as Architecture
+from fedjax_asr.config.models import Cell as Cell
+from fedjax_asr.config.models import DeepSpeech1Config as DeepSpeech1Config
+from fedjax_asr.config.models import DeepSpeech2Config as DeepSpeech2Config
+from fedjax_asr.config.models import Dtype as Dtype
+from fedjax_asr.config.models import ModelConfig as ModelConfig
+from fedjax_asr.config.models import Norm as Norm
+
+
+class Job(enum.StrEnum):
+  """What `main` does; each is a module of `fedjax_asr.jobs`."""
+
+  TRAIN = 'train'
+  CONVERGE = 'converge'
+  EVALUATE = 'evaluate'
+  TRANSCRIBE = 'transcribe'
+  EXPORT = 'export'
+  LANGUAGE_MODEL = 'language_model'
+
+
+@dataclasses.dataclass(slots=True, kw_only=True)
+class Config:
+  """One run."""
+
+  job: Job = Job.TRAIN
+  # Directory name under runs/, when no --workdir is given; for a job on a
+  # finished run, under that run's directory.
+  name: str = 'run'
+  seed: int = bounded(0, low=0, below=2**32)
+  data: DataConfig = dataclasses.field(default_factory=DataConfig)
+  features: FeaturesConfig = dataclasses.field(default_factory=FeaturesConfig)
+  augment: AugmentConfig = dataclasses.field(default_factory=AugmentConfig)
+  model: ModelConfig = dataclasses.field(default_factory=ModelConfig)
+  federated: FederatedConfig = dataclasses.field(
+    default_factory=FederatedConfig
+  )
+  evaluation: EvaluationConfig = dataclasses.field(
+    default_factory=EvaluationConfig
+  )
+  checkpoint: CheckpointConfig = dataclasses.field(
+    default_factory=CheckpointConfig
+  )
+  converge: ConvergeConfig = dataclasses.field(default_factory=ConvergeConfig)
+  decode: DecodeConfig = dataclasses.field(default_factory=DecodeConfig)
+  language_model: LanguageModelConfig = dataclasses.field(
+    default_factory=LanguageModelConfig
+  )
+  evaluate: EvaluateConfig = dataclasses.field(default_factory=EvaluateConfig)
+  transcribe: TranscribeConfig = dataclasses.field(
+    default_factory=TranscribeConfig
+  )
+  export: ExportConfig = dataclasses.field(default_factory=ExportConfig)

@@ -1,0 +1,100 @@
+"""Where speech comes from, and how it becomes features."""
+
+import dataclasses
+import enum
+
+from fedjax_asr.config.fields import bounded
+
+
+class Corpus(enum.StrEnum):
+  SYNTHETIC = 'synthetic'
+  MANIFEST = 'manifest'
+  LIBRISPEECH = 'librispeech'
+  FSDD = 'fsdd'
+
+
+class Grammar(enum.StrEnum):
+  DIGITS = 'digits'
+  GRID = 'grid'
+  COMMANDS = 'commands'
+
+
+class OnBadUtterance(enum.StrEnum):
+  SKIP = 'skip'
+  ERROR = 'error'
+
+
+class FeatureKind(enum.StrEnum):
+  LOG_MEL = 'log_mel'
+  LOG_SPECTROGRAM = 'log_spectrogram'
+  MFCC = 'mfcc'
+
+
+class Normalization(enum.StrEnum):
+  UTTERANCE = 'utterance'
+  GLOBAL = 'global'
+  NONE = 'none'
+
+
+@dataclasses.dataclass(slots=True, kw_only=True)
+class SyntheticConfig:
+  """The synthesised corpus; a speaker is a function of (seed, index)."""
+
+  grammar: Grammar = Grammar.COMMANDS
+  num_speakers: int = bounded(120, low=1)
+  utterances_per_speaker: int = bounded(24, low=1)
+  seed: int = bounded(0, low=0)
+
+
+@dataclasses.dataclass(slots=True, kw_only=True)
+class DataConfig:
+  """Where utterances come from, and which of them may be trained on."""
+
+  corpus: Corpus = Corpus.SYNTHETIC
+  # A manifest, a LibriSpeech tree or an FSDD folder; '' for synthetic.
+  path: str = ''
+  # A corpus of the same form for held-out speakers; '': taken from `path`.
+  heldout_path: str = ''
+  num_heldout_speakers: int = bounded(12, low=0)
+  heldout_utterance_fraction: float = bounded(0.05, low=0.0, below=1.0)
+  # Leave out of training every transcript that a held-out set contains.
+  disjoint_transcripts: bool = False
+  max_seconds: float = bounded(20.0, above=0.0)
+  on_bad_utterance: OnBadUtterance = OnBadUtterance.SKIP
+  cache_dir: str = '~/.cache/fedjax_asr'
+  # Processes that compute features; 0: one per core.
+  num_workers: int = bounded(0, low=0)
+  synthetic: SyntheticConfig = dataclasses.field(
+    default_factory=SyntheticConfig
+  )
+
+
+@dataclasses.dataclass(slots=True, kw_only=True)
+class FeaturesConfig:
+  """Waveform to features, [frames, num_features]."""
+
+  kind: FeatureKind = FeatureKind.LOG_MEL
+  sample_rate: int = bounded(16_000, low=1000)
+  num_features: int = bounded(80, low=1)
+  fft_size: int = bounded(512, low=2)
+  window_ms: float = bounded(25.0, above=0.0)
+  hop_ms: float = bounded(10.0, above=0.0)
+  # Mel bands, for log_mel (= num_features) and mfcc (>= num_features).
+  num_mels: int = bounded(80, low=1)
+  low_hz: float = bounded(0.0, low=0.0)
+  high_hz: float = bounded(8000.0, above=0.0)
+  # The least power (magnitude, for log_spectrogram) under the logarithm.
+  log_floor: float = bounded(1e-8, above=0.0)
+  normalization: Normalization = Normalization.UTTERANCE
+
+
+@dataclasses.dataclass(slots=True, kw_only=True)
+class AugmentConfig:
+  """SpecAugment (Park et al. 2019), without time warping; 0 masks: off."""
+
+  num_time_masks: int = bounded(0, low=0)
+  max_time_mask_frames: int = bounded(40, low=0)
+  # A time mask covers at most this fraction of an utterance.
+  max_time_mask_fraction: float = bounded(0.2, low=0.0, high=1.0)
+  num_frequency_masks: int = bounded(0, low=0)
+  max_frequency_mask_bins: int = bounded(15, low=0)

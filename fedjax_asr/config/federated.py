@@ -1,0 +1,103 @@
+"""Population, clients, server."""
+
+import dataclasses
+import enum
+
+from fedjax_asr.config.fields import bounded
+
+
+class Partition(enum.StrEnum):
+  SPEAKER = 'speaker'
+  DIRICHLET = 'dirichlet'
+  IID = 'iid'
+  SIZE = 'size'
+
+
+class DeviceMap(enum.StrEnum):
+  SHARD_MAP = 'shard_map'
+  PMAP = 'pmap'
+
+
+class ClientOptimizer(enum.StrEnum):
+  SGD = 'sgd'
+  MOMENTUM = 'momentum'
+  ADAM = 'adam'
+
+
+class ServerOptimizer(enum.StrEnum):
+  SGD = 'sgd'
+  MOMENTUM = 'momentum'
+  ADAM = 'adam'
+  YOGI = 'yogi'
+  ADAGRAD = 'adagrad'
+  LAMB = 'lamb'
+
+
+class Schedule(enum.StrEnum):
+  CONSTANT = 'constant'
+  LINEAR = 'linear'
+  COSINE = 'cosine'
+
+
+class Weighting(enum.StrEnum):
+  UTTERANCES = 'utterances'
+  FRAMES = 'frames'
+  UNIFORM = 'uniform'
+
+
+@dataclasses.dataclass(slots=True, kw_only=True)
+class ClientConfig:
+  """Local training of one client in one round."""
+
+  optimizer: ClientOptimizer = ClientOptimizer.SGD
+  learning_rate: float = bounded(0.1, above=0.0)
+  schedule: Schedule = Schedule.CONSTANT
+  momentum: float = bounded(0.9, low=0.0, below=1.0)
+  batch_size: int = bounded(8, low=1)
+  # Local work: this many passes, or, when not 0, this many steps.
+  local_epochs: int = bounded(1, low=1)
+  local_steps: int = bounded(0, low=0)
+  # Utterances of a client that one round uses at most; 0: all.
+  max_utterances: int = bounded(0, low=0)
+  # Global norm at which a local gradient is clipped; 0: never.
+  clip_norm: float = bounded(0.0, low=0.0)
+
+
+@dataclasses.dataclass(slots=True, kw_only=True)
+class ServerConfig:
+  """The step that the server takes along the mean client delta."""
+
+  optimizer: ServerOptimizer = ServerOptimizer.SGD
+  learning_rate: float = bounded(1.0, above=0.0)
+  schedule: Schedule = Schedule.CONSTANT
+  warmup_rounds: int = bounded(0, low=0)
+  momentum: float = bounded(0.9, low=0.0, below=1.0)
+  beta2: float = bounded(0.99, low=0.0, below=1.0)
+  epsilon: float = bounded(1e-8, above=0.0)
+
+
+@dataclasses.dataclass(slots=True, kw_only=True)
+class FederatedConfig:
+  """Population, cohort and round."""
+
+  num_rounds: int = bounded(100, low=1)
+  # A run directory whose last parameters training starts from (a seed model).
+  init_from: str = ''
+  cohort_size: int = bounded(8, low=1)
+  partition: Partition = Partition.SPEAKER
+  # Clients of the dirichlet, iid and size partitions.
+  num_clients: int = bounded(100, low=1)
+  # Concentration of the dirichlet partition.
+  dirichlet_alpha: float = bounded(0.5, above=0.0)
+  # Exponent of the size partition: sizes fall as rank ** -exponent.
+  size_exponent: float = bounded(1.0, low=0.0)
+  weighting: Weighting = Weighting.UTTERANCES
+  # Clients vmapped at once on a device; the others follow in a scan.
+  block_size: int = bounded(8, low=1)
+  # Frame lengths at which a step may be computed; each is compiled once.
+  num_frame_buckets: int = bounded(3, low=1, high=16)
+  # Devices on the client axis; 0: all there are.
+  num_devices: int = bounded(0, low=0)
+  device_map: DeviceMap = DeviceMap.SHARD_MAP
+  client: ClientConfig = dataclasses.field(default_factory=ClientConfig)
+  server: ServerConfig = dataclasses.field(default_factory=ServerConfig)

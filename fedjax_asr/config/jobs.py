@@ -1,0 +1,88 @@
+"""What is measured, kept and made of a run."""
+
+import dataclasses
+import enum
+
+from fedjax_asr.config.fields import bounded
+
+
+class Subset(enum.StrEnum):
+  """Utterances to evaluate: of the run's own split, or all of config.data."""
+
+  HELDOUT_SPEAKERS = 'heldout_speakers'
+  HELDOUT_UTTERANCES = 'heldout_utterances'
+  TRAIN = 'train'
+  CORPUS = 'corpus'
+
+
+@dataclasses.dataclass(slots=True, kw_only=True)
+class EvaluationConfig:
+  """Greedy WER and CER on the held-out sets, while training."""
+
+  every_rounds: int = bounded(10, low=1)
+  batch_size: int = bounded(32, low=1)
+  # Utterances of a held-out set that are used at most; 0: all.
+  max_utterances: int = bounded(0, low=0)
+  num_examples: int = bounded(3, low=0)
+
+
+@dataclasses.dataclass(slots=True, kw_only=True)
+class CheckpointConfig:
+  """Which rounds are kept."""
+
+  every_rounds: int = bounded(10, low=1)
+  keep_last: int = bounded(2, low=1)
+  keep_best: int = bounded(1, low=0)
+  # Rounds divisible by this are kept for good; 0: none.
+  keep_every: int = bounded(0, low=0)
+
+
+@dataclasses.dataclass(slots=True, kw_only=True)
+class ConvergeConfig:
+  """Single batches, each fitted to the limit from fresh parameters."""
+
+  num_batches: int = bounded(3, low=1)
+  batch_size: int = bounded(4, low=1)
+  num_iterations: int = bounded(80, low=1)
+  # Batches hold utterances of at most this length.
+  max_seconds: float = bounded(20.0, above=0.0)
+  # Adam with a linear warm-up and a cosine decay to zero.
+  learning_rate: float = bounded(1e-3, above=0.0)
+  warmup_iterations: int = bounded(5, low=0)
+  # Global norm at which a gradient is clipped; 0: never.
+  clip_norm: float = bounded(0.0, low=0.0)
+
+
+@dataclasses.dataclass(slots=True, kw_only=True)
+class EvaluateConfig:
+  """Error rates of a finished run."""
+
+  run: str = ''
+  # A round that was saved; -1: the last.
+  round: int = bounded(-1, low=-1)
+  subset: Subset = Subset.HELDOUT_SPEAKERS
+  # Resamples of utterances for the confidence intervals.
+  num_resamples: int = bounded(1000, low=1)
+  confidence: float = bounded(0.95, above=0.0, below=1.0)
+
+
+@dataclasses.dataclass(slots=True, kw_only=True)
+class TranscribeConfig:
+  """Text of recordings, by a finished run."""
+
+  run: str = ''
+  round: int = bounded(-1, low=-1)
+  # An audio file, or a folder that is searched for them.
+  input: str = ''
+  # A JSON file with times of windows; '': text only.
+  json: str = ''
+  window_seconds: float = bounded(20.0, above=0.0)
+  overlap_seconds: float = bounded(2.0, low=0.0)
+
+
+@dataclasses.dataclass(slots=True, kw_only=True)
+class ExportConfig:
+  """The forward pass of a finished run as a portable program (StableHLO)."""
+
+  run: str = ''
+  round: int = bounded(-1, low=-1)

@@ -1,0 +1,111 @@
+"""DeepSpeech 1 (Hannun et al. 2014): dense layers over a context window, one
+recurrence, dense layers.
+"""
+
+import flax.linen as nn
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+from fedjax_asr import config
+from fedjax_asr.models import convolution, dropout, product, recurrence
+
+
+class DenseLayer(nn.Module):
+  """W x + b; padded frames give the bias, and callers clear them."""
+
+  model: config.DeepSpeech1Config
+  size: int
+
+  @nn.compact
+  def __call__(
+    self, inputs: Float[Array, 'batch frames features']
+  ) -> Float[Array, 'batch frames size']:
+    kernel = self.param(
+      'kernel',
+      nn.initializers.glorot_uniform(),
+      (inputs.shape[-1], self.size),
+    )
+    bias = self.param(
+      'bias', nn.initializers.normal(self.model.bias_stddev), (self.size,)
+    )
+    dtype = jnp.dtype(self.model.dtype)
+    return product.einsum('btx,xy->bty', inputs, kernel, dtype) + bias
+
+
+class RecurrentLayer(nn.Module):
+  """One recurrence, in one direction or in two that are summed.
+
+  h_t = f(W x_t + U h_{t-1} + b), with W and b shared between the directions
+  (Hannun et al. 2014, equations 2 and 3).
+  """
+
+  model: config.DeepSpeech1Config
+
+  @nn.compact
+  def __call__(
+    self,
+    inputs: Float[Array, 'batch frames features'],
+    num_frames: Int[Array, ' batch'],
+  ) -> Float[Array, 'batch frames size']:
+    cell = recurrence.CELLS[self.model.cell]
+    dtype = jnp.dtype(self.model.dtype)
+    size = self.model.recurrent_size
+    directions = 2 if self.model.bidirectional else 1
+    gates = cell.num_gates * size
+    weights = self.param(
+      'recurrent_kernel',
+      recurrence.initializer(self.model.cell),
+      (directions, size, gates),
+    )
+    projected = DenseLayer(self.model, gates, name='input')(inputs)
+    states = recurrence.directed_states(
+      cell,
+      dtype,
+      convolution.frame_mask(num_frames, inputs.shape[1]),
+      projected[:, :, None].repeat(directions, 2),
+      weights,
+      jnp.zeros((directions, gates), projected.dtype),
+    )
+    return states[..., :size].sum(2)
+
+
+class DeepSpeech1(nn.Module):
+  """Three dense layers, recurrence, dense layer, output.
+
+  The first layer sees a window of 2 * context_frames + 1 frames, zeros beyond
+  the ends. Parameters of the paper's five hidden layers are `dense_0` to
+  `dense_2`, `recurrent` and `final`.
+  """
+
+  model: config.DeepSpeech1Config
+  vocab_size: int
+
+  @nn.compact
+  def __call__(
+    self,
+    features: Float[Array, 'batch frames features'],
+    num_frames: Int[Array, ' batch'],
+    *,
+    train: bool,
+  ) -> tuple[Float[Array, 'batch outputs vocab'], Int[Array, ' batch']]:
+    """Logits and their number; the rest of `logits` is exact zeros.
+
+    The logits of an utterance do not depend on what it is padded with or
+    batched with.
+    """
+    features = convolution.zero_padding(features, num_frames)
+    stride = self.model.time_stride
+    window = 2 * self.model.context_frames + 1
+    values = convolution.time_taps(features, window, stride)
+    num_frames = convolution.frames_after(num_frames, (stride,))
+    for index, size in enumerate(self.model.dense_sizes):
+      values = self._hidden(f'dense_{index}', size, values, train)
+    values = RecurrentLayer(self.model, name='recurrent')(values, num_frames)
+    values = self._hidden('final', self.model.final_size, values, train)
+    logits = DenseLayer(self.model, self.vocab_size, name='output')(values)
+    return convolution.zero_padding(logits, num_frames), num_frames
+
+  def _hidden(self, name, size, values, train):
+    values = DenseLayer(self.model, size, name=name)(values)
+    values = recurrence.clipped_relu(values)
+    return dropout.Dropout(self.model.dropout)(values, train)

@@ -1,0 +1,141 @@
+"""What other jobs take from the directory of a run: config, weights, and how
+its features were normalised.
+"""
+
+import contextlib
+import os
+import pathlib
+from typing import NamedTuple
+
+import jax
+import numpy as np
+
+from fedjax_asr import checkpoint, config, run_directory, validation
+from fedjax_asr.federated import round as round_lib
+from fedjax_asr.models import model
+from fedjax_asr.speech import features
+
+LAST = -1
+
+
+class SavedRun(NamedTuple):
+  """A run as it was trained, at one of its rounds.
+
+  statistics: of the training set, where `config.features.normalization` is
+    global; None otherwise.
+  """
+
+  path: pathlib.Path
+  config: config.Config
+  acoustic: model.Model
+  params: model.Params
+  norm_state: model.NormState
+  round: int
+  statistics: features.Statistics | None
+
+
+def load(
+  run: str | os.PathLike[str], field: str, round_index: int = LAST
+) -> SavedRun:
+  """Restores a round; the run may be finished or still under way.
+
+  Args:
+    run: a directory that the job `train` wrote.
+    field: the config field that named it, for messages.
+    round_index: a round that was saved, or LAST.
+
+  Raises:
+    UserError: there is no such run or round, it is damaged, or it was trained
+      with another alphabet or another version's config.
+  """
+  path = pathlib.Path(run).expanduser().absolute()
+  cfg = _config(path, field)
+  _check_alphabet(path)
+  acoustic = model.acoustic(cfg.model, cfg.features.num_features)
+  state = _restored(path, cfg, acoustic, field, round_index)
+  return SavedRun(
+    path=path,
+    config=cfg,
+    acoustic=acoustic,
+    params=state.params,
+    norm_state=state.norm_state,
+    round=int(state.round),
+    statistics=_statistics(path, cfg.features),
+  )
+
+
+def _config(path: pathlib.Path, field: str) -> config.Config:
+  file = path / 'config.json'
+  if not file.is_file():
+    raise run_directory.RunError(
+      f'config.{field}={str(path)!r} has no config.json; want the directory of '
+      'a run.'
+    )
+  try:
+    cfg = config.from_dict(config.Config, run_directory.read_json(file))
+    validation.validate(cfg)
+  except config.ConfigError as error:
+    raise run_directory.RunError(
+      f'{file}: {error} Another version wrote it?'
+    ) from error
+  return cfg
+
+
+def _check_alphabet(path: pathlib.Path) -> None:
+  file = path / run_directory.ALPHABET
+  if not file.is_file():
+    raise run_directory.RunError(
+      f'{file} is missing; want a run that was trained.'
+    )
+  run_directory.check_alphabet(file)
+
+
+def _restored(
+  path: pathlib.Path,
+  cfg: config.Config,
+  acoustic: model.Model,
+  field: str,
+  round_index: int,
+) -> round_lib.ServerState:
+  like = jax.eval_shape(
+    lambda key: round_lib.initial_state(acoustic, cfg.federated, key),
+    jax.random.key(0),
+  )
+  directory = path / 'checkpoints'
+  if not directory.is_dir():
+    raise run_directory.RunError(
+      f'config.{field}={str(path)!r} has no checkpoints; want a run that has '
+      'saved a round.'
+    )
+  checkpoints = checkpoint.Checkpoints(
+    directory, cfg.checkpoint, read_only=True
+  )
+  with contextlib.closing(checkpoints):
+    latest = checkpoints.latest_round
+    if latest is None:
+      raise run_directory.RunError(
+        f'config.{field}={str(path)!r} has no checkpoints; want a run that '
+        'has saved a round.'
+      )
+    wanted = latest if round_index == LAST else round_index
+    return checkpoints.restore(wanted, like)
+
+
+def _statistics(
+  path: pathlib.Path, cfg: config.FeaturesConfig
+) -> features.Statistics | None:
+  if cfg.normalization is not config.Normalization.GLOBAL:
+    return None
+  file = path / run_directory.STATISTICS
+  try:
+    values = run_directory.read_json(file)
+    mean, std = (
+      np.asarray(values[name], np.float32) for name in ('mean', 'std')
+    )
+    if not mean.shape == std.shape == (cfg.num_features,):
+      raise ValueError(f'shapes {mean.shape} and {std.shape}')
+  except (OSError, KeyError, TypeError, ValueError) as error:
+    raise run_directory.RunError(
+      f'{file}: {error}; want mean and std of {cfg.num_features} features.'
+    ) from error
+  return features.Statistics(mean=mean, std=std)
