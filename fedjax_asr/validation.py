@@ -262,3 +262,9 @@ def _check_decode(decode: config.DecodeConfig) -> None:
       value,
       "'' for decode.method=greedy",
     )
+  _require(
+    not decode.word_score or bool(decode.lexicon),
+    'decode.word_score',
+    decode.word_score,
+    '0 without a decode.lexicon',
+  )

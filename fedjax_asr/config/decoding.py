@@ -26,13 +26,14 @@ class DecodeConfig:
   beam_size_token: int = bounded(16, low=1)
   # Hypotheses this much (in nats) under the best are dropped.
   beam_threshold: float = bounded(25.0, above=0.0)
-  # ARPA or KenLM binary; of characters, or, with a lexicon, of words.
+  # ARPA or KenLM binary; of characters, with | for the space, or, with a
+  # lexicon, of words.
   language_model: str = ''
   # Words that may be recognised, one a line; '': any spelling.
   lexicon: str = ''
   language_model_weight: float = bounded(1.0, low=0.0)
-  # Added for each word (with a lexicon) or character.
-  unit_score: float = 0.0
+  # Added, in nats, for each word of the lexicon.
+  word_score: float = 0.0
 
 
 @dataclasses.dataclass(slots=True, kw_only=True)
@@ -40,6 +41,7 @@ class LanguageModelConfig:
   """An n-gram model of the training transcripts of a corpus."""
 
   unit: LanguageUnit = LanguageUnit.CHARACTERS
-  order: int = bounded(6, low=1, high=10)
+  # KenLM reads orders 2 to 6.
+  order: int = bounded(6, low=2, high=6)
   # A text file with a sentence a line instead of the corpus's transcripts.
   text: str = ''
