@@ -9,7 +9,7 @@ import numpy as np
 from fedjax_asr import config, run_directory
 from fedjax_asr.corpora import datasets
 from fedjax_asr.federated import round as round_lib
-from fedjax_asr.models import evaluation, model
+from fedjax_asr.models import evaluation, model, scores
 
 
 class HeldOut:
@@ -29,9 +29,9 @@ class HeldOut:
   ):
     self._cfg = cfg
     self._path = path
-    decoder = evaluation.decoder(acoustic)
+    recognizer = evaluation.greedy(acoustic)
     self._speakers, self._utterances = (
-      evaluation.Evaluator(decoder, examples, cfg)
+      evaluation.Evaluator(recognizer, examples, cfg)
       for examples in (data.heldout_speakers, data.heldout_utterances)
     )
 
@@ -64,8 +64,8 @@ class HeldOut:
     show: Callable[[str], None],
   ) -> None:
     by_speaker = result.by_speaker.items()
-    scores = {name: score._asdict() for name, score in by_speaker}
-    self._write('speakers', round_index, scores)
+    speakers = {name: score._asdict() for name, score in by_speaker}
+    self._write('speakers', round_index, speakers)
     transcripts = [item._asdict() for item in result.transcripts]
     self._write('transcripts', round_index, transcripts)
     total = result.total
@@ -81,8 +81,8 @@ class HeldOut:
 
 
 def _examples(
-  transcripts: Sequence[evaluation.Transcript], count: int
-) -> list[evaluation.Transcript]:
+  transcripts: Sequence[scores.Transcript], count: int
+) -> list[scores.Transcript]:
   """So many at even distances; the first and last are extreme in length."""
   count = min(count, len(transcripts))
   places = np.linspace(0, len(transcripts) - 1, count + 2)[1:-1]

@@ -1,50 +1,35 @@
-"""Greedy WER and CER of a model on a dataset, per speaker too."""
+"""WER, CER and CTC loss of a model on a dataset, per speaker too."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import jax
-import jiwer
 import numpy as np
 
 from fedjax_asr import config
 from fedjax_asr.corpora import dataset
-from fedjax_asr.models import ctc, decode, model
+from fedjax_asr.models import ctc, decode, model, scores
 
 _FRAME_QUANTUM = 64
 _LABEL_QUANTUM = 16
 
-Decoder = Callable[..., tuple[jax.Array, jax.Array]]
-
-
-class Transcript(NamedTuple):
-  """What was said and what was recognised."""
-
-  utterance: str
-  speaker: str
-  reference: str
-  hypothesis: str
-
-
-class Score(NamedTuple):
-  """Errors over all words or characters together; rates may exceed 1."""
-
-  wer: float
-  cer: float
-  num_utterances: int
+# (params, norm_state, *batch) -> (text of each real utterance, CTC losses).
+Recognizer = Callable[..., tuple[Sequence[str], np.ndarray]]
+# Logits [batch, frames, vocab] and their numbers [batch] to a text of each.
+TextDecoder = Callable[[np.ndarray, np.ndarray], list[str]]
 
 
 class Evaluation(NamedTuple):
   """Scores of a set; `loss` is the mean CTC loss in nats per utterance."""
 
-  total: Score
-  by_speaker: dict[str, Score]
+  total: scores.Score
+  by_speaker: dict[str, scores.Score]
   loss: float
-  transcripts: list[Transcript]
+  transcripts: list[scores.Transcript]
 
 
-def decoder(acoustic: model.Model) -> Decoder:
-  """(params, norm_state, *batch) -> (greedy paths, CTC losses), jitted."""
+def greedy(acoustic: model.Model) -> Recognizer:
+  """Decodes greedily where the model runs, so that no logits are fetched."""
 
   def forward(params, norm_state, features, num_frames, labels, num_labels):
     logits, num_outputs, _ = acoustic.apply(
@@ -53,11 +38,42 @@ def decoder(acoustic: model.Model) -> Decoder:
     losses = ctc.loss(logits, num_outputs, labels, num_labels)
     return decode.greedy_path(logits, num_outputs), losses
 
-  return jax.jit(forward)
+  jitted = jax.jit(forward)
+
+  def recognize(params, norm_state, features, num_frames, *labels):
+    results = jitted(params, norm_state, features, num_frames, *labels)
+    paths, losses = jax.device_get(results)
+    real = num_frames > 0
+    return decode.transcripts(paths[real]), losses[real]
+
+  return recognize
+
+
+def decoded_by(decoder: TextDecoder, acoustic: model.Model) -> Recognizer:
+  """Decodes on the host, from logits of real utterances."""
+
+  def forward(params, norm_state, features, num_frames, labels, num_labels):
+    logits, num_outputs, _ = acoustic.apply(
+      params, norm_state, features, num_frames, train=False
+    )
+    losses = ctc.loss(logits, num_outputs, labels, num_labels)
+    return logits, num_outputs, losses
+
+  jitted = jax.jit(forward)
+
+  def recognize(params, norm_state, features, num_frames, *labels):
+    results = jitted(params, norm_state, features, num_frames, *labels)
+    real = num_frames > 0
+    logits, num_outputs, losses = (
+      values[real] for values in jax.device_get(results)
+    )
+    return decoder(logits, num_outputs), losses
+
+  return recognize
 
 
 class Evaluator:
-  """Decodes one dataset again and again, in a bounded number of shapes.
+  """Recognises one dataset again and again, in a bounded number of shapes.
 
   Utterances are batched in order of length and padded to a multiple of 64
   frames. Where `cfg.max_utterances` leaves some out, the others are evenly
@@ -66,70 +82,56 @@ class Evaluator:
 
   def __init__(
     self,
-    decoder: Decoder,
+    recognizer: Recognizer,
     examples: dataset.Dataset,
     cfg: config.EvaluationConfig,
   ):
-    """Evaluators that share a `decoder(acoustic)` share what it compiles."""
+    """Evaluators that share a recogniser share what it compiles."""
     self._examples = examples
     longest = max(map(len, examples.labels), default=0)
     self._num_labels = -(-longest // _LABEL_QUANTUM) * _LABEL_QUANTUM
     self._batches = _length_batches(examples.num_frames, cfg)
-    self._decoder = decoder
+    self._recognizer = recognizer
 
   def __call__(
-    self, params: model.Params, norm_state: model.NormState
+    self,
+    params: model.Params,
+    norm_state: model.NormState,
+    report: Callable[[int, int], None] = lambda done, total: None,
   ) -> Evaluation | None:
-    """Scores of the whole set; None if it has no utterance."""
+    """Scores of the whole set; None if it has no utterance.
+
+    `report(batches done, all)` is called after each.
+    """
     transcripts, losses = [], []
-    for positions in self._batches:
-      paths, batch_losses = self._decoded(params, norm_state, positions)
-      real = positions >= 0
-      losses.extend(batch_losses[real])
-      hypotheses = decode.transcripts(paths[real])
-      transcripts += map(self._transcript, positions[real], hypotheses)
+    for index, positions in enumerate(self._batches):
+      batch = self._batch(positions)
+      hypotheses, batch_losses = self._recognizer(params, norm_state, *batch)
+      losses.extend(batch_losses)
+      real = positions[positions >= 0]
+      transcripts += map(self._transcript, real, hypotheses)
+      report(index + 1, len(self._batches))
     if not transcripts:
       return None
     return Evaluation(
-      total=score(transcripts),
-      by_speaker=score_speakers(transcripts),
+      total=scores.score(transcripts),
+      by_speaker=scores.score_speakers(transcripts),
       loss=float(np.mean(losses)),
       transcripts=transcripts,
     )
 
-  def _decoded(self, params, norm_state, positions):
+  def _batch(self, positions):
     longest = self._examples.num_frames[positions[positions >= 0]].max()
     frames = -(-int(longest) // _FRAME_QUANTUM) * _FRAME_QUANTUM
-    batch = self._examples.batch(positions, frames, self._num_labels)
-    paths, losses = self._decoder(params, norm_state, *batch)
-    return np.asarray(paths), np.asarray(losses)
+    return self._examples.batch(positions, frames, self._num_labels)
 
   def _transcript(self, position, hypothesis):
-    return Transcript(
+    return scores.Transcript(
       utterance=self._examples.ids[position],
       speaker=self._examples.speakers[position],
       reference=self._examples.texts[position],
       hypothesis=hypothesis,
     )
-
-
-def score(transcripts: list[Transcript]) -> Score:
-  """WER and CER by jiwer, which weighs every word of the set alike."""
-  references = [item.reference for item in transcripts]
-  hypotheses = [item.hypothesis for item in transcripts]
-  return Score(
-    wer=float(jiwer.wer(references, hypotheses)),
-    cer=float(jiwer.cer(references, hypotheses)),
-    num_utterances=len(transcripts),
-  )
-
-
-def score_speakers(transcripts: list[Transcript]) -> dict[str, Score]:
-  """Scores of each speaker, by name."""
-  by_speaker: dict[str, list[Transcript]] = {}
-  for item in transcripts:
-    by_speaker.setdefault(item.speaker, []).append(item)
-  return {name: score(by_speaker[name]) for name in sorted(by_speaker)}
 
 
 def _length_batches(

@@ -7,7 +7,7 @@ import pytest
 
 from fedjax_asr import config
 from fedjax_asr.corpora import dataset, store, utterance
-from fedjax_asr.models import ctc, evaluation, model
+from fedjax_asr.models import ctc, decode, evaluation, model, scores
 from fedjax_asr.speech import text
 
 NUM_FRAMES = (24, 34, 44, 54, 70)
@@ -66,7 +66,7 @@ PARAMS = {'scale': jnp.ones(())}
 
 def evaluated(examples, **changes):
   cfg = config.EvaluationConfig(**changes)
-  return evaluation.Evaluator(evaluation.decoder(LISTENER), examples, cfg)(
+  return evaluation.Evaluator(evaluation.greedy(LISTENER), examples, cfg)(
     PARAMS, {}
   )
 
@@ -102,7 +102,7 @@ def test_each_speaker_has_a_score_of_its_own(examples):
   assert result.by_speaker['ann'].wer == pytest.approx(1 / 6)
   # More errors than words.
   assert result.by_speaker['bob'].wer == pytest.approx(4 / 3)
-  assert result.by_speaker['cid'] == evaluation.Score(0.0, 0.0, 1)
+  assert result.by_speaker['cid'] == scores.Score(0.0, 0.0, 2, 1)
   assert [s.num_utterances for s in result.by_speaker.values()] == [2, 2, 1]
 
 
@@ -150,7 +150,7 @@ def test_shapes_are_few(examples):
 
   listener = LISTENER._replace(apply=apply)
   cfg = config.EvaluationConfig(batch_size=2)
-  evaluator = evaluation.Evaluator(evaluation.decoder(listener), examples, cfg)
+  evaluator = evaluation.Evaluator(evaluation.greedy(listener), examples, cfg)
   evaluator(PARAMS, {})
   evaluator(PARAMS, {})
   # 24; 34 and 44; 54 and 70 frames, each shape traced once.
@@ -174,8 +174,33 @@ def test_an_empty_set_has_no_score(examples):
 
 def test_parameters_reach_the_model(examples):
   cfg = config.EvaluationConfig()
-  evaluator = evaluation.Evaluator(evaluation.decoder(LISTENER), examples, cfg)
+  evaluator = evaluation.Evaluator(evaluation.greedy(LISTENER), examples, cfg)
   sure = evaluator(PARAMS, {})
   unsure = evaluator({'scale': jnp.zeros(())}, {})
   assert sure.total.wer < 1
-  assert unsure.total == evaluation.Score(1.0, 1.0, 5)
+  assert unsure.total == scores.Score(1.0, 1.0, 11, 5)
+
+
+@pytest.mark.parametrize('batch_size', [2, 5])
+def test_decoding_on_the_host_equals_decoding_in_the_jitted_function(
+  examples, batch_size
+):
+  def decoder(logits, num_frames):
+    assert (num_frames > 0).all()  # No padding utterance is decoded.
+    return decode.transcripts(
+      np.asarray(
+        decode.greedy_path(jnp.asarray(logits), jnp.asarray(num_frames))
+      )
+    )
+
+  cfg = config.EvaluationConfig(batch_size=batch_size)
+  recognizer = evaluation.decoded_by(decoder, LISTENER)
+  result = evaluation.Evaluator(recognizer, examples, cfg)(PARAMS, {})
+  assert result == evaluated(examples, batch_size=batch_size)
+
+
+def test_progress_is_reported_to_the_end(examples):
+  cfg, calls = config.EvaluationConfig(batch_size=2), []
+  evaluator = evaluation.Evaluator(evaluation.greedy(LISTENER), examples, cfg)
+  evaluator(PARAMS, {}, lambda *counts: calls.append(counts))
+  assert calls == [(1, 3), (2, 3), (3, 3)]
