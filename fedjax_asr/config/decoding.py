@@ -38,10 +38,14 @@ class DecodeConfig:
 
 @dataclasses.dataclass(slots=True, kw_only=True)
 class LanguageModelConfig:
-  """An n-gram model of the training transcripts of a corpus."""
+  """An n-gram model of training transcripts, those of `config.data` unless
+  `run` or `text` names others.
+  """
 
   unit: LanguageUnit = LanguageUnit.CHARACTERS
   # KenLM reads orders 2 to 6.
   order: int = bounded(6, low=2, high=6)
-  # A text file with a sentence a line instead of the corpus's transcripts.
+  # The directory of a run whose training transcripts these are.
+  run: str = ''
+  # A text file with a sentence a line.
   text: str = ''

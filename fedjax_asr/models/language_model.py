@@ -14,6 +14,8 @@ from fedjax_asr.speech import text
 # How a space is written in a model of characters.
 SPACE = '|'
 SPACE_LABEL = text.ALPHABET.index(' ')
+# Every symbol of a model of characters.
+ALPHABET = (SPACE, *text.ALPHABET[SPACE_LABEL + 1 :])
 # A word that no language model knows.
 _UNKNOWN = '\x01'
 # KenLM's binaries begin with this; anything else is read as ARPA.
@@ -42,12 +44,9 @@ def check_package() -> None:
     ) from error
 
 
-def symbols() -> list[str]:
-  """What each label is called in a model of characters."""
-  names = list(text.ALPHABET)
-  names[text.BLANK] = '<blank>'
-  names[SPACE_LABEL] = SPACE
-  return names
+def characters(sentence: str) -> list[str]:
+  """The symbols of a sentence in a model of characters."""
+  return list(sentence.replace(' ', SPACE))
 
 
 def read_lexicon(path: str) -> list[str]:
@@ -84,7 +83,7 @@ def of_characters(path: str) -> Any:
   """
   if not path:
     return _zero()
-  model, known = _loaded(path, symbols())
+  model, known = _loaded(path, ['<blank>', *ALPHABET])
   if not known[SPACE_LABEL] or not any(known[SPACE_LABEL + 1 :]):
     raise DecodeError(
       f'config.decode.language_model={path!r} is no model of characters with '
@@ -102,14 +101,15 @@ def of_words(path: str, words: Sequence[str]) -> Any:
   if not path:
     return _zero()
   model, known = _loaded(path, words)
-  # A model of characters may know the words that are one letter long.
+  # A model of characters would know those of one letter.
+  longest = max(map(len, words))
   if not any(
-    is_known and len(word) > 1
+    is_known and len(word) > min(longest - 1, 1)
     for word, is_known in zip(words, known, strict=True)
   ):
     raise DecodeError(
-      f'config.decode.language_model={path!r} has no word of two letters or '
-      'more of config.decode.lexicon; want a model of these words.'
+      f'config.decode.language_model={path!r} does not know the words of '
+      'config.decode.lexicon; want an n-gram model of words.'
     )
   return model
 

@@ -1,0 +1,44 @@
+"""An n-gram language model of the training transcripts, for the beam search.
+
+  python -m fedjax_asr.main --config=configs/language_model.py[:variant]
+
+The transcripts are those that configs/ds2_fedavg.py trains on; with
+--config.language_model.run=<run directory>, those of any run; with
+--config.language_model.text=<file>, the lines of a text file.
+
+Variants:
+  (none)  6-grams of characters: any word can be spelled.
+            python -m fedjax_asr.main --config=configs/language_model.py
+  words   trigrams of words, and the lexicon of their words.
+            python -m fedjax_asr.main --config=configs/language_model.py:words
+Features are computed unless a run did so before; 2 CPU cores then take
+seconds.
+"""
+
+from fedjax_asr import config
+from fedjax_asr.models import presets
+
+
+def get_config(variant: str = '') -> config.Config:
+  """The config of a variant, for flags to override."""
+  orders = {'': 6, 'words': 3}
+  if variant not in orders:
+    names = ', '.join(repr(name) for name in orders)
+    raise ValueError(f'variant {variant!r}; want one of {names}.')
+  units = config.LanguageUnit
+  return config.Config(
+    job=config.Job.LANGUAGE_MODEL,
+    name='language_model',
+    # As in configs/ds2_fedavg.py: the held-out transcripts are the same.
+    data=config.DataConfig(
+      disjoint_transcripts=True,
+      synthetic=config.SyntheticConfig(
+        num_speakers=120, utterances_per_speaker=28
+      ),
+    ),
+    model=presets.ds2('tiny'),
+    language_model=config.LanguageModelConfig(
+      unit=units.WORDS if variant == 'words' else units.CHARACTERS,
+      order=orders[variant],
+    ),
+  )

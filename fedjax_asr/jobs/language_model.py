@@ -1,0 +1,158 @@
+"""Trains an n-gram model of the training transcripts, for the beam search."""
+
+import os
+import pathlib
+from typing import NamedTuple
+
+import rich.console
+
+from fedjax_asr import config, run_directory, saved_run
+from fedjax_asr.corpora import dataset, utterance
+from fedjax_asr.jobs import preparation
+from fedjax_asr.models import language_model, model, ngram
+from fedjax_asr.speech import text
+
+ARPA = 'language_model.arpa'
+LEXICON = 'lexicon.txt'
+
+
+class _Sentences(NamedTuple):
+  """Normalised transcripts, none empty; those to measure on by set."""
+
+  train: list[str]
+  heldout: dict[str, list[str]]
+
+
+def run(
+  cfg: config.Config,
+  workdir: str | os.PathLike[str],
+  *,
+  allow_config_change: bool = False,
+) -> None:
+  """Writes `language_model.arpa` and, for words, `lexicon.txt`.
+
+  Held-out transcripts are never trained on: the split is that of the job
+  `train`, for the same config, or for that of `language_model.run`.
+
+  Raises:
+    UserError: there is nothing to train on, or it cannot be read or written.
+  """
+  console = rich.console.Console(highlight=False, markup=False, soft_wrap=True)
+  with run_directory.open_run(
+    workdir, cfg, allow_config_change=allow_config_change
+  ) as directory:
+    sentences = _sentences(cfg, directory, console)
+    trained = _trained(cfg.language_model, sentences.train)
+    _write(cfg.language_model, trained, sentences.train, directory.path)
+  for line in _report(cfg.language_model, trained, sentences):
+    console.print(line)
+  console.print(_usage(cfg.language_model, directory.path))
+
+
+def _sentences(
+  cfg: config.Config,
+  directory: run_directory.RunDirectory,
+  console: rich.console.Console,
+) -> _Sentences:
+  if cfg.language_model.text:
+    return _Sentences(train=_lines(cfg.language_model.text), heldout={})
+  if cfg.language_model.run:
+    cfg = saved_run.load(cfg.language_model.run, 'language_model.run').config
+  acoustic = model.acoustic(cfg.model, cfg.features.num_features)
+  # Features decide which utterances can be used, and so the split.
+  data = preparation.prepare(
+    cfg, acoustic.num_output_frames, directory, console
+  )
+  heldout = {
+    'held-out speakers': _transcripts(data.heldout_speakers),
+    'held-out utterances': _transcripts(data.heldout_utterances),
+  }
+  return _Sentences(
+    train=_transcripts(data.train),
+    heldout={name: found for name, found in heldout.items() if found},
+  )
+
+
+def _transcripts(examples: dataset.Dataset) -> list[str]:
+  return [text.normalize(line).text for line in examples.texts]
+
+
+def _lines(path: str) -> list[str]:
+  """The sentences of a text file, one a line."""
+  try:
+    content = pathlib.Path(path).expanduser().read_text(encoding='utf-8')
+  except (OSError, UnicodeDecodeError) as error:
+    reason = getattr(error, 'strerror', None) or 'it is not UTF-8'
+    raise utterance.CorpusError(
+      f'config.language_model.text={path!r}: {reason}; want a text file with a '
+      'sentence a line.'
+    ) from error
+  lines = [text.normalize(line).text for line in content.splitlines()]
+  sentences = [line for line in lines if line]
+  if not sentences:
+    raise utterance.CorpusError(
+      f'config.language_model.text={path!r} has no line with letters; want a '
+      'sentence a line.'
+    )
+  return sentences
+
+
+def _symbols(unit: config.LanguageUnit, sentence: str) -> list[str]:
+  if unit is config.LanguageUnit.WORDS:
+    return sentence.split()
+  return language_model.characters(sentence)
+
+
+def _trained(
+  cfg: config.LanguageModelConfig, sentences: list[str]
+) -> ngram.Model:
+  rows = [_symbols(cfg.unit, sentence) for sentence in sentences]
+  longest = max(map(len, rows)) + 2
+  if longest < cfg.order:
+    raise config.ConfigError(
+      f'config.language_model.order={cfg.order}; want at most {longest}, the '
+      f'{cfg.unit} of the longest sentence with its two ends.'
+    )
+  is_closed = cfg.unit is config.LanguageUnit.CHARACTERS
+  return ngram.train(
+    rows, cfg.order, language_model.ALPHABET if is_closed else ()
+  )
+
+
+def _write(
+  cfg: config.LanguageModelConfig,
+  trained: ngram.Model,
+  sentences: list[str],
+  path: pathlib.Path,
+) -> None:
+  run_directory.replace_text(path / ARPA, ngram.arpa(trained))
+  if cfg.unit is config.LanguageUnit.WORDS:
+    words = sorted({word for line in sentences for word in line.split()})
+    run_directory.replace_text(path / LEXICON, '\n'.join([*words, '']))
+
+
+def _report(
+  cfg: config.LanguageModelConfig, trained: ngram.Model, sentences: _Sentences
+) -> list[str]:
+  counts = ', '.join(map(str, trained.num_ngrams()))
+  lines = [
+    f'{len(sentences.train)} sentences, n-grams of 1 to {cfg.order} '
+    f'{cfg.unit}: {counts}'
+  ]
+  for name, heldout in {
+    'training': sentences.train,
+    **sentences.heldout,
+  }.items():
+    fit = ngram.fit(trained, [_symbols(cfg.unit, line) for line in heldout])
+    lines.append(
+      f'perplexity on {name}: {fit.perplexity:.2f} ({len(heldout)} sentences, '
+      f'{fit.num_symbols} {cfg.unit} with the ends, {fit.num_unknown} unknown)'
+    )
+  return lines
+
+
+def _usage(cfg: config.LanguageModelConfig, path: pathlib.Path) -> str:
+  flags = [f'--config.decode.language_model={path / ARPA}']
+  if cfg.unit is config.LanguageUnit.WORDS:
+    flags.append(f'--config.decode.lexicon={path / LEXICON}')
+  return ' '.join(['use: --config.decode.method=beam', *flags])
