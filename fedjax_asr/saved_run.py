@@ -5,7 +5,7 @@ its features were normalised.
 import contextlib
 import os
 import pathlib
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -16,6 +16,16 @@ from fedjax_asr.models import model
 from fedjax_asr.speech import features
 
 LAST = -1
+# What other jobs go by says nothing about a run: fields that later versions
+# add there do not make it unreadable.
+_OF_OTHER_JOBS = (
+  'converge',
+  'decode',
+  'language_model',
+  'evaluate',
+  'transcribe',
+  'export',
+)
 
 
 class SavedRun(NamedTuple):
@@ -64,6 +74,15 @@ def load(
   )
 
 
+def check_apart(run: SavedRun, workdir: str | os.PathLike[str]) -> None:
+  """Raises `RunError` where a job would write into the run that it reads."""
+  if pathlib.Path(workdir).expanduser().resolve() == run.path.resolve():
+    raise run_directory.RunError(
+      f'--workdir={workdir} is the run itself; want another directory, such '
+      'as one in it.'
+    )
+
+
 def _config(path: pathlib.Path, field: str) -> config.Config:
   file = path / 'config.json'
   if not file.is_file():
@@ -71,14 +90,28 @@ def _config(path: pathlib.Path, field: str) -> config.Config:
       f'config.{field}={str(path)!r} has no config.json; want the directory of '
       'a run.'
     )
+  values = run_directory.read_json(file)
+  job = values.get('job') if isinstance(values, dict) else None
+  if job not in (None, config.Job.TRAIN):
+    raise run_directory.RunError(
+      f'config.{field}={str(path)!r} is of the job {job}; want a run of the '
+      f'job {config.Job.TRAIN}.'
+    )
   try:
-    cfg = config.from_dict(config.Config, run_directory.read_json(file))
+    cfg = config.from_dict(config.Config, _without_other_jobs(values))
     validation.validate(cfg)
   except config.ConfigError as error:
     raise run_directory.RunError(
       f'{file}: {error} Another version wrote it?'
     ) from error
   return cfg
+
+
+def _without_other_jobs(values: Any) -> Any:
+  if not isinstance(values, dict):
+    return values
+  defaults = config.as_dict(config.Config())
+  return values | {name: defaults[name] for name in _OF_OTHER_JOBS}
 
 
 def _check_alphabet(path: pathlib.Path) -> None:
@@ -101,22 +134,34 @@ def _restored(
     lambda key: round_lib.initial_state(acoustic, cfg.federated, key),
     jax.random.key(0),
   )
+  try:
+    return _restored_once(path, cfg.checkpoint, like, field, round_index)
+  except checkpoint.CheckpointError:
+    if round_index != LAST:
+      raise
+    # A run that is under way may have dropped the round that was its last.
+    return _restored_once(path, cfg.checkpoint, like, field, round_index)
+
+
+def _restored_once(
+  path: pathlib.Path,
+  cfg: config.CheckpointConfig,
+  like: round_lib.ServerState,
+  field: str,
+  round_index: int,
+) -> round_lib.ServerState:
   directory = path / 'checkpoints'
-  if not directory.is_dir():
-    raise run_directory.RunError(
-      f'config.{field}={str(path)!r} has no checkpoints; want a run that has '
-      'saved a round.'
-    )
-  checkpoints = checkpoint.Checkpoints(
-    directory, cfg.checkpoint, read_only=True
+  nothing = run_directory.RunError(
+    f'config.{field}={str(path)!r} has no checkpoints; want a run that has '
+    'saved a round.'
   )
+  if not directory.is_dir():
+    raise nothing
+  checkpoints = checkpoint.Checkpoints(directory, cfg, read_only=True)
   with contextlib.closing(checkpoints):
     latest = checkpoints.latest_round
     if latest is None:
-      raise run_directory.RunError(
-        f'config.{field}={str(path)!r} has no checkpoints; want a run that '
-        'has saved a round.'
-      )
+      raise nothing
     wanted = latest if round_index == LAST else round_index
     return checkpoints.restore(wanted, like)
 

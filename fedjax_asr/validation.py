@@ -226,6 +226,7 @@ def _check_job(cfg: config.Config) -> None:
   if cfg.job in (jobs.EVALUATE, jobs.TRANSCRIBE, jobs.EXPORT):
     run = getattr(cfg, cfg.job).run
     _require(bool(run), f'{cfg.job}.run', run, 'the directory of a run')
+    _check_unread(cfg)
   if cfg.job is jobs.TRANSCRIBE:
     _check_transcribe(cfg.transcribe)
   if cfg.job is jobs.CONVERGE:
@@ -235,7 +236,42 @@ def _check_job(cfg: config.Config) -> None:
       cfg.converge.warmup_iterations,
       f'fewer than converge.num_iterations={cfg.converge.num_iterations}',
     )
+  if cfg.job is jobs.LANGUAGE_MODEL and cfg.language_model.run:
+    _require(
+      not cfg.language_model.text,
+      'language_model.text',
+      cfg.language_model.text,
+      "'' with a language_model.run",
+    )
   _check_decode(cfg.decode)
+
+
+# What a job on a finished run reads; the rest is the run's own.
+_READ = {
+  config.Job.EVALUATE: {'evaluate', 'evaluation', 'decode'},
+  config.Job.TRANSCRIBE: {'transcribe', 'decode'},
+  config.Job.EXPORT: {'export'},
+}
+
+
+def _check_unread(cfg: config.Config) -> None:
+  """A field that the job would not read is refused, not passed over."""
+  read = {'job', 'name', 'seed'} | _READ[cfg.job]
+  reason = f'the job {cfg.job} goes by that of the run'
+  if cfg.job is config.Job.EVALUATE:
+    if cfg.evaluate.subset is config.Subset.CORPUS:
+      read.add('data')
+    else:
+      reason += ' (config.data is for evaluate.subset=corpus)'
+  leaves = zip(config.walk(cfg), config.walk(config.Config()), strict=True)
+  for (path, _, _, value), (_, _, _, default) in leaves:
+    _, section, *_ = path.split('.')
+    _require(
+      section in read or value == default,
+      path.removeprefix('config.'),
+      value,
+      f'{config.plain(default)!r}: {reason}',
+    )
 
 
 def _check_transcribe(transcribe: config.TranscribeConfig) -> None:

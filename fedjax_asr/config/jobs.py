@@ -61,9 +61,11 @@ class EvaluateConfig:
   # A round that was saved; -1: the last.
   round: int = bounded(-1, low=-1)
   subset: Subset = Subset.HELDOUT_SPEAKERS
-  # Resamples of utterances for the confidence intervals.
+  # Resamples of utterances, and of speakers, for the confidence intervals.
   num_resamples: int = bounded(1000, low=1)
   confidence: float = bounded(0.95, above=0.0, below=1.0)
+  # Substitutions, deletions and insertions that are listed, of each so many.
+  num_confusions: int = bounded(20, low=0)
 
 
 @dataclasses.dataclass(slots=True, kw_only=True)

@@ -15,8 +15,6 @@ _LABEL_QUANTUM = 16
 
 # (params, norm_state, *batch) -> (text of each real utterance, CTC losses).
 Recognizer = Callable[..., tuple[Sequence[str], np.ndarray]]
-# Logits [batch, frames, vocab] and their numbers [batch] to a text of each.
-TextDecoder = Callable[[np.ndarray, np.ndarray], list[str]]
 
 
 class Evaluation(NamedTuple):
@@ -49,7 +47,9 @@ def greedy(acoustic: model.Model) -> Recognizer:
   return recognize
 
 
-def decoded_by(decoder: TextDecoder, acoustic: model.Model) -> Recognizer:
+def decoded_by(
+  decoder: decode.TextDecoder, acoustic: model.Model
+) -> Recognizer:
   """Decodes on the host, from logits of real utterances."""
 
   def forward(params, norm_state, features, num_frames, labels, num_labels):

@@ -42,7 +42,7 @@ class Mistake(NamedTuple):
 
   said: str
   heard: str
-  count: int
+  times: int
 
 
 class Mistakes(NamedTuple):
@@ -168,4 +168,7 @@ def _pairs(
 
 def _most_frequent(counts: collections.Counter, count: int) -> list[Mistake]:
   ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-  return [Mistake(*pair, number) for pair, number in ranked[:count]]
+  return [
+    Mistake(said=said, heard=heard, times=times)
+    for (said, heard), times in ranked[:count]
+  ]

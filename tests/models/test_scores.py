@@ -74,8 +74,8 @@ def test_confusions_are_counted_most_frequent_first():
   assert words.deletions == [('here', '', 1), ('stop', '', 1)]
   assert characters.insertions[0] == ('', ' ', 2)
   # 'stop here' whole, and what 'a' leaves of 'the', twice.
-  assert sum(item.count for item in characters.deletions) == 9 + 2 * 2
-  assert sum(item.count for item in characters.substitutions) == 2
+  assert sum(item.times for item in characters.deletions) == 9 + 2 * 2
+  assert sum(item.times for item in characters.substitutions) == 2
 
 
 def test_confusions_are_limited_in_number():

@@ -1,0 +1,117 @@
+"""Measures a finished run: error rates with intervals, speakers, confusions."""
+
+import json
+import os
+from typing import Any
+
+import rich.console
+
+from fedjax_asr import config, run_directory, saved_run
+from fedjax_asr.corpora import audit, dataset
+from fedjax_asr.jobs import evaluated_set, evaluation_report
+from fedjax_asr.models import decode, evaluation
+
+
+def run(
+  cfg: config.Config,
+  workdir: str | os.PathLike[str],
+  *,
+  allow_config_change: bool = False,
+) -> None:
+  """Leaves `evaluation.json` and `transcripts.json` in the work directory.
+
+  They replace those of an earlier evaluation there, and are the same for the
+  same config and run.
+
+  Raises:
+    UserError: of any room; the run itself is only read.
+  """
+  saved = saved_run.load(cfg.evaluate.run, 'evaluate.run', cfg.evaluate.round)
+  saved_run.check_apart(saved, workdir)
+  # Before any work: a language model may not be one.
+  decoder = decode.text_decoder(cfg.decode)
+  console = rich.console.Console(highlight=False, markup=False)
+  with run_directory.open_run(
+    workdir, cfg, allow_config_change=allow_config_change
+  ) as directory:
+    chosen = _loaded(cfg, saved, console)
+    audit.write(chosen.problems, directory.skipped)
+    result = _evaluated(cfg, saved, decoder, chosen.examples, console)
+    report = _described(cfg, saved) | evaluation_report.measured(
+      result, cfg.evaluate, cfg.seed
+    )
+    _write(directory, report, result)
+  console.print(_title(report, chosen), soft_wrap=True)
+  evaluation_report.show(report, console)
+  written = directory.path / 'evaluation.json'
+  console.print(f'written: {written} and transcripts.json', soft_wrap=True)
+
+
+def _loaded(
+  cfg: config.Config, saved: saved_run.SavedRun, console: rich.console.Console
+) -> evaluated_set.EvaluatedSet:
+  with console.status('features') as status:
+    return evaluated_set.load(
+      cfg,
+      saved,
+      lambda done, total: status.update(f'features {done}/{total}'),
+    )
+
+
+def _evaluated(
+  cfg: config.Config,
+  saved: saved_run.SavedRun,
+  decoder: decode.TextDecoder,
+  examples: dataset.Dataset,
+  console: rich.console.Console,
+) -> evaluation.Evaluation:
+  recognizer = evaluation.decoded_by(decoder, saved.acoustic)
+  evaluator = evaluation.Evaluator(recognizer, examples, cfg.evaluation)
+  with console.status('recognising') as status:
+    result = evaluator(
+      saved.params,
+      saved.norm_state,
+      lambda done, total: status.update(f'recognising: batch {done}/{total}'),
+    )
+  if result is None:
+    raise AssertionError('evaluated_set.load gave no utterance')
+  return result
+
+
+def _title(report: dict[str, Any], chosen: evaluated_set.EvaluatedSet) -> str:
+  num_bad = sum(not each.is_warning for each in chosen.problems)
+  skipped = f'; left out: {num_bad} (skipped_utterances.jsonl)'
+  return (
+    f'round {report["round"]} of {report["run"]}, {report["subset"]}, '
+    f'{report["decode"]["method"]} decoding{skipped if num_bad else ""}'
+  )
+
+
+def _described(cfg: config.Config, saved: saved_run.SavedRun) -> dict[str, Any]:
+  """What was measured: reports that differ here are not compared."""
+  whole = cfg.evaluate.subset is config.Subset.CORPUS
+  return {
+    'run': str(saved.path),
+    'round': saved.round,
+    'subset': cfg.evaluate.subset.value,
+    'data': config.as_dict(cfg.data if whole else saved.config.data),
+    'max_utterances': cfg.evaluation.max_utterances,
+    'decode': config.as_dict(cfg.decode),
+    'seed': cfg.seed,
+  }
+
+
+def _write(
+  directory: run_directory.RunDirectory,
+  report: dict[str, Any],
+  result: evaluation.Evaluation,
+) -> None:
+  transcripts = [item._asdict() for item in result.transcripts]
+  contents = {
+    'evaluation': report,
+    'transcripts': {'round': report['round'], 'transcripts': transcripts},
+  }
+  for name, content in contents.items():
+    run_directory.replace_text(
+      directory.path / f'{name}.json', json.dumps(content, indent=2) + '\n'
+    )

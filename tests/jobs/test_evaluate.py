@@ -1,0 +1,194 @@
+import json
+import pathlib
+import shutil
+
+import numpy as np
+import pytest
+import tiny_run
+
+from fedjax_asr import config, saved_run
+from fedjax_asr.jobs import evaluated_set
+
+_CONFIG = pathlib.Path(__file__).parents[2] / 'configs' / 'evaluate.py'
+
+
+@pytest.fixture
+def evaluate(cached, finished, tmp_path, capsys):
+  """`evaluate(*flags)`: status, standard output, lines of errors."""
+  from fedjax_asr import main
+
+  def run(*flags, of=finished[0]):
+    capsys.readouterr()
+    status = main.main(
+      [
+        'fedjax_asr',
+        f'--config={_CONFIG}',
+        f'--config.evaluate.run={of}',
+        f'--workdir={tmp_path / "evaluation"}',
+        *flags,
+      ]
+    )
+    output, errors = capsys.readouterr()
+    return status, output, errors.splitlines()
+
+  return run
+
+
+@pytest.fixture
+def copy(finished, tmp_path):
+  """The run, free to be damaged."""
+  return pathlib.Path(shutil.copytree(finished[0], tmp_path / 'copy'))
+
+
+def _written(tmp_path, name='evaluation'):
+  return json.loads((tmp_path / 'evaluation' / f'{name}.json').read_text())
+
+
+def test_finished_run_scores_as_it_did_in_training(
+  evaluate, finished, tmp_path
+):
+  status, output, errors = evaluate()
+  assert (status, errors) == (0, [])
+  assert 'round 6 of' in output
+  report, last = _written(tmp_path), tiny_run.metrics(finished[0])[-1]
+  assert report['wer']['rate'] == last['eval/wer']
+  assert report['cer']['rate'] == last['eval/cer']
+  assert report['loss'] == pytest.approx(last['eval/loss'], rel=1e-6)
+  assert _written(tmp_path, 'transcripts') == json.loads(
+    (finished[0] / 'transcripts.json').read_text()
+  )
+  speakers = json.loads((finished[0] / 'speakers.json').read_text())
+  assert report['speakers'] == speakers['speakers']
+  assert report['worst_decile']['speakers'] == list(report['speakers'])
+
+
+def test_report_holds_what_it_says(evaluate, tmp_path):
+  assert evaluate('--config.evaluate.subset=train')[0] == 0
+  report = _written(tmp_path)
+  assert (report['subset'], report['round']) == ('train', 6)
+  assert report['num_utterances'] == 14
+  assert report['num_speakers'] == 4
+  # One word in each transcript but 'a b'.
+  said = [
+    item['reference']
+    for item in _written(tmp_path, 'transcripts')['transcripts']
+  ]
+  assert report['num_words'] == sum(len(text.split()) for text in said)
+  for rate in (report['wer'], report['cer']):
+    for name in ('by_utterance', 'by_speaker'):
+      assert rate[name]['low'] <= rate['rate'] <= rate[name]['high']
+
+
+def test_one_speaker_has_no_interval_by_speaker(evaluate, tmp_path):
+  status, output, _ = evaluate()
+  assert status == 0
+  assert _written(tmp_path)['wer']['by_speaker'] is None
+  assert 'none: one speaker' in output
+
+
+def test_report_is_a_function_of_the_seed(evaluate, tmp_path):
+  flags = (
+    '--config.evaluate.subset=train',
+    '--config.evaluate.num_resamples=9',
+  )
+  reports = []
+  for seed in (1, 1, 2):
+    assert evaluate(*flags, f'--config.seed={seed}')[0] == 0
+    reports.append((tmp_path / 'evaluation' / 'evaluation.json').read_bytes())
+  assert reports[0] == reports[1]
+  one, other = json.loads(reports[0]), json.loads(reports[2])
+  assert one['cer']['by_utterance'] != other['cer']['by_utterance']
+  assert one['cer']['rate'] == other['cer']['rate']
+
+
+def test_an_earlier_round_can_be_asked_for(evaluate, tmp_path, finished):
+  assert evaluate('--config.evaluate.round=4')[0] == 0
+  lines = tiny_run.metrics(finished[0])
+  assert _written(tmp_path)['loss'] == pytest.approx(
+    lines[3]['eval/loss'], rel=1e-6
+  )
+  status, _, errors = evaluate('--config.evaluate.round=5')
+  assert status == 2
+  assert 'no checkpoint of round 5; want one of: ' in errors[0]
+
+
+def test_other_corpus_is_normalised_by_the_statistics_of_the_run(
+  finished, tmp_path
+):
+  frames = np.random.default_rng(0).normal(50.0, 9.0, (40, 8))
+  np.save(tmp_path / 'loud.npy', frames.astype(np.float32))
+  line = {'features_filepath': 'loud.npy', 'text': 'six', 'speaker': 'new'}
+  tiny_run.write_manifest(tmp_path / 'other.jsonl', [line])
+  run = saved_run.load(finished[0], 'evaluate.run')
+  assert run.statistics is not None
+  cfg = config.Config()
+  cfg.evaluate.subset = config.Subset.CORPUS
+  cfg.data.corpus = config.Corpus.MANIFEST
+  cfg.data.path = str(tmp_path / 'other.jsonl')
+  cfg.data.cache_dir = str(tmp_path / 'cache')
+  examples, problems = evaluated_set.load(cfg, run, lambda *_: None)
+  assert (examples.ids, problems) == (['loud'], [])
+  mean, std = run.statistics
+  np.testing.assert_allclose(
+    examples.features(0), (frames - mean) / std, rtol=1e-4
+  )
+
+
+def test_corpus_of_other_features_is_one_line(evaluate, tmp_path):
+  np.save(tmp_path / 'wide.npy', np.ones((40, 13), np.float32))
+  line = {'features_filepath': 'wide.npy', 'text': 'six', 'speaker': 'new'}
+  tiny_run.write_manifest(tmp_path / 'other.jsonl', [line])
+  status, _, errors = evaluate(
+    '--config.evaluate.subset=corpus',
+    '--config.data.corpus=manifest',
+    f'--config.data.path={tmp_path / "other.jsonl"}',
+    f'--config.data.cache_dir={tmp_path / "cache"}',
+  )
+  assert status == 2
+  assert len(errors) == 1
+  assert 'wide.npy: shape (40, 13); want [frames, 8]' in errors[0]
+
+
+def test_corpus_that_has_changed_is_not_evaluated_as_held_out(evaluate, copy):
+  file = copy / 'transcripts.json'
+  content = json.loads(file.read_text())
+  content['transcripts'][0]['reference'] = 'nine'
+  file.write_text(json.dumps(content))
+  status, _, errors = evaluate(of=copy)
+  assert status == 2
+  assert len(errors) == 1
+  assert 'its corpus has changed' in errors[0]
+
+
+def test_run_is_not_written_to(evaluate, finished):
+  status, _, errors = evaluate(
+    f'--workdir={finished[0]}', '--allow_config_change'
+  )
+  assert status == 2
+  assert len(errors) == 1
+  assert 'is the run itself' in errors[0]
+  saved = json.loads((finished[0] / 'config.json').read_text())
+  assert saved['job'] == 'train'
+
+
+def test_mistyped_run_leaves_no_directory(evaluate, tmp_path):
+  status, _, errors = evaluate(of=tmp_path / 'nonesuch')
+  assert status == 2
+  assert len(errors) == 1
+  assert 'config.evaluate.run=' in errors[0]
+  assert not any(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+  ('flag', 'message'),
+  [
+    ('--config.model.ds2.recurrent_size=9', 'goes by that of the run'),
+    ('--config.data.max_seconds=9', 'is for evaluate.subset=corpus'),
+    ('--config.evaluate.run=', 'the directory of a run'),
+  ],
+)
+def test_flag_that_would_not_be_read_is_refused(evaluate, flag, message):
+  status, _, errors = evaluate(flag)
+  assert status == 2
+  assert len(errors) == 1
+  assert message in errors[0]

@@ -1,0 +1,229 @@
+"""What is restored of a run, and what is said of one that cannot be."""
+
+import json
+import pathlib
+import shutil
+
+import jax
+import numpy as np
+import pytest
+
+from fedjax_asr import checkpoint, config, run_directory, saved_run
+from fedjax_asr.federated import round as round_lib
+from fedjax_asr.models import model
+
+
+def _config(**changes):
+  cfg = config.Config(name='saved', **changes)
+  cfg.features.num_features = cfg.features.num_mels = 8
+  cfg.features.normalization = config.Normalization.GLOBAL
+  cfg.model.ds2 = config.DeepSpeech2Config(
+    conv_channels=(2,),
+    conv_time_kernels=(3,),
+    conv_frequency_kernels=(3,),
+    conv_time_strides=(2,),
+    conv_frequency_strides=(2,),
+    num_recurrent_layers=1,
+    recurrent_size=3,
+    norm=config.Norm.BATCH,
+  )
+  cfg.checkpoint.every_rounds = 1
+  return cfg
+
+
+def _state(cfg, round_index):
+  acoustic = model.acoustic(cfg.model, cfg.features.num_features)
+  key = jax.random.key(round_index)
+  state = round_lib.initial_state(acoustic, cfg.federated, key)
+  return state._replace(round=np.int32(round_index))
+
+
+@pytest.fixture(scope='module')
+def original(tmp_path_factory):
+  """A run of two rounds, as the job `train` leaves it."""
+  path, cfg = tmp_path_factory.mktemp('run') / 'run', _config()
+  with run_directory.open_run(path, cfg) as directory:
+    checkpoints = checkpoint.Checkpoints(directory.checkpoints, cfg.checkpoint)
+    for round_index in (1, 2):
+      checkpoints.save(round_index, _state(cfg, round_index), None)
+    checkpoints.close()
+    statistics = {'mean': [0.5] * 8, 'std': [2.0] * 8}
+    (path / run_directory.STATISTICS).write_text(json.dumps(statistics))
+  return path
+
+
+@pytest.fixture
+def run(original, tmp_path):
+  """A copy, free to be damaged."""
+  return pathlib.Path(shutil.copytree(original, tmp_path / 'copy'))
+
+
+def _refused(path, *wanted, **options):
+  with pytest.raises(config.UserError) as caught:
+    saved_run.load(path, 'evaluate.run', **options)
+  message = str(caught.value)
+  assert '\n' not in message
+  for text in wanted:
+    assert text in message
+
+
+@pytest.mark.parametrize(('asked', 'given'), [(saved_run.LAST, 2), (1, 1)])
+def test_round_is_restored_as_it_was(original, asked, given):
+  saved = saved_run.load(original, 'evaluate.run', asked)
+  assert saved.round == given
+  want = _state(_config(), given)
+  for got, wanted in (
+    (saved.params, want.params),
+    (saved.norm_state, want.norm_state),
+  ):
+    jax.tree.map(np.testing.assert_array_equal, got, wanted)
+  assert config.as_dict(saved.config) == config.as_dict(_config())
+  assert saved.statistics is not None
+  assert saved.statistics.mean.tolist() == [0.5] * 8
+  assert saved.statistics.std.tolist() == [2.0] * 8
+
+
+def test_reading_leaves_a_run_as_it_is(original):
+  def listing():
+    return {
+      path: (path.stat().st_mtime_ns, path.stat().st_size)
+      for path in [original, *original.rglob('*')]
+    }
+
+  before = listing()
+  saved_run.load(original, 'evaluate.run')
+  assert listing() == before
+
+
+def test_run_under_way_is_read_and_goes_on(run):
+  """While it holds its lock, has half a checkpoint on disk, and saves more."""
+  cfg = _config()
+  with run_directory.open_run(run, cfg) as directory:
+    writer = checkpoint.Checkpoints(directory.checkpoints, cfg.checkpoint)
+    unfinished = directory.checkpoints / '3.orbax-checkpoint-tmp-7'
+    unfinished.mkdir()
+    assert saved_run.load(run, 'evaluate.run').round == 2
+    assert unfinished.is_dir()
+    for round_index in (3, 4, 5):
+      writer.save(round_index, _state(cfg, round_index), None)
+    writer.wait()
+    assert saved_run.load(run, 'evaluate.run').round == 5
+    writer.close()
+
+
+def test_last_round_that_was_dropped_meanwhile_is_read_anew(run, monkeypatch):
+  """The run saves two more, and drops what was the last, after the listing."""
+  restore, calls = checkpoint.Checkpoints.restore, []
+
+  def overtaken(self, round_index, like):
+    calls.append(round_index)
+    if len(calls) == 1:
+      (run / 'checkpoints' / '2').rename(run / 'checkpoints' / '3')
+      (run / 'checkpoints' / '1').rename(run / 'checkpoints' / '4')
+    return restore(self, round_index, like)
+
+  monkeypatch.setattr(checkpoint.Checkpoints, 'restore', overtaken)
+  saved = saved_run.load(run, 'evaluate.run')
+  assert calls == [2, 4]
+  assert saved.round == 1  # What round 1 held, under the name 4.
+
+
+def test_missing_run_is_named(tmp_path):
+  _refused(tmp_path / 'none', 'config.evaluate.run=', 'has no config.json')
+
+
+@pytest.mark.parametrize('leave_folder', [True, False])
+def test_run_without_checkpoints_is_named(run, leave_folder):
+  shutil.rmtree(run / 'checkpoints')
+  if leave_folder:
+    (run / 'checkpoints').mkdir()
+  _refused(run, 'config.evaluate.run=', 'has no checkpoints')
+
+
+def test_round_that_was_not_saved_is_named(run):
+  _refused(run, 'round 7', 'want one of: 1, 2', round_index=7)
+
+
+def test_other_alphabet_is_refused(run):
+  (run / 'alphabet.json').write_text(json.dumps("_ abc'"))
+  _refused(run, 'alphabet.json', '"_ abc\'"', 'want "_ \'abcdef')
+
+
+@pytest.mark.parametrize('content', ['', '{"job": "tr', '\xff'])
+def test_damaged_config_is_named(run, content):
+  (run / 'config.json').write_text(content, encoding='latin-1')
+  _refused(run, 'config.json is not JSON')
+
+
+def _edited(run, edit):
+  file = run / 'config.json'
+  values = json.loads(file.read_text())
+  edit(values)
+  file.write_text(json.dumps(values))
+
+
+@pytest.mark.parametrize(
+  ('edit', 'wanted'),
+  [
+    (lambda values: values.pop('seed'), 'config.seed: missing'),
+    (lambda values: values.update(sed=1), 'config.sed: no such field'),
+    (lambda values: values.update(model=3), 'config.model=3; want a section'),
+    (lambda values: values.update(seed=-1), 'config.seed=-1; want >= 0'),
+    (
+      lambda values: values['features'].update(kind='mel'),
+      "config.features.kind='mel'; want one of log_mel",
+    ),
+  ],
+)
+def test_config_of_another_version_is_named(run, edit, wanted):
+  _edited(run, edit)
+  _refused(run, 'config.json', wanted, 'Another version wrote it?')
+
+
+def test_config_that_is_no_section_is_named(run):
+  (run / 'config.json').write_text('[1]')
+  _refused(run, 'config.json', 'want a section')
+
+
+def test_what_other_jobs_go_by_does_not_matter(run):
+  def edit(values):
+    values['evaluate'] = {'from_another': 'version'}
+    del values['transcribe']
+
+  _edited(run, edit)
+  assert saved_run.load(run, 'evaluate.run').round == 2
+
+
+def test_directory_of_another_job_is_no_run(run):
+  _edited(run, lambda values: values.update(job='evaluate'))
+  _refused(run, 'of the job evaluate; want a run of the job train')
+
+
+def test_checkpoint_of_another_model_is_named(run):
+  _edited(run, lambda values: values['model']['ds2'].update(recurrent_size=4))
+  _refused(run, 'of another model', 'params.output.kernel is float32[3, 29]')
+
+
+@pytest.mark.parametrize(
+  'content', [None, '{', '{"mean": [1]}', '{"mean": [1], "std": [1]}']
+)
+def test_statistics_that_do_not_fit_are_named(run, content):
+  file = run / run_directory.STATISTICS
+  file.unlink() if content is None else file.write_text(content)
+  _refused(run, run_directory.STATISTICS)
+
+
+def test_statistics_are_for_global_normalisation_alone(run):
+  (run / run_directory.STATISTICS).unlink()
+  _edited(
+    run, lambda values: values['features'].update(normalization='utterance')
+  )
+  assert saved_run.load(run, 'evaluate.run').statistics is None
+
+
+def test_run_is_no_work_directory(run):
+  saved = saved_run.load(run, 'evaluate.run')
+  for name in (str(run), f'{run}/figures/..'):
+    with pytest.raises(run_directory.RunError, match='is the run itself'):
+      saved_run.check_apart(saved, name)
+  saved_run.check_apart(saved, run / 'evaluation')
