@@ -290,17 +290,23 @@ def _check_transcribe(transcribe: config.TranscribeConfig) -> None:
 
 
 def _check_decode(decode: config.DecodeConfig) -> None:
-  for name in ('language_model', 'lexicon'):
-    value = getattr(decode, name)
+  """A field that the decoder would not read is refused, not passed over."""
+  is_greedy = decode.method is config.Decoder.GREEDY
+  for path, field, _, value in config.walk(decode, 'decode'):
     _require(
-      not value or decode.method is config.Decoder.BEAM,
+      not is_greedy or field.name == 'method' or value == field.default,
+      path,
+      value,
+      f'{field.default!r} for decode.method=greedy',
+    )
+  for name, needed in (
+    ('language_model_weight', 'language_model'),
+    ('word_score', 'lexicon'),
+  ):
+    value, default = getattr(decode, name), getattr(config.DecodeConfig(), name)
+    _require(
+      value == default or bool(getattr(decode, needed)),
       f'decode.{name}',
       value,
-      "'' for decode.method=greedy",
+      f'{default!r} without a decode.{needed}',
     )
-  _require(
-    not decode.word_score or bool(decode.lexicon),
-    'decode.word_score',
-    decode.word_score,
-    '0 without a decode.lexicon',
-  )

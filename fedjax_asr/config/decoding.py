@@ -23,15 +23,15 @@ class DecodeConfig:
   method: Decoder = Decoder.GREEDY
   beam_size: int = bounded(64, low=1)
   # Symbols that may extend a hypothesis at a frame: the likeliest ones.
-  beam_size_token: int = bounded(16, low=1)
+  beam_size_token: int = bounded(10, low=1)
   # Hypotheses this much (in nats) under the best are dropped.
-  beam_threshold: float = bounded(25.0, above=0.0)
+  beam_threshold: float = bounded(15.0, above=0.0)
   # ARPA or KenLM binary; of characters, with | for the space, or, with a
   # lexicon, of words.
   language_model: str = ''
   # Words that may be recognised, one a line; '': any spelling.
   lexicon: str = ''
-  language_model_weight: float = bounded(1.0, low=0.0)
+  language_model_weight: float = bounded(0.75, low=0.0)
   # Added, in nats, for each word of the lexicon.
   word_score: float = 0.0
 

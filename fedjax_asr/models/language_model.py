@@ -131,8 +131,9 @@ def _loaded(path: str, names: Sequence[str]) -> tuple[Any, list[bool]]:
     with _no_standard_error():
       model = kenlm.KenLM(str(pathlib.Path(path).expanduser()), entries)
   except (RuntimeError, ValueError, MemoryError) as error:
-    reason = str(error).strip().rpartition('threw ')[2]
-    raise _not_a_model(path, reason) from error
+    # A first line, if there are two, is about KenLM's source code.
+    where, _, reason = str(error).strip().partition('\n')
+    raise _not_a_model(path, reason or where) from error
   start = model.start(False)
   scores = [model.score(start, i)[1] for i in range(len(names) + 1)]
   return model, [score != scores[-1] for score in scores[:-1]]

@@ -175,7 +175,9 @@ def test_model_turns_an_answer_where_computed_by_hand(tmp_path):
     # With p(a) = 1/4 and p(b) = 1/2, b wins where its frame has over 1/3.
     log_probs[0, [a, b]] = np.log([1 - p_b, p_b])
     assert decoder()(log_probs) == 'a'
-    search = decoder(language_model=str(tmp_path / 'lm.arpa'))
+    search = decoder(
+      language_model=str(tmp_path / 'lm.arpa'), language_model_weight=1.0
+    )
     assert search(log_probs) == wanted
 
 
