@@ -64,6 +64,40 @@ def read(
   return waveform
 
 
+def stream(
+  path: str | os.PathLike[str], sample_rate: int
+) -> Iterator[Float32[np.ndarray, '_']]:
+  """`read` in blocks, for a recording of any length.
+
+  Joined, they are what `read` gives, but for a sample more or less at the end;
+  what is wrong with a file may only show after its first blocks.
+
+  Raises:
+    AudioError: as `read`.
+  """
+  import soxr  # Here, because few who read audio resample it in blocks.
+
+  with _opened(path) as file:
+    _check_complete(path, file)
+    resampler = soxr.ResampleStream(
+      file.samplerate, sample_rate, 1, dtype='float32', quality='HQ'
+    )
+    convert = resampler.resample_chunk
+    if file.samplerate == sample_rate:
+      convert = _unchanged
+    for block in _blocks(path, file):
+      _check_finite(path, block)
+      yield convert(block)
+    yield convert(np.zeros(0, np.float32), last=True)
+
+
+def _unchanged(
+  block: Float32[np.ndarray, '_'], last: bool = False
+) -> Float32[np.ndarray, '_']:
+  del last
+  return block
+
+
 def duration(path: str | os.PathLike[str]) -> float:
   """Seconds that the header promises; nothing is decoded.
 
@@ -127,22 +161,26 @@ def _has_last_ogg_page(path: str | os.PathLike[str]) -> bool:
 def _decode(
   path: str | os.PathLike[str], file: soundfile.SoundFile
 ) -> Float32[np.ndarray, 'samples']:
+  return np.concatenate(list(_blocks(path, file)))
+
+
+def _blocks(
+  path: str | os.PathLike[str], file: soundfile.SoundFile
+) -> Iterator[Float32[np.ndarray, '_']]:
   """Blockwise, so that a header that lies cannot claim the memory."""
-  blocks = []
+  num_read = 0
   try:
     while len(block := file.read(_BLOCK_FRAMES, 'float32', always_2d=True)):
-      blocks.append(block.mean(axis=1))
+      num_read += len(block)
+      yield block.mean(axis=1)
   except soundfile.LibsndfileError as error:
     raise AudioError(f'{path}: truncated or damaged.') from error
-  if not blocks:
+  if not num_read:
     raise AudioError(f'{path}: empty, holds no samples.')
-  waveform = np.concatenate(blocks)
-  if len(waveform) < file.frames:
+  if num_read < file.frames:
     raise AudioError(
-      f'{path}: truncated, {len(waveform)} samples of the {file.frames} '
-      'promised.'
+      f'{path}: truncated, {num_read} samples of the {file.frames} promised.'
     )
-  return waveform
 
 
 def _check_finite(

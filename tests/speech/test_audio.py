@@ -227,6 +227,32 @@ def test_errors_are_the_users_and_cross_processes(tmp_path):
   assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)
 
 
+@pytest.mark.parametrize('rate', [8000, 16_000, 22_050, 44_100])
+@pytest.mark.parametrize('seconds', [1e-4, 0.05, 40.0])
+def test_a_stream_is_what_is_read(tmp_path, rate, seconds):
+  noise = np.random.default_rng(0).uniform(-0.5, 0.5, round(seconds * rate))
+  path = written(tmp_path / 'a.wav', noise, rate)
+  blocks = list(audio.stream(path, 16_000))
+  assert max(map(len, blocks)) < 700_000
+  stream, whole = np.concatenate(blocks), audio.read(path, 16_000)
+  assert abs(len(stream) - len(whole)) <= 1
+  shared = min(len(stream), len(whole))
+  np.testing.assert_allclose(stream[:shared], whole[:shared], atol=1e-6)
+
+
+@pytest.mark.parametrize('rate', [8000, 16_000])
+def test_a_stream_refuses_what_is_not_read(tmp_path, rate):
+  late = np.zeros(300_000)
+  late[-1] = np.nan
+  bad = written(tmp_path / 'a.wav', late, rate, subtype='FLOAT')
+  cut_short = cut(written(tmp_path / 'b.flac', tone(seconds=90)), 0.9)
+  for path in (bad, cut_short, tmp_path / 'none.wav'):
+    with pytest.raises(audio.AudioError) as caught:
+      list(audio.stream(path, 16_000))
+    message = str(caught.value).removeprefix(f'{path}: ')
+    assert message == reason(path)
+
+
 def test_import_takes_neither_jax_nor_librosa():
   program = (
     'import sys; from fedjax_asr.speech import audio, features, text; '

@@ -1,0 +1,208 @@
+"""Text of recordings, by a finished run."""
+
+import json
+import os
+import pathlib
+import sys
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import rich.console
+
+from fedjax_asr import config, run_directory, saved_run
+from fedjax_asr.models import decode, long_form
+from fedjax_asr.speech import audio, windows
+
+# Shorter recordings hold no word.
+MIN_SECONDS = 0.1
+# Files of a folder with these endings are recordings; others are passed over.
+_ENDINGS = frozenset(
+  f'.{name}'
+  for name in (
+    *('aif', 'aiff', 'au', 'caf', 'flac', 'mp3', 'oga', 'ogg', 'opus', 'sph'),
+    *('w64', 'wav'),
+  )
+)
+
+_Listen = Callable[[pathlib.Path], long_form.Recording]
+
+
+class _Outcome(NamedTuple):
+  """Of one file: a recording, or why there is none."""
+
+  path: pathlib.Path
+  recording: long_form.Recording | None
+  error: str
+
+
+def run(
+  cfg: config.Config,
+  workdir: str | os.PathLike[str],
+  *,
+  allow_config_change: bool = False,
+) -> None:
+  """Prints the text of a file, or `path<TAB>text` of each file in a folder.
+
+  Files come in the order of their paths. What is wrong with a file of a folder
+  is said on standard error, and the others go on. Nothing is written but
+  `config.transcribe.json`, so there is no work directory.
+
+  Raises:
+    UserError: of any room; in the end, too, where a file could not be read.
+  """
+  del workdir, allow_config_change
+  files, is_folder = _files(cfg.transcribe.input)
+  _check_json(cfg.transcribe.json)
+  saved = saved_run.load(
+    cfg.transcribe.run, 'transcribe.run', cfg.transcribe.round
+  )
+  listen = _listening(cfg, saved)
+  outcomes = []
+  for path in files:
+    outcome = _outcome(path, listen, is_folder)
+    outcomes.append(outcome)
+    _show(outcome, is_folder)
+  if cfg.transcribe.json:
+    _write(pathlib.Path(cfg.transcribe.json), saved, outcomes)
+  num_bad = sum(bool(outcome.error) for outcome in outcomes)
+  if num_bad:
+    raise audio.AudioError(
+      f'{cfg.transcribe.input}: {num_bad} of {len(outcomes)} files could not '
+      'be read.'
+    )
+
+
+def _files(name: str) -> tuple[list[pathlib.Path], bool]:
+  """Recordings in order, and whether they are of a folder."""
+  path = pathlib.Path(name).expanduser()
+  if not path.is_dir():
+    if not path.exists():
+      raise audio.AudioError(
+        f'config.transcribe.input={name!r}: no such file or folder.'
+      )
+    return [path], False
+  found = [
+    item
+    for item in sorted(path.rglob('*'))
+    if item.suffix.lower() in _ENDINGS and not item.is_dir()
+  ]
+  if not found:
+    endings = ', '.join(sorted(_ENDINGS))
+    raise audio.AudioError(
+      f'config.transcribe.input={name!r}: no recordings in this folder; want '
+      f'files that end in {endings}.'
+    )
+  return found, True
+
+
+def _check_json(name: str) -> None:
+  """Before hours of work that could not be written."""
+  path = pathlib.Path(name).expanduser()
+  if name and (path.is_dir() or not os.access(path.parent, os.W_OK)):
+    raise config.ConfigError(
+      f'config.transcribe.json={name!r}; want a file in a folder that can be '
+      'written.'
+    )
+
+
+def _listening(cfg: config.Config, saved: saved_run.SavedRun) -> _Listen:
+  """Recognises one file after another with what is compiled once."""
+  features = saved.config.features
+  sizes = windows.layout(
+    cfg.transcribe.window_seconds,
+    cfg.transcribe.overlap_seconds,
+    long_form.time_stride(saved.acoustic),
+    features,
+  )
+  listener = long_form.Listener(
+    saved.acoustic,
+    saved.params,
+    saved.norm_state,
+    features,
+    saved.statistics,
+    sizes,
+  )
+  decoder = decode.text_decoder(cfg.decode)
+  # Standard output is for text alone.
+  console = rich.console.Console(stderr=True, highlight=False, markup=False)
+
+  def listen(path):
+    seconds = audio.duration(path)
+    if seconds < MIN_SECONDS:
+      return _nothing(path, features.sample_rate)
+    with console.status(str(path)) as status:
+      return long_form.recognized(
+        audio.stream(path, features.sample_rate),
+        listener,
+        decoder,
+        lambda done: status.update(f'{path}: {done:.0f} of {seconds:.0f} s'),
+      )
+
+  return listen
+
+
+def _nothing(path: pathlib.Path, sample_rate: int) -> long_form.Recording:
+  """Of a recording that is too short, once it is read."""
+  seconds = len(audio.read(path, sample_rate)) / sample_rate
+  return long_form.Recording(seconds, '', [], is_silent=False)
+
+
+def _outcome(path: pathlib.Path, listen: _Listen, is_folder: bool) -> _Outcome:
+  """Raises `AudioError` for the one file that was asked for."""
+  try:
+    return _Outcome(path, listen(path), '')
+  except audio.AudioError as error:
+    if not is_folder:
+      raise
+    return _Outcome(path, None, ' '.join(str(error).split()))
+
+
+def _show(outcome: _Outcome, is_folder: bool) -> None:
+  recording = outcome.recording
+  if recording is None:
+    print(f'error: {outcome.error}', file=sys.stderr)
+    return
+  if recording.seconds < MIN_SECONDS:
+    print(
+      f'warning: {outcome.path}: {recording.seconds:.3f} s hold no word; its '
+      'text is empty.',
+      file=sys.stderr,
+    )
+  elif recording.is_silent:
+    print(
+      f'warning: {outcome.path}: silent; its text is empty.', file=sys.stderr
+    )
+  before = f'{outcome.path}\t' if is_folder else ''
+  print(f'{before}{recording.text}', flush=True)
+
+
+def _write(
+  path: pathlib.Path, saved: saved_run.SavedRun, outcomes: list[_Outcome]
+) -> None:
+  content = {
+    'run': str(saved.path),
+    'round': saved.round,
+    'files': [_described(outcome) for outcome in outcomes],
+  }
+  run_directory.replace_text(
+    path.expanduser(), json.dumps(content, indent=2) + '\n'
+  )
+
+
+def _described(outcome: _Outcome) -> dict[str, Any]:
+  recording = outcome.recording
+  if recording is None:
+    return {'path': str(outcome.path), 'error': outcome.error}
+  return {
+    'path': str(outcome.path),
+    'seconds': round(recording.seconds, 3),
+    'text': recording.text,
+    'segments': [
+      {
+        'start': round(segment.start, 3),
+        'end': round(segment.end, 3),
+        'text': segment.text,
+      }
+      for segment in recording.segments
+    ],
+  }

@@ -1,0 +1,197 @@
+"""Recognition of recordings of any length, in bounded memory.
+
+A recording is cut into overlapping windows (`speech.windows`), whose logits
+are joined where the overlaps are cut. Decoding goes along the joined logits:
+what has come so far is decoded up to the last frame that reads as a space or,
+where there is none, as a blank, and the rest waits for the next window. Greedy
+decoding gives what decoding all logits at once would, spaces that double
+apart: no word is cut and no letter repeated. A beam's language model starts
+anew after each such cut.
+
+Normalisation by utterance is by window here, and a bidirectional model sees no
+more than its window.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
+import jax
+import numpy as np
+from jaxtyping import Float32
+
+from fedjax_asr import config
+from fedjax_asr.models import decode, model
+from fedjax_asr.speech import features, text, windows
+
+# Peak under which a window is silent: -80 dB of full scale. Normalised by
+# itself it would be noise at the level of speech.
+SILENCE = 1e-4
+# A window is padded to one of these parts of the longest: so many shapes.
+_PARTS = (8, 4, 2, 1)
+_DECODED_QUANTUM = 256
+# Outputs that wait for a space or a blank at most: a model that has learnt
+# nothing may give none.
+_MAX_WAITING = 8192
+_SPACE = text.ALPHABET.index(' ')
+_IMPOSSIBLE = -100.0
+
+Logits = Float32[np.ndarray, '_ vocab']
+
+
+class Segment(NamedTuple):
+  """Text between two moments of a recording, in seconds."""
+
+  start: float
+  end: float
+  text: str
+
+
+class Recording(NamedTuple):
+  """What was recognised, and what a listener should know."""
+
+  seconds: float
+  text: str
+  segments: list[Segment]
+  is_silent: bool
+
+
+def time_stride(acoustic: model.Model) -> int:
+  """Feature frames to an output."""
+  stride = 1
+  while acoustic.num_output_frames(stride + 1) == 1:
+    stride += 1
+  return stride
+
+
+class Listener:
+  """Logits of windows by one model, compiled for at most four lengths."""
+
+  def __init__(
+    self,
+    acoustic: model.Model,
+    params: model.Params,
+    norm_state: model.NormState,
+    cfg: config.FeaturesConfig,
+    statistics: features.Statistics | None,
+    sizes: windows.Layout,
+  ):
+    self._cfg = cfg
+    self._statistics = statistics
+    self.sizes = sizes
+    self.sample_rate = cfg.sample_rate
+    self.output_seconds = sizes.output_samples / cfg.sample_rate
+    frames = sizes.num_outputs * sizes.stride
+    self._lengths = [-(-frames // part) for part in _PARTS]
+    self._weights = params, norm_state
+
+    def forward(weights, values, num_frames):
+      return acoustic.apply(*weights, values, num_frames, train=False)[:2]
+
+    self._forward = jax.jit(forward)
+
+  def logits(self, waveform: Float32[np.ndarray, ' samples']) -> Logits:
+    """One row for each output; blanks where there is silence.
+
+    Raises:
+      UserError: the model gives NaN or infinities.
+    """
+    values = features.extract(waveform, self._cfg)
+    num_frames = len(values)
+    if is_silent(waveform):
+      return _blanks(-(-num_frames // self.sizes.stride))
+    values = features.normalize(
+      values, self._cfg.normalization, self._statistics
+    )
+    length = next(size for size in self._lengths if size >= num_frames)
+    padded = np.pad(values, ((0, length - num_frames), (0, 0)))
+    logits, num_outputs = jax.device_get(
+      self._forward(self._weights, padded[None], np.array([num_frames]))
+    )
+    logits = logits[0, : num_outputs[0]].astype(np.float32)
+    if not np.isfinite(logits).all():
+      raise config.UserError(
+        'the logits are not finite; want a run whose training did not diverge.'
+      )
+    return logits
+
+
+def is_silent(waveform: Float32[np.ndarray, ' samples']) -> bool:
+  return not len(waveform) or float(np.abs(waveform).max()) < SILENCE
+
+
+def recognized(
+  blocks: Iterable[Float32[np.ndarray, '_']],
+  listener: Listener,
+  decoder: decode.TextDecoder,
+  report: Callable[[float], None],
+) -> Recording:
+  """All that is said; `report(seconds)` tells how far it has come.
+
+  Raises:
+    UserError: of the blocks, the listener or the decoder.
+  """
+  joined = _Joined(decoder, listener.output_seconds)
+  seconds, silent = 0.0, True
+  for window in windows.cut(blocks, listener.sizes):
+    silent = silent and is_silent(window.waveform)
+    logits = listener.logits(window.waveform)
+    joined.add(logits[window.keep : window.until])
+    seconds = window.start * listener.output_seconds
+    seconds += len(window.waveform) / listener.sample_rate
+    report(seconds)
+  joined.finish(seconds)
+  return Recording(
+    seconds=seconds,
+    text=' '.join(joined.text.split()),
+    segments=joined.segments,
+    is_silent=silent,
+  )
+
+
+class _Joined:
+  """Logits in order, decoded up to frames at which no word is cut."""
+
+  def __init__(self, decoder: decode.TextDecoder, output_seconds: float):
+    self.text = ''
+    self.segments: list[Segment] = []
+    self._decoder = decoder
+    self._output_seconds = output_seconds
+    self._waiting = np.zeros((0, text.VOCAB_SIZE), np.float32)
+    self._num_decoded = 0
+
+  def add(self, logits: Logits) -> None:
+    """The next logits; decodes up to a frame that may be cut after."""
+    self._waiting = np.concatenate([self._waiting, logits])
+    best = self._waiting.argmax(axis=1)
+    for symbol, joint in ((_SPACE, ' '), (text.BLANK, '')):
+      places = np.flatnonzero(best == symbol)
+      if len(places):
+        count = int(places[-1]) + 1
+        end = (self._num_decoded + count) * self._output_seconds
+        self._decode(count, joint, end)
+        return
+    if len(best) > _MAX_WAITING:
+      end = (self._num_decoded + len(best)) * self._output_seconds
+      self._decode(len(best), '', end)
+
+  def finish(self, seconds: float) -> None:
+    """Decodes the rest, up to the end of the recording."""
+    if len(self._waiting):
+      self._decode(len(self._waiting), '', seconds)
+
+  def _decode(self, count: int, joint: str, end: float) -> None:
+    # Padded, because a decoder may be compiled for each length.
+    padding = -count % _DECODED_QUANTUM
+    logits = np.pad(self._waiting[:count], ((0, padding), (0, 0)))
+    (heard,) = self._decoder(logits[None], np.array([count], np.int32))
+    start = self._num_decoded * self._output_seconds
+    self.text += heard + joint
+    self.segments.append(Segment(start, end, ' '.join(heard.split())))
+    self._num_decoded += count
+    self._waiting = self._waiting[count:]
+
+
+def _blanks(count: int) -> Logits:
+  logits = np.full((count, text.VOCAB_SIZE), _IMPOSSIBLE, np.float32)
+  logits[:, text.BLANK] = 0.0
+  return logits
