@@ -138,11 +138,12 @@ def _lexicon_decoder(cfg: config.DecodeConfig, words: Sequence[str]) -> Any:
   )
   model = language_model.of_words(cfg.language_model, words)
   trie = decoder.Trie(text.VOCAB_SIZE, language_model.SPACE_LABEL)
-  start = model.start(False)
+  # While a word is spelled it is worth what the likeliest word that begins so
+  # is worth without a context; at its end, what it is worth in its own.
+  no_context = model.start(True)
   for index, word in enumerate(words):
-    _, score = model.score(start, index)
+    _, score = model.score(no_context, index)
     trie.insert([*text.encode(word), language_model.SPACE_LABEL], index, score)
-  # A prefix is worth what the likeliest word of it is.
   trie.smear(decoder.SmearingMode.MAX)
   unknown = -1
   return decoder.LexiconDecoder(
