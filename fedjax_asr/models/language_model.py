@@ -31,6 +31,8 @@ class DecodeError(config.UserError):
 
 def check_package() -> None:
   """Raises `DecodeError` unless flashlight-text with KenLM is installed."""
+  # Here and below it is imported where it is used: greedy decoding does
+  # without, and it may not be installed.
   try:
     from flashlight.lib.text import decoder
     from flashlight.lib.text.decoder import kenlm
@@ -40,7 +42,8 @@ def check_package() -> None:
     reason = ' '.join(str(error).split())
     raise DecodeError(
       'config.decode.method=beam needs the package flashlight-text '
-      f"({reason}); run: pip install 'flashlight-text>=0.0.7'"
+      f"({reason}); run: pip install 'flashlight-text>=0.0.7' (its wheels are "
+      'for Python 3.11 and 3.12)'
     ) from error
 
 
