@@ -7,48 +7,15 @@ import shutil
 import jax
 import numpy as np
 import pytest
+import untrained_run
 
 from fedjax_asr import checkpoint, config, run_directory, saved_run
-from fedjax_asr.federated import round as round_lib
-from fedjax_asr.models import model
-
-
-def _config(**changes):
-  cfg = config.Config(name='saved', **changes)
-  cfg.features.num_features = cfg.features.num_mels = 8
-  cfg.features.normalization = config.Normalization.GLOBAL
-  cfg.model.ds2 = config.DeepSpeech2Config(
-    conv_channels=(2,),
-    conv_time_kernels=(3,),
-    conv_frequency_kernels=(3,),
-    conv_time_strides=(2,),
-    conv_frequency_strides=(2,),
-    num_recurrent_layers=1,
-    recurrent_size=3,
-    norm=config.Norm.BATCH,
-  )
-  cfg.checkpoint.every_rounds = 1
-  return cfg
-
-
-def _state(cfg, round_index):
-  acoustic = model.acoustic(cfg.model, cfg.features.num_features)
-  key = jax.random.key(round_index)
-  state = round_lib.initial_state(acoustic, cfg.federated, key)
-  return state._replace(round=np.int32(round_index))
 
 
 @pytest.fixture(scope='module')
 def original(tmp_path_factory):
-  """A run of two rounds, as the job `train` leaves it."""
-  path, cfg = tmp_path_factory.mktemp('run') / 'run', _config()
-  with run_directory.open_run(path, cfg) as directory:
-    checkpoints = checkpoint.Checkpoints(directory.checkpoints, cfg.checkpoint)
-    for round_index in (1, 2):
-      checkpoints.save(round_index, _state(cfg, round_index), None)
-    checkpoints.close()
-    statistics = {'mean': [0.5] * 8, 'std': [2.0] * 8}
-    (path / run_directory.STATISTICS).write_text(json.dumps(statistics))
+  path = tmp_path_factory.mktemp('run') / 'run'
+  untrained_run.write(path, untrained_run.small_config())
   return path
 
 
@@ -71,13 +38,15 @@ def _refused(path, *wanted, **options):
 def test_round_is_restored_as_it_was(original, asked, given):
   saved = saved_run.load(original, 'evaluate.run', asked)
   assert saved.round == given
-  want = _state(_config(), given)
+  want = untrained_run.state(untrained_run.small_config(), given)
   for got, wanted in (
     (saved.params, want.params),
     (saved.norm_state, want.norm_state),
   ):
     jax.tree.map(np.testing.assert_array_equal, got, wanted)
-  assert config.as_dict(saved.config) == config.as_dict(_config())
+  assert config.as_dict(saved.config) == config.as_dict(
+    untrained_run.small_config()
+  )
   assert saved.statistics is not None
   assert saved.statistics.mean.tolist() == [0.5] * 8
   assert saved.statistics.std.tolist() == [2.0] * 8
@@ -97,7 +66,7 @@ def test_reading_leaves_a_run_as_it_is(original):
 
 def test_run_under_way_is_read_and_goes_on(run):
   """While it holds its lock, has half a checkpoint on disk, and saves more."""
-  cfg = _config()
+  cfg = untrained_run.small_config()
   with run_directory.open_run(run, cfg) as directory:
     writer = checkpoint.Checkpoints(directory.checkpoints, cfg.checkpoint)
     unfinished = directory.checkpoints / '3.orbax-checkpoint-tmp-7'
@@ -105,7 +74,7 @@ def test_run_under_way_is_read_and_goes_on(run):
     assert saved_run.load(run, 'evaluate.run').round == 2
     assert unfinished.is_dir()
     for round_index in (3, 4, 5):
-      writer.save(round_index, _state(cfg, round_index), None)
+      writer.save(round_index, untrained_run.state(cfg, round_index), None)
     writer.wait()
     assert saved_run.load(run, 'evaluate.run').round == 5
     writer.close()

@@ -1,0 +1,29 @@
+"""The forward pass of a finished run as a program that JAX alone loads.
+
+  python -m fedjax_asr.main --config=configs/export.py \\
+      --config.export.run=runs/ds2_fedavg
+
+Without that flag the run is runs/ds2_fedavg. Its directory gets a folder
+`export` (or give --workdir) with forward.stablehlo, which holds the weights
+and runs on CPU and CUDA, and forward.json: shapes, alphabet, features and
+their statistics. It needs the package flatbuffers.
+
+  program = jax.export.deserialize(bytearray(open(path, 'rb').read()))
+  log_probs, num_outputs = program.call(features, num_frames)
+
+with features [batch, frames, features] in float32, normalised, and num_frames
+[batch] in int32, of any sizes.
+"""
+
+from fedjax_asr import config
+
+
+def get_config(variant: str = '') -> config.Config:
+  """The config, for flags to override; there are no variants."""
+  if variant:
+    raise ValueError(f'variant {variant!r}; want none.')
+  return config.Config(
+    job=config.Job.EXPORT,
+    name='export',
+    export=config.ExportConfig(run='runs/ds2_fedavg'),
+  )
