@@ -8,7 +8,7 @@ import rich.console
 
 from fedjax_asr import config, run_directory, saved_run
 from fedjax_asr.corpora import audit, dataset
-from fedjax_asr.jobs import evaluated_set, evaluation_report
+from fedjax_asr.jobs import disk_errors, evaluated_set, evaluation_report
 from fedjax_asr.models import decode, evaluation
 
 
@@ -35,12 +35,13 @@ def run(
     workdir, cfg, allow_config_change=allow_config_change
   ) as directory:
     chosen = _loaded(cfg, saved, console)
-    audit.write(chosen.problems, directory.skipped)
     result = _evaluated(cfg, saved, decoder, chosen.examples, console)
     report = _described(cfg, saved) | evaluation_report.measured(
       result, cfg.evaluate, cfg.seed
     )
-    _write(directory, report, result)
+    with disk_errors.explained(directory.path):
+      audit.write(chosen.problems, directory.skipped)
+      _write(directory, report, result)
   console.print(_title(report, chosen), soft_wrap=True)
   evaluation_report.show(report, console)
   written = directory.path / 'evaluation.json'

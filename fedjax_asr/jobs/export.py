@@ -21,6 +21,7 @@ from jax import export
 from jaxtyping import Array, Float, Int
 
 from fedjax_asr import config, run_directory, saved_run
+from fedjax_asr.jobs import disk_errors
 from fedjax_asr.models import long_form
 from fedjax_asr.speech import text
 
@@ -51,12 +52,8 @@ def run(
     program = exported(saved)
     serialized = bytes(program.serialize())
     difference = _difference(serialized, saved)
-    try:
+    with disk_errors.explained(directory.path):
       _write(directory.path, serialized, described(saved, program))
-    except OSError as error:
-      raise run_directory.RunError(
-        f'{directory.path}: {error.strerror or error}.'
-      ) from error
   print(
     f'round {saved.round} of {saved.path}: forward.stablehlo '
     f'({len(serialized) / 1e6:.1f} MB) and forward.json in {directory.path}; '

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import rich.console
 
 from fedjax_asr import config, run_directory, saved_run
+from fedjax_asr.jobs import disk_errors
 from fedjax_asr.models import decode, long_form
 from fedjax_asr.speech import audio, windows
 
@@ -23,6 +24,9 @@ _ENDINGS = frozenset(
     *('w64', 'wav'),
   )
 )
+
+# What a shell makes of SIGPIPE.
+_BROKEN_PIPE = 141
 
 _Listen = Callable[[pathlib.Path], long_form.Recording]
 
@@ -173,7 +177,12 @@ def _show(outcome: _Outcome, is_folder: bool) -> None:
       f'warning: {outcome.path}: silent; its text is empty.', file=sys.stderr
     )
   before = f'{outcome.path}\t' if is_folder else ''
-  print(f'{before}{recording.text}', flush=True)
+  try:
+    print(f'{before}{recording.text}', flush=True)
+  except BrokenPipeError:
+    # The reader has had enough, as `head` has; Python would flush once more.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(_BROKEN_PIPE)
 
 
 def _write(
@@ -184,9 +193,10 @@ def _write(
     'round': saved.round,
     'files': [_described(outcome) for outcome in outcomes],
   }
-  run_directory.replace_text(
-    path.expanduser(), json.dumps(content, indent=2) + '\n'
-  )
+  with disk_errors.explained(path):
+    run_directory.replace_text(
+      path.expanduser(), json.dumps(content, indent=2) + '\n'
+    )
 
 
 def _described(outcome: _Outcome) -> dict[str, Any]:

@@ -1,6 +1,8 @@
 """Runs that cannot be used, as each job on a finished run answers them."""
 
+import errno
 import json
+import os
 import pathlib
 import shutil
 
@@ -85,3 +87,30 @@ def test_round_that_was_not_saved_is_one_line(original, capsys, job):
   errors = capsys.readouterr().err.splitlines()
   assert len(errors) == 1
   assert 'no checkpoint of round 9; want one of: 1, 2' in errors[0]
+
+
+def test_full_disk_is_one_line(original, tmp_path, monkeypatch, capsys):
+  from fedjax_asr import main, run_directory
+  from fedjax_asr.jobs import export
+
+  replace_text = run_directory.replace_text
+
+  def full(path, content):
+    if path.name == 'forward.json':
+      raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+    replace_text(path, content)
+
+  monkeypatch.setattr(run_directory, 'replace_text', full)
+  monkeypatch.setattr(export, 'exported', lambda _: _Program())
+  monkeypatch.setattr(export, 'described', lambda *_: {})
+  monkeypatch.setattr(export, '_difference', lambda *_: 0.0)
+  config = f'--config={_CONFIGS / "export.py"}'
+  flags = f'--config.export.run={original}', f'--workdir={tmp_path}'
+  assert main.main(['fedjax_asr', config, *flags]) == 2
+  errors = capsys.readouterr().err
+  assert errors == f'error: {tmp_path}/forward.json: No space left on device.\n'
+
+
+class _Program:
+  def serialize(self):
+    return b'program'

@@ -1,5 +1,8 @@
 import json
+import os
 import pathlib
+import subprocess
+import sys
 
 import jax.numpy as jnp
 import numpy as np
@@ -244,3 +247,28 @@ def test_flag_that_cannot_work_is_one_line(
   status, output, errors = transcribe(_write(tmp_path / 'a.wav'), *flags)
   assert (status, output, len(errors)) == (2, [], 1)
   assert message in errors[0]
+
+
+def test_reader_that_has_had_enough_is_no_defect(
+  finished, environment, tmp_path
+):
+  """As in `... | head -1`."""
+  for seed in range(3):
+    _write(tmp_path / f'{seed}.wav', seed=seed)
+  read, write = os.pipe()
+  os.close(read)
+  with os.fdopen(write, 'w') as closed:
+    done = subprocess.run(
+      [
+        *(sys.executable, '-m', 'fedjax_asr.main', f'--config={_CONFIG}'),
+        f'--config.transcribe.run={finished[0]}',
+        f'--config.transcribe.input={tmp_path}',
+      ],
+      stdout=closed,
+      stderr=subprocess.PIPE,
+      text=True,
+      timeout=60,
+      check=False,
+      env={**environment, 'JAX_LOG_COMPILES': '0'},
+    )
+  assert (done.returncode, done.stderr) == (141, '')

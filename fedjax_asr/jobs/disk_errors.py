@@ -1,0 +1,18 @@
+"""What a job says where its results cannot be written."""
+
+import contextlib
+import os
+from collections.abc import Iterator
+
+from fedjax_asr import run_directory
+
+
+@contextlib.contextmanager
+def explained(path: str | os.PathLike[str]) -> Iterator[None]:
+  """Makes an `OSError`, as of a full disk, a `RunError` that names the file."""
+  try:
+    yield
+  except OSError as error:
+    raise run_directory.RunError(
+      f'{error.filename or path}: {error.strerror or error}.'
+    ) from error
