@@ -10,7 +10,7 @@ import rich.progress
 
 
 class Progress:
-  """Rounds done, the latest numbers and the time that is left.
+  """Rounds done, or another unit, the latest numbers and the time left.
 
   Use it as a context manager. Where the output is no terminal it prints about
   twenty plain lines in all, so that a log file stays readable.
@@ -21,18 +21,21 @@ class Progress:
     num_rounds: int,
     *,
     start: int = 0,
+    unit: str = 'round',
     console: rich.console.Console | None = None,
   ):
     self._console = console or rich.console.Console()
     self._num_rounds = num_rounds
+    self._unit = unit
     self._start = start
     self._done = start
     self._started = time.monotonic()
     self._fields: dict[str, float | None] = {}
-    self._bar = _bar(self._console) if self._console.is_terminal else None
+    is_terminal = self._console.is_terminal
+    self._bar = _bar(self._console, unit) if is_terminal else None
     if self._bar:
       self._task = self._bar.add_task(
-        'round', total=num_rounds, completed=start, numbers=''
+        unit, total=num_rounds, completed=start, numbers=''
       )
 
   def __enter__(self) -> 'Progress':
@@ -67,8 +70,8 @@ class Progress:
       self._bar.update(self._task, advance=1, numbers=_numbers(self._fields))
     elif self._is_line_due(wer is not None):
       self.print(
-        f'round {self._done}/{self._num_rounds}  {_numbers(self._fields)}  '
-        f'{self._remaining()} left'
+        f'{self._unit} {self._done}/{self._num_rounds}  '
+        f'{_numbers(self._fields)}  {self._remaining()} left'
       )
 
   def print(self, text: Any) -> None:
@@ -87,9 +90,9 @@ class Progress:
     return str(datetime.timedelta(seconds=round(seconds)))
 
 
-def _bar(console: rich.console.Console) -> rich.progress.Progress:
+def _bar(console: rich.console.Console, unit: str) -> rich.progress.Progress:
   return rich.progress.Progress(
-    rich.progress.TextColumn('round'),
+    rich.progress.TextColumn(unit),
     rich.progress.MofNCompleteColumn(),
     rich.progress.BarColumn(),
     rich.progress.TextColumn('{task.fields[numbers]}', markup=False),

@@ -46,11 +46,14 @@ class ConvergeConfig:
   num_iterations: int = bounded(80, low=1)
   # Batches hold utterances of at most this length.
   max_seconds: float = bounded(20.0, above=0.0)
-  # Adam with a linear warm-up and a cosine decay to zero.
+  # Adam with a linear warm-up, then a cosine decay to this fraction.
   learning_rate: float = bounded(1e-3, above=0.0)
+  final_learning_rate_fraction: float = bounded(0.05, low=0.0, high=1.0)
   warmup_iterations: int = bounded(5, low=0)
+  beta1: float = bounded(0.85, low=0.0, below=1.0)
+  beta2: float = bounded(0.9, low=0.0, below=1.0)
   # Global norm at which a gradient is clipped; 0: never.
-  clip_norm: float = bounded(0.0, low=0.0)
+  clip_norm: float = bounded(0.1, low=0.0)
 
 
 @dataclasses.dataclass(slots=True, kw_only=True)

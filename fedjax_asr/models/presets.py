@@ -126,6 +126,7 @@ def _ds2_paper():
 def _ds1_tiny():
   return config.DeepSpeech1Config(
     context_frames=6,
+    time_stride=2,
     dense_sizes=(256, 256, 256),
     recurrent_size=192,
     final_size=256,

@@ -1,0 +1,130 @@
+"""DeepSpeech 1 trained by FedAvg with an adaptive server (Reddi et al. 2021).
+
+  python -m fedjax_asr.main --config=configs/ds1_fedavg.py[:variant]
+
+Variants, with what benchmarks/results/ has of them:
+  (none)  spoken commands, synthesised, 120 speakers, 12 of them held out with
+          sentences of their own; `tiny` model on log-mel features.
+            python -m fedjax_asr.main --config=configs/ds1_fedavg.py
+  smoke   spoken digits of 14 speakers, 6 rounds: that everything works.
+            python -m fedjax_asr.main --config=configs/ds1_fedavg.py:smoke
+  gpu     256 clients a round of 320, layers of 1024, bf16 products.
+            python -m fedjax_asr.main --config=configs/ds1_fedavg.py:gpu
+  fsdd    the Free Spoken Digit Dataset: 5 speakers train, 1 is held out, and
+          a tenth of the others' utterances; each speaker is a client.
+            python -m fedjax_asr.main --config=configs/ds1_fedavg.py:fsdd
+          and --config.data.path=<its folder `recordings`>
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+from fedjax_asr import config
+from fedjax_asr.models import presets
+
+
+def get_config(variant: str = '') -> config.Config:
+  """The config of a variant, for flags to override."""
+  variants = {'': _default, 'smoke': _smoke, 'gpu': _gpu, 'fsdd': _fsdd}
+  if variant not in variants:
+    names = ', '.join(repr(name) for name in variants)
+    raise ValueError(f'variant {variant!r}; want one of {names}.')
+  return variants[variant]()
+
+
+def sweep() -> Iterator[dict[str, Any]]:
+  """The two recurrences of the literature, with and without dropout."""
+  for cell, bidirectional in (('rnn', True), ('lstm', False)):
+    for dropout in (0.0, 0.1):
+      yield {
+        'model.ds1.cell': cell,
+        'model.ds1.bidirectional': bidirectional,
+        'model.ds1.dropout': dropout,
+      }
+
+
+def _default() -> config.Config:
+  return config.Config(
+    name='ds1_fedavg',
+    data=config.DataConfig(
+      disjoint_transcripts=True,
+      synthetic=config.SyntheticConfig(
+        num_speakers=120, utterances_per_speaker=28
+      ),
+    ),
+    model=presets.ds1('tiny'),
+    federated=_federated(num_rounds=160, cohort_size=8, block_size=2),
+  )
+
+
+def _smoke() -> config.Config:
+  cfg = _default()
+  cfg.data.num_heldout_speakers = 2
+  cfg.data.synthetic = config.SyntheticConfig(
+    grammar=config.Grammar.DIGITS, num_speakers=14, utterances_per_speaker=8
+  )
+  cfg.federated = _federated(num_rounds=6, cohort_size=4, block_size=4)
+  cfg.federated.num_frame_buckets = 1
+  cfg.federated.server.warmup_rounds = 0
+  cfg.evaluation.every_rounds = 3
+  cfg.checkpoint.every_rounds = 3
+  return cfg
+
+
+def _gpu() -> config.Config:
+  cfg = _default()
+  cfg.data.synthetic.num_speakers = 336
+  cfg.data.num_heldout_speakers = 16
+  cfg.model.ds1.dense_sizes = (1024, 1024, 1024)
+  cfg.model.ds1.recurrent_size = 1024
+  cfg.model.ds1.final_size = 1024
+  cfg.model.ds1.dtype = config.Dtype.BFLOAT16
+  cfg.federated = _federated(num_rounds=100, cohort_size=256, block_size=32)
+  cfg.federated.server.learning_rate = 1e-3
+  return cfg
+
+
+def _fsdd() -> config.Config:
+  cfg = _default()
+  cfg.data = config.DataConfig(
+    corpus=config.Corpus.FSDD,
+    path='free-spoken-digit-dataset/recordings',
+    num_heldout_speakers=1,
+    heldout_utterance_fraction=0.1,
+  )
+  cfg.features = config.FeaturesConfig(
+    sample_rate=8000,
+    high_hz=4000.0,
+    fft_size=256,
+    num_features=40,
+    num_mels=40,
+  )
+  cfg.federated = _federated(num_rounds=100, cohort_size=5, block_size=5)
+  cfg.federated.client.max_utterances = 40
+  return cfg
+
+
+def _federated(
+  num_rounds: int, cohort_size: int, block_size: int
+) -> config.FederatedConfig:
+  """One local epoch of clipped SGD; Adam at the server, linear decay."""
+  return config.FederatedConfig(
+    num_rounds=num_rounds,
+    cohort_size=cohort_size,
+    block_size=block_size,
+    client=config.ClientConfig(
+      learning_rate=0.3,
+      batch_size=8,
+      max_utterances=24,
+      local_epochs=1,
+      clip_norm=1.0,
+    ),
+    server=config.ServerConfig(
+      optimizer=config.ServerOptimizer.ADAM,
+      learning_rate=5e-3,
+      schedule=config.Schedule.LINEAR,
+      warmup_rounds=10,
+      momentum=0.8,
+      beta2=0.99,
+    ),
+  )
