@@ -43,8 +43,8 @@ class Measured(NamedTuple):
 
 
 class Fitting(NamedTuple):
-  """Pure functions: start(key, batch) -> Fit; step(fit, batch, key) ->
-  (Fit, Measured)."""
+  """start(params, norm_state, batch) -> Fit; step(fit, batch, key) -> (Fit,
+  Measured), pure and to be jitted."""
 
   start: Callable[..., Fit]
   step: Callable[..., tuple[Fit, Measured]]
@@ -53,10 +53,11 @@ class Fitting(NamedTuple):
 def fitting(
   acoustic: model.Model, optimizer: optax.GradientTransformation
 ) -> Fitting:
-  """Full-batch training of fresh parameters on one batch."""
+  """Full-batch training on one batch."""
 
-  def start(key: jax.Array, batch: cohort.Batch) -> Fit:
-    params, norm_state = acoustic.init(key)
+  def start(
+    params: model.Params, norm_state: model.NormState, batch: cohort.Batch
+  ) -> Fit:
     logits, _, _ = jax.eval_shape(
       lambda: acoustic.apply(
         params, norm_state, batch.features, batch.num_frames, train=False
@@ -85,7 +86,7 @@ def fitting(
       gradient_norm=optax.tree.norm(gradient),
       **_changes(fit.probabilities, probabilities, num_outputs),
     )
-    params = optax.apply_updates(fit.params, updates)
+    params = jax.tree.map(jnp.add, fit.params, updates)
     return Fit(params, norm_state, opt_state, probabilities), measured
 
   return Fitting(start, step)

@@ -109,11 +109,12 @@ def _fit_all(
   directory: run_directory.RunDirectory,
 ) -> list[Outcome]:
   fitting = batch_fit.fitting(acoustic, optimizer(cfg.converge))
-  start, step = jax.jit(fitting.start), jax.jit(fitting.step, donate_argnums=0)
+  step = jax.jit(fitting.step)
   longest = int(examples.num_frames[positions].max())
   frames = -(-longest // _FRAME_QUANTUM) * _FRAME_QUANTUM
   labels = max(len(examples.labels[index]) for index in positions.flat)
   key = jax.random.key(cfg.seed)
+  params, norm_state = jax.jit(acoustic.init)(key)
   outcomes = []
   total = len(positions) * (cfg.converge.num_iterations + 1)
   with (
@@ -122,7 +123,7 @@ def _fit_all(
   ):
     for index, members in enumerate(positions):
       batch = cohort.Batch(*examples.batch(members, frames, labels))
-      fit = start(key, batch)
+      fit = fitting.start(params, norm_state, batch)
       records = []
       for iteration in range(cfg.converge.num_iterations + 1):
         fit, measured = step(fit, batch, jax.random.fold_in(key, iteration))

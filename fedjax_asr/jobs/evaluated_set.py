@@ -4,8 +4,6 @@ from typing import NamedTuple
 
 from fedjax_asr import config, run_directory, saved_run
 from fedjax_asr.corpora import (
-  audit,
-  corpus,
   dataset,
   datasets,
   problem,
@@ -60,29 +58,17 @@ def _whole_corpus(
   data: config.DataConfig, run: saved_run.SavedRun, report: store.Report
 ) -> EvaluatedSet:
   features = run.config.features
-  loaded = corpus.load(data)
-  feature_store = store.open_or_build(loaded.utterances, data, features, report)
-  audited = audit.audit(
-    loaded.utterances,
-    feature_store.num_frames,
-    feature_store.failures,
-    run.acoustic.num_output_frames,
+  found = datasets.usable(
+    data, features, run.acoustic.num_output_frames, report
   )
-  problems = loaded.problems + audited.problems
-  audit.settle(problems, data.on_bad_utterance)
-  if not audited.kept:
-    raise utterance.CorpusError(
-      f'{data.path}: no usable utterance; {len(problems)} problems, the first: '
-      f'{problems[0].source}: {problems[0].reason}'
-    )
   examples = dataset.Dataset(
-    loaded.utterances,
-    feature_store,
-    audited.kept,
+    found.utterances,
+    found.store,
+    found.kept,
     features.normalization,
     run.statistics,
   )
-  return EvaluatedSet(examples, problems)
+  return EvaluatedSet(examples, found.problems)
 
 
 def _check_same_split(

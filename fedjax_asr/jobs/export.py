@@ -119,13 +119,22 @@ def described(
     'frames_per_output': long_form.time_stride(saved.acoustic),
     'alphabet': text.ALPHABET,
     'blank': text.BLANK,
-    'features': config.as_dict(saved.config.features),
+    'features': _analysis(saved.config.features),
     'statistics': statistics
     and {name: each.tolist() for name, each in statistics._asdict().items()},
     'platforms': list(program.platforms),
     'calling_convention_version': program.calling_convention_version,
     'versions': run_directory.versions(),
   }
+
+
+def _analysis(features: config.FeaturesConfig) -> dict[str, Any]:
+  """How audio becomes features, or all that is known of precomputed ones."""
+  fields = config.as_dict(features)
+  if features.kind is not config.FeatureKind.PRECOMPUTED:
+    return fields
+  known = ('kind', 'num_features', 'hop_ms', 'normalization')
+  return {name: fields[name] for name in known}
 
 
 def _check_package() -> None:

@@ -18,13 +18,10 @@ from fedjax_asr.jobs import (
   heldout,
   metrics,
   preparation,
+  starting_point,
   summary,
 )
 from fedjax_asr.models import model
-
-# Keeps this use of the run's key apart from the rounds', which fold in their
-# index.
-_INITIAL_STREAM = 2**31
 
 
 def run(
@@ -87,7 +84,9 @@ def _train(
     data.train, cfg.federated, cfg.seed, device_list
   )
   held_out = heldout.HeldOut(acoustic, data, cfg.evaluation, directory.path)
-  state, first = _starting_point(cfg, acoustic, checkpoints, device_list)
+  state, first = starting_point.starting_point(
+    cfg, acoustic, checkpoints, device_list
+  )
   console.print(summary.text(cfg, data, feed, device_list, state))
   key, num_rounds = jax.random.key(cfg.seed), cfg.federated.num_rounds
   fed = feed(first)
@@ -122,22 +121,6 @@ def _train(
         audio_hours_per_second=record['audio_hours_per_second'],
       )
       record = {}
-
-
-def _starting_point(
-  cfg: config.Config,
-  acoustic: model.Model,
-  checkpoints: checkpoint.Checkpoints,
-  device_list: Sequence[devices.Device],
-) -> tuple[round_lib.ServerState, int]:
-  """Server state and number of rounds behind it."""
-  key = jax.random.fold_in(jax.random.key(cfg.seed), _INITIAL_STREAM)
-  state = round_lib.initial_state(acoustic, cfg.federated, key)
-  state = devices.replicate(state, device_list)
-  latest = checkpoints.latest_round
-  if latest is None:
-    return state, 0
-  return checkpoints.restore(latest, state), latest
 
 
 def _round_fn(

@@ -60,6 +60,7 @@ def run(
   saved = saved_run.load(
     cfg.transcribe.run, 'transcribe.run', cfg.transcribe.round
   )
+  _check_kind(saved)
   listen = _listening(cfg, saved)
   outcomes = []
   for path in files:
@@ -106,6 +107,15 @@ def _check_json(name: str) -> None:
     raise config.ConfigError(
       f'config.transcribe.json={name!r}; want a file in a folder that can be '
       'written.'
+    )
+
+
+def _check_kind(saved: saved_run.SavedRun) -> None:
+  if saved.config.features.kind is config.FeatureKind.PRECOMPUTED:
+    raise run_directory.RunError(
+      f'{saved.path} was trained on features.kind=precomputed, which cannot be '
+      'computed from audio; want a run of another kind (or the job evaluate on '
+      'a manifest of such features).'
     )
 
 

@@ -1,0 +1,90 @@
+"""Where training starts: fresh, from a seed model, or from a checkpoint."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from fedjax_asr import checkpoint, config, saved_run
+from fedjax_asr.federated import devices
+from fedjax_asr.federated import round as round_lib
+from fedjax_asr.models import model
+
+# Keeps this use of the run's key apart from the rounds', which fold in their
+# index.
+_INITIAL_STREAM = 2**31
+_SEED = 'federated.init_from'
+
+
+def starting_point(
+  cfg: config.Config,
+  acoustic: model.Model,
+  checkpoints: checkpoint.Checkpoints,
+  device_list: Sequence[devices.Device],
+) -> tuple[round_lib.ServerState, int]:
+  """Server state on the devices, and the number of rounds behind it.
+
+  A run that has a checkpoint goes on from it. Otherwise parameters are those
+  of the last round of `federated.init_from`, or fresh ones; the server
+  optimizer is fresh in both cases.
+
+  Raises:
+    UserError: the checkpoint or the seed model is of another architecture, or
+      the seed model had other features.
+  """
+  key = jax.random.fold_in(jax.random.key(cfg.seed), _INITIAL_STREAM)
+  state = round_lib.initial_state(acoustic, cfg.federated, key)
+  latest = checkpoints.latest_round
+  if latest is None and cfg.federated.init_from:
+    state = _seeded(state, cfg)
+  state = devices.replicate(state, device_list)
+  if latest is None:
+    return state, 0
+  return checkpoints.restore(latest, state), latest
+
+
+def _seeded(
+  state: round_lib.ServerState, cfg: config.Config
+) -> round_lib.ServerState:
+  path = cfg.federated.init_from
+  seed = saved_run.load(path, _SEED)
+  _check_features(seed.config.features, cfg.features, path)
+  for name in ('params', 'norm_state'):
+    _check_tree(getattr(seed, name), getattr(state, name), path)
+  return state._replace(
+    params=jax.tree.map(jnp.asarray, seed.params),
+    norm_state=jax.tree.map(jnp.asarray, seed.norm_state),
+  )
+
+
+def _check_features(
+  there: config.FeaturesConfig, wanted: config.FeaturesConfig, path: str
+) -> None:
+  theirs = config.walk(there, 'features')
+  ours = config.walk(wanted, 'features')
+  for (field, _, _, had), (*_, want) in zip(theirs, ours, strict=True):
+    if had != want:
+      raise config.ConfigError(
+        f'config.{_SEED}={path!r} was trained with config.{field}={had}; want '
+        f'{want}.'
+      )
+
+
+def _check_tree(there: Any, wanted: Any, path: str) -> None:
+  theirs, ours = _shapes(there), _shapes(wanted)
+  for name in [*ours, *theirs]:
+    had, want = theirs.get(name, 'absent'), ours.get(name, 'absent')
+    if had != want:
+      raise config.ConfigError(
+        f'config.{_SEED}={path!r} is of another model: {name} is {had} there; '
+        f'want {want}.'
+      )
+
+
+def _shapes(tree: Any) -> dict[str, Any]:
+  leaves, _ = jax.tree_util.tree_flatten_with_path(tree)
+  return {
+    jax.tree_util.keystr(path, simple=True, separator='.'): leaf.shape
+    for path, leaf in leaves
+  }
