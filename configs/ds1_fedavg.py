@@ -14,6 +14,11 @@ Variants, with what benchmarks/results/ has of them:
           a tenth of the others' utterances; each speaker is a client.
             python -m fedjax_asr.main --config=configs/ds1_fedavg.py:fsdd
           and --config.data.path=<its folder `recordings`>
+  features  13 MFCC at 100 frames a second that somebody else computed, 74
+          speakers who spell and say short sentences; 8 are held out. A
+          stand-in for such a corpus: benchmarks/feature_manifest.py.
+            python -m fedjax_asr.main --config=configs/ds1_fedavg.py:features
+          and --config.data.path=<its manifest>
 """
 
 from collections.abc import Iterator
@@ -25,7 +30,13 @@ from fedjax_asr.models import presets
 
 def get_config(variant: str = '') -> config.Config:
   """The config of a variant, for flags to override."""
-  variants = {'': _default, 'smoke': _smoke, 'gpu': _gpu, 'fsdd': _fsdd}
+  variants = {
+    '': _default,
+    'smoke': _smoke,
+    'gpu': _gpu,
+    'fsdd': _fsdd,
+    'features': _features,
+  }
   if variant not in variants:
     names = ', '.join(repr(name) for name in variants)
     raise ValueError(f'variant {variant!r}; want one of {names}.')
@@ -101,6 +112,23 @@ def _fsdd() -> config.Config:
   )
   cfg.federated = _federated(num_rounds=100, cohort_size=5, block_size=5)
   cfg.federated.client.max_utterances = 40
+  return cfg
+
+
+def _features() -> config.Config:
+  cfg = _default()
+  cfg.data = config.DataConfig(
+    corpus=config.Corpus.MANIFEST,
+    path='features/manifest.jsonl',
+    num_heldout_speakers=8,
+    disjoint_transcripts=True,
+  )
+  cfg.features = config.FeaturesConfig(
+    kind=config.FeatureKind.PRECOMPUTED, num_features=13, hop_ms=10.0
+  )
+  # 0.19 s of context: most of a spelled letter.
+  cfg.model.ds1.context_frames = 9
+  cfg.federated = _federated(num_rounds=240, cohort_size=8, block_size=2)
   return cfg
 
 

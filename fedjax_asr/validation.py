@@ -18,6 +18,7 @@ def validate(cfg: config.Config) -> None:
   _check_name(cfg.name)
   _check_data(cfg.data)
   _check_features(cfg.features)
+  _check_precomputed(cfg)
   _check_ds1(cfg.model.ds1)
   _check_ds2(cfg.model.ds2)
   _check_federated(cfg.federated)
@@ -97,7 +98,20 @@ def _check_data(data: config.DataConfig) -> None:
   )
 
 
+def _check_precomputed(cfg: config.Config) -> None:
+  _require(
+    cfg.features.kind is not config.FeatureKind.PRECOMPUTED
+    or cfg.data.corpus is config.Corpus.MANIFEST,
+    'features.kind',
+    cfg.features.kind,
+    f'a kind that is computed from audio, for data.corpus={cfg.data.corpus} '
+    '(or data.corpus=manifest)',
+  )
+
+
 def _check_features(features: config.FeaturesConfig) -> None:
+  if features.kind is config.FeatureKind.PRECOMPUTED:
+    return
   window = round(features.window_ms * features.sample_rate / 1000)
   _require(
     window <= features.fft_size,

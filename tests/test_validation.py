@@ -90,6 +90,17 @@ def test_numbers_are_finite(number):
   assert message == f'config.data.max_seconds={number}; want a finite number.'
 
 
+def test_precomputed_features_need_no_audio_fields():
+  changed = _with(
+    data__corpus=config.Corpus.MANIFEST,
+    data__path='manifest.jsonl',
+    features__kind=config.FeatureKind.PRECOMPUTED,
+    features__num_features=13,
+    features__hop_ms=40.0,
+  )
+  validation.validate(changed)
+
+
 def test_booleans_are_not_integers():
   assert _message(_with(seed=True)).endswith('want a value of type int.')
 
@@ -129,6 +140,11 @@ def test_booleans_are_not_integers():
     (
       {'features__num_features': 40},
       'config.features.num_features=40; want features.num_mels=80',
+    ),
+    (
+      {'features__kind': config.FeatureKind.PRECOMPUTED},
+      "config.features.kind='precomputed'; want a kind that is computed from "
+      'audio, for data.corpus=synthetic',
     ),
     (
       {'features__kind': config.FeatureKind.LOG_SPECTROGRAM},

@@ -17,6 +17,7 @@ class Grammar(enum.StrEnum):
   DIGITS = 'digits'
   GRID = 'grid'
   COMMANDS = 'commands'
+  SPELLING = 'spelling'
 
 
 class OnBadUtterance(enum.StrEnum):
@@ -28,6 +29,8 @@ class FeatureKind(enum.StrEnum):
   LOG_MEL = 'log_mel'
   LOG_SPECTROGRAM = 'log_spectrogram'
   MFCC = 'mfcc'
+  # Read from files that a manifest names, not computed from audio.
+  PRECOMPUTED = 'precomputed'
 
 
 class Normalization(enum.StrEnum):
@@ -71,7 +74,11 @@ class DataConfig:
 
 @dataclasses.dataclass(slots=True, kw_only=True)
 class FeaturesConfig:
-  """Waveform to features, [frames, num_features]."""
+  """Waveform to features, [frames, num_features].
+
+  Of precomputed features, `num_features`, `hop_ms` and `normalization` are
+  read and compared with the files; the rest says how audio is analysed.
+  """
 
   kind: FeatureKind = FeatureKind.LOG_MEL
   sample_rate: int = bounded(16_000, low=1000)

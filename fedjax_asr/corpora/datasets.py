@@ -8,6 +8,7 @@ from fedjax_asr.corpora import (
   audit,
   corpus,
   dataset,
+  feature_files,
   problem,
   split,
   store,
@@ -29,6 +30,16 @@ class Datasets(NamedTuple):
   was_cached: bool
 
 
+class Usable(NamedTuple):
+  """A corpus with its features, and which of its utterances can be used."""
+
+  utterances: list[utterance.Utterance]
+  store: store.FeatureStore
+  kept: list[int]  # Indices into `utterances` and `store`; never none.
+  problems: list[problem.Problem]
+  heldout_speakers: frozenset[str]
+
+
 def prepare(
   data: config.DataConfig,
   cfg: config.FeaturesConfig,
@@ -46,44 +57,71 @@ def prepare(
     report: called with (utterances done, all) while features are computed.
 
   Raises:
-    CorpusError: there is nothing to train on, or an utterance is bad and
+    UserError: as `usable`.
+  """
+  found = usable(data, cfg, num_output_frames, report)
+  kept = [found.utterances[index] for index in found.kept]
+  parts = split.split(kept, data, seed, found.heldout_speakers)
+
+  def subset(positions, statistics=None):
+    indices = [found.kept[position] for position in positions]
+    return dataset.Dataset(
+      found.utterances, found.store, indices, cfg.normalization, statistics
+    )
+
+  statistics = None
+  if cfg.normalization is config.Normalization.GLOBAL:
+    indices = (found.kept[position] for position in parts.train)
+    statistics = features.statistics(map(found.store.features, indices))
+  return Datasets(
+    train=subset(parts.train, statistics),
+    heldout_speakers=subset(parts.heldout_speakers, statistics),
+    heldout_utterances=subset(parts.heldout_utterances, statistics),
+    statistics=statistics,
+    problems=found.problems,
+    num_dropped_transcripts=parts.num_dropped_transcripts,
+    was_cached=not found.store.was_built,
+  )
+
+
+def usable(
+  data: config.DataConfig,
+  cfg: config.FeaturesConfig,
+  num_output_frames: Callable[[int], int],
+  report: store.Report,
+) -> Usable:
+  """All of a corpus that can be used; arguments as of `prepare`.
+
+  Raises:
+    CorpusError: there is nothing to use, or an utterance is bad and
       `data.on_bad_utterance` is `error`.
+    ConfigError: feature files are not what `cfg` says.
   """
   loaded = corpus.load(data)
+  feature_files.check_sources(loaded.utterances, cfg)
   feature_store = store.open_or_build(loaded.utterances, data, cfg, report)
+  odd = feature_files.check(loaded.utterances, feature_store, cfg)
   audited = audit.audit(
     loaded.utterances,
     feature_store.num_frames,
     feature_store.failures,
     num_output_frames,
   )
-  problems = loaded.problems + audited.problems
+  # A warning is about an utterance that is kept.
+  kept_ids = {loaded.utterances[index].id for index in audited.kept}
+  odd = [each for each in odd if each.utterance in kept_ids]
+  problems = loaded.problems + odd + audited.problems
   audit.settle(problems, data.on_bad_utterance)
   if not audited.kept:
-    first = problems[0]
+    first = next(each for each in problems if not each.is_warning)
     raise utterance.CorpusError(
       f'{data.path}: no usable utterance; {len(problems)} problems, the first: '
       f'{first.source}: {first.reason}'
     )
-  kept = [loaded.utterances[index] for index in audited.kept]
-  parts = split.split(kept, data, seed, loaded.heldout_speakers)
-
-  def subset(positions, statistics=None):
-    indices = [audited.kept[position] for position in positions]
-    return dataset.Dataset(
-      loaded.utterances, feature_store, indices, cfg.normalization, statistics
-    )
-
-  statistics = None
-  if cfg.normalization is config.Normalization.GLOBAL:
-    indices = (audited.kept[position] for position in parts.train)
-    statistics = features.statistics(map(feature_store.features, indices))
-  return Datasets(
-    train=subset(parts.train, statistics),
-    heldout_speakers=subset(parts.heldout_speakers, statistics),
-    heldout_utterances=subset(parts.heldout_utterances, statistics),
-    statistics=statistics,
+  return Usable(
+    utterances=loaded.utterances,
+    store=feature_store,
+    kept=audited.kept,
     problems=problems,
-    num_dropped_transcripts=parts.num_dropped_transcripts,
-    was_cached=not feature_store.was_built,
+    heldout_speakers=loaded.heldout_speakers,
   )

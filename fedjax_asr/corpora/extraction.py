@@ -66,6 +66,8 @@ def _result(
     return item.source.features(features, max_seconds)
   except utterance.TooLongError as error:
     kind, reason = problem.Kind.TOO_LONG, str(error)
+  except utterance.WrongWidthError as error:
+    kind, reason = problem.Kind.WRONG_WIDTH, str(error)
   except ValueError as error:
     kind, reason = problem.Kind.UNREADABLE, str(error)
   return problem.Problem(item.id, item.source.describe(), kind, reason)

@@ -27,6 +27,22 @@ _OPTIONS = {
   'end': 'stop, wait, turn around',
   'media': 'song, track, channel',
   'when': 'again, now, please, tomorrow',
+  'spelled': (
+    'adams, baxter, beth, boston, clark, denver, dixon, dublin, evans, felix, '
+    'fifth, foxwell, george, graham, hannah, hobbs, irving, ivy, jacob, '
+    'jersey, kelly, knox, lucy, maxwell, michael, moody, nancy, norwich, '
+    'oliver, oxford, parker, philip, quebec, quinn, rubout, sawyer, simpson, '
+    'taylor, turner, ursula, victor, vogel, walter, wyoming, xavier, york, '
+    'young, zebra'
+  ),
+  'letter': ', '.join('abcdefghijklmnopqrstuvwxyz'),
+  'edit': 'enter, erase, repeat',
+  'month': (
+    'january, february, march, april, may, june, july, august, september, '
+    'october, november, december'
+  ),
+  'year': 'nineteen, twenty',
+  'request': 'help me, start over, stop here, go on',
   # The GRID corpus (Cooke et al. 2006), whose letters leave out w.
   'grid_verb': 'bin, lay, place, set',
   'grid_colour': 'blue, green, red, white',
@@ -43,6 +59,16 @@ _COMMANDS = (
   'play {media} {number} {when}',
   '{digits}',
 )
+# In the manner of AN4, the census database of Acero 1990: what people spell
+# for a computer, and short sentences.
+_SPELLING = (
+  '{letter} {letter} {spelling}',
+  '{spelling} {number}',
+  '{edit} {letters} {number}',
+  '{month} {number} {year} {tens}',
+  'go to {letter} {number} and {request}',
+  '{digits}',
+)
 _TEMPLATES = {
   config.Grammar.DIGITS: ('{digits}',),
   config.Grammar.GRID: (
@@ -50,6 +76,7 @@ _TEMPLATES = {
     '{grid_adverb}',
   ),
   config.Grammar.COMMANDS: _COMMANDS,
+  config.Grammar.SPELLING: _SPELLING,
 }
 
 
@@ -66,6 +93,10 @@ def _fill(slot: str, rng: np.random.Generator) -> str:
   match slot:
     case 'digits':
       return _expand(' '.join(['{digit}'] * rng.integers(2, 8)), rng)
+    case 'spelling':
+      return ' '.join(_fill('spelled', rng))
+    case 'letters':
+      return _expand(' '.join(['{letter}'] * rng.integers(2, 6)), rng)
     case 'number':
       return _expand('{tens} {unit}' if rng.random() < 0.6 else '{unit}', rng)
   return _choice(_OPTIONS[slot].split(', '), rng)

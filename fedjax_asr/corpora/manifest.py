@@ -2,9 +2,11 @@
 
 `audio_filepath`, or `features_filepath` (a .npy of [frames, features]), which
 wins where a line has both; `text`; and optionally `duration` (seconds),
-`speaker` and `id`. Relative paths start at the manifest's folder. Other
-fields are ignored, but for an `offset` that is not 0: segments of a longer
-file are not supported.
+`speaker` and `id`; null there is as good as absent. Relative paths start at
+the manifest's folder. Other fields are ignored, but for an `offset` that is
+not 0: segments of a longer file are not supported.
+
+The `duration` of a feature file is what its frame rate is checked by.
 
 Without `id`, an utterance is named by its file's stem, with a number where
 that is taken. Without `speaker`, it counts as a speaker of its own, so that
@@ -139,7 +141,9 @@ def _name(fields: dict[str, Any], name: str) -> str | None:
 
 
 def _duration(fields: dict[str, Any]) -> float:
-  value = fields.get('duration', 0.0)
+  value = fields.get('duration')
+  if value is None:
+    return 0.0
   if type(value) not in (int, float) or not 0 <= value < math.inf:
     raise _wrong(fields, 'duration', 'seconds')
   return float(value)

@@ -11,6 +11,7 @@ class Kind(enum.StrEnum):
   MISSING_FILE = 'missing_file'
   NO_TRANSCRIPT = 'no_transcript'
   UNREADABLE = 'unreadable'
+  WRONG_WIDTH = 'wrong_width'
   TOO_LONG = 'too_long'
   TOO_SHORT = 'too_short'
   EMPTY_TRANSCRIPT = 'empty_transcript'
@@ -18,9 +19,12 @@ class Kind(enum.StrEnum):
   # Warnings: the utterance is kept.
   DROPPED_CHARACTERS = 'dropped_characters'
   NO_SPEAKER = 'no_speaker'
+  ODD_DURATION = 'odd_duration'
 
 
-WARNINGS = frozenset({Kind.DROPPED_CHARACTERS, Kind.NO_SPEAKER})
+WARNINGS = frozenset(
+  {Kind.DROPPED_CHARACTERS, Kind.NO_SPEAKER, Kind.ODD_DURATION}
+)
 
 
 class Problem(NamedTuple):

@@ -3,7 +3,7 @@
 import hashlib
 import os
 import pathlib
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from jaxtyping import Float
@@ -22,6 +22,10 @@ class CorpusError(config.UserError):
 
 class TooLongError(CorpusError):
   """An utterance longer than `config.data.max_seconds`."""
+
+
+class WrongWidthError(CorpusError):
+  """A feature file without `config.features.num_features` columns."""
 
 
 class Source(Protocol):
@@ -76,7 +80,10 @@ class AudioFile(NamedTuple):
 
 
 class FeatureFile(NamedTuple):
-  """Features computed elsewhere: a .npy of [frames, features]."""
+  """Features computed elsewhere: a .npy of [frames, features].
+
+  Nothing says how: `feature_files` compares all of a corpus with the config.
+  """
 
   path: str
 
@@ -88,7 +95,8 @@ class FeatureFile(NamedTuple):
   ) -> Features:
     values = self._read()
     if values.ndim != 2 or values.shape[1] != cfg.num_features:
-      raise CorpusError(
+      kind = WrongWidthError if values.ndim == 2 else CorpusError
+      raise kind(
         f'{self.path}: shape {values.shape}; want [frames, '
         f'{cfg.num_features}] (config.features.num_features).'
       )
@@ -96,13 +104,25 @@ class FeatureFile(NamedTuple):
       raise CorpusError(f'{self.path}: no frames.')
     if values.dtype.kind not in 'fiu' or not np.isfinite(values).all():
       raise CorpusError(f'{self.path}: want finite real numbers.')
-    seconds = len(values) * cfg.hop_ms / 1000
-    check_duration(self.path, seconds, max_seconds)
+    check_duration(
+      f'{self.path}: {len(values)} frames of '
+      f'config.features.hop_ms={cfg.hop_ms:g}',
+      len(values) * cfg.hop_ms / 1000,
+      max_seconds,
+    )
     return values.astype(np.float32)
 
-  def _read(self) -> np.ndarray:
+  def shape(self) -> tuple[int, ...]:
+    """Of the array, without reading it.
+
+    Raises:
+      CorpusError: as `features`.
+    """
+    return self._read(mmap_mode='r').shape
+
+  def _read(self, **options: Any) -> np.ndarray:
     try:
-      values = np.load(self.path, allow_pickle=False)
+      values = np.load(self.path, allow_pickle=False, **options)
     except (OSError, ValueError, EOFError) as error:
       raise CorpusError(f'{self.path}: not a .npy file: {error}.') from None
     if not isinstance(values, np.ndarray):

@@ -41,8 +41,9 @@ def extract(
   Finite for every finite waveform. Computed in float64.
 
   Raises:
-    ValueError: the waveform is empty.
+    ValueError: the waveform is empty, or the features are precomputed.
   """
+  check_kind(cfg)
   spectrum = np.fft.rfft(_frames(waveform, cfg), cfg.fft_size)
   magnitude = np.abs(spectrum)
   if cfg.kind is config.FeatureKind.LOG_SPECTROGRAM:
@@ -52,6 +53,15 @@ def extract(
   if cfg.kind is config.FeatureKind.MFCC:
     log_mel = log_mel @ dct_basis(cfg.num_mels)[:, : cfg.num_features]
   return log_mel.astype(np.float32)
+
+
+def check_kind(cfg: config.FeaturesConfig) -> None:
+  """Raises ValueError for features that cannot be computed from audio."""
+  if cfg.kind is config.FeatureKind.PRECOMPUTED:
+    raise ValueError(
+      "config.features.kind='precomputed'; want a kind that is computed from "
+      'audio.'
+    )
 
 
 def num_frames(num_samples: int, cfg: config.FeaturesConfig) -> int:
@@ -82,6 +92,13 @@ def settings(cfg: config.FeaturesConfig) -> dict[str, Any]:
   Equal settings give equal features; fields that the kind does not use, and
   the normalisation, are left out.
   """
+  if cfg.kind is config.FeatureKind.PRECOMPUTED:
+    # Which files can be used depends on these.
+    return {
+      'kind': cfg.kind.value,
+      'num_features': cfg.num_features,
+      'hop_ms': cfg.hop_ms,
+    }
   names = ['sample_rate', 'fft_size', 'window_ms', 'hop_ms', 'log_floor']
   if cfg.kind is not config.FeatureKind.LOG_SPECTROGRAM:
     names += ['num_mels', 'low_hz', 'high_hz']

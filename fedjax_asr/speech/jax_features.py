@@ -25,8 +25,9 @@ def extract(
   the strongest of their frame, where the transform rounds.
 
   Raises:
-    ValueError: the waveform is empty.
+    ValueError: the waveform is empty, or the features are precomputed.
   """
+  reference.check_kind(cfg)
   power = _power(waveform, cfg)
   if cfg.kind is config.FeatureKind.LOG_SPECTROGRAM:
     return 0.5 * jnp.log(jnp.maximum(power, cfg.log_floor**2))

@@ -126,3 +126,12 @@ def test_a_missing_manifest_is_an_error_that_names_it(tmp_path):
     utterance.CorpusError, match=r'absent\.jsonl: cannot read'
   ):
     manifest.utterances(tmp_path / 'absent.jsonl')
+
+
+@pytest.mark.parametrize('name', ['duration', 'speaker', 'id'])
+def test_null_is_as_good_as_absent(tmp_path, name):
+  (found,), _ = manifest.utterances(write(tmp_path, line(**{name: None})))
+  fields = line()
+  fields.pop(name, None)
+  (absent,), _ = manifest.utterances(write(tmp_path, fields))
+  assert found == absent

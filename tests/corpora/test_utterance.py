@@ -125,7 +125,6 @@ def test_a_feature_file_is_taken_as_it_is(tmp_path):
 @pytest.mark.parametrize(
   ('values', 'reason'),
   [
-    (np.zeros((7, 40)), r'shape (7, 40); want [frames, 80]'),
     (np.zeros(80), 'want [frames, 80]'),
     (np.zeros((0, 80)), 'no frames'),
     (np.full((7, 80), np.inf), 'want finite real numbers'),
@@ -139,6 +138,13 @@ def test_unusable_features_are_a_problem(tmp_path, values, reason):
   problem = result(tmp_path / 'f.npy', source=utterance.FeatureFile)
   assert problem.kind == 'unreadable'
   assert reason in problem.reason
+
+
+def test_another_number_of_features_is_a_problem_of_its_own(tmp_path):
+  np.save(tmp_path / 'f.npy', np.zeros((7, 40)))
+  problem = result(tmp_path / 'f.npy', source=utterance.FeatureFile)
+  assert problem.kind == 'wrong_width'
+  assert 'f.npy: shape (7, 40); want [frames, 80]' in problem.reason
 
 
 @pytest.mark.parametrize('content', [b'', b'no array', b'\x93NUMPY\x01\x00'])
@@ -158,7 +164,7 @@ def test_a_feature_file_lasts_as_long_as_its_frames(tmp_path):
   np.save(tmp_path / 'f.npy', np.zeros((101, 80)))
   problem = result(tmp_path / 'f.npy', 1.0, utterance.FeatureFile)
   assert problem.kind == 'too_long'
-  assert '1.01 s' in problem.reason
+  assert '101 frames of config.features.hop_ms=10: 1.01 s' in problem.reason
 
 
 def test_a_fingerprint_changes_with_head_tail_and_size(tmp_path):

@@ -146,7 +146,7 @@ def test_corpus_of_other_features_is_one_line(evaluate, tmp_path):
   )
   assert status == 2
   assert len(errors) == 1
-  assert 'wide.npy: shape (40, 13); want [frames, 8]' in errors[0]
+  assert 'config.features.num_features=8, but 1 of 1 feature files' in errors[0]
 
 
 def test_corpus_that_has_changed_is_not_evaluated_as_held_out(evaluate, copy):

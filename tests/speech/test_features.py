@@ -2,13 +2,14 @@ import dataclasses
 import json
 import pathlib
 
+import jax.numpy as jnp
 import librosa
 import numpy as np
 import pytest
 import scipy.fft
 
 from fedjax_asr import config
-from fedjax_asr.speech import audio, features
+from fedjax_asr.speech import audio, features, jax_features
 
 DATA = pathlib.Path(__file__).parents[2].parent / 'shared' / 'data'
 LOG_MEL = config.FeaturesConfig()
@@ -211,6 +212,29 @@ def test_constant_features_become_zero_and_nothing_blows_up():
   raw = np.full((30, 4), -11.5, np.float32)
   normalized = features.normalize(raw, config.Normalization.UTTERANCE)
   np.testing.assert_array_equal(normalized, 0)
+
+
+@pytest.mark.parametrize('value', [-612.3, 1e-30, 0.0, 3e30])
+@pytest.mark.parametrize('normalization', list(config.Normalization))
+def test_constant_feature_is_finite_however_it_is_normalised(
+  value, normalization
+):
+  raw = noise(90).reshape(30, 3).astype(np.float32)
+  raw[:, 1] = value
+  normalized = features.normalize(
+    raw, normalization, features.statistics([raw])
+  )
+  assert np.isfinite(normalized).all()
+  if normalization is not config.Normalization.NONE:
+    np.testing.assert_array_equal(normalized[:, 1], 0)
+
+
+def test_precomputed_features_cannot_be_computed():
+  cfg = config.FeaturesConfig(kind=config.FeatureKind.PRECOMPUTED)
+  with pytest.raises(ValueError, match=r'features\.kind='):
+    features.extract(noise(4_000), cfg)
+  with pytest.raises(ValueError, match=r'features\.kind='):
+    jax_features.extract(jnp.asarray(noise(4_000)), cfg)
 
 
 def test_one_frame_can_be_normalised():
