@@ -11,10 +11,10 @@ import json
 import pathlib
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 import matplotlib.figure
 import matplotlib.ticker
-import numpy as np
 
 from fedjax_asr import config, run_directory, run_log
 from fedjax_asr.figures import style
@@ -43,20 +43,29 @@ def plot(runs: Sequence[pathlib.Path], output: pathlib.Path) -> pathlib.Path:
     return style.save(figure, output)
 
 
-def _plot_run(axes, run: pathlib.Path, color: str) -> None:
+def series(run: pathlib.Path, metric: str) -> tuple[list[float], list[float]]:
+  """Utterances trained on at each evaluation, and the metric there.
+
+  Raises:
+    RunError: the metrics are missing, damaged or have no evaluation.
+  """
   metrics = run / 'metrics.jsonl'
-  records = run_log.read_metrics(metrics)
-  counts = np.array([record['train/num_utterances'] for record in records])
-  processed = np.cumsum(counts)
-  at = [
-    i for i, record in enumerate(records) if record.get('eval/wer') is not None
-  ]
-  if not at:
+  processed, counts, values = 0.0, [], []
+  for record in run_log.read_metrics(metrics):
+    processed += record.get('train/num_utterances') or 0
+    if record.get(metric) is not None:
+      counts.append(processed)
+      values.append(record[metric])
+  if not values:
     raise run_directory.RunError(f'{metrics} has no evaluation; want one.')
+  return counts, values
+
+
+def _plot_run(axes: Any, run: pathlib.Path, color: str) -> None:
   for name, line, label in (('wer', 'o-', 'WER'), ('cer', 'o:', 'CER')):
-    rates = [records[i][f'eval/{name}'] for i in at]
+    counts, rates = series(run, f'eval/{name}')
     label = f'{_name(run)}: {label} {rates[-1]:.1%}'
-    axes.plot(processed[at], rates, line, color=color, label=label)
+    axes.plot(counts, rates, line, color=color, label=label)
 
 
 def _name(run: pathlib.Path) -> str:

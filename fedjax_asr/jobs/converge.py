@@ -122,7 +122,8 @@ def _fit_all(
     (directory.path / 'iterations.jsonl').open('w') as log,
   ):
     for index, members in enumerate(positions):
-      batch = cohort.Batch(*examples.batch(members, frames, labels))
+      arrays = examples.batch(members, frames, labels)
+      batch = cohort.Batch(*map(jnp.asarray, arrays))
       fit = fitting.start(params, norm_state, batch)
       records = []
       for iteration in range(cfg.converge.num_iterations + 1):
