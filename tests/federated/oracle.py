@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+import quick
 
 from fedjax_asr import config
 
@@ -151,10 +152,7 @@ def _gradient(acoustic):
     losses = jnp.where(usable, losses, 0)
     return losses.sum() / usable.sum(), (norm_state, losses)
 
-  return jax.jit(
-    jax.grad(mean_loss, has_aux=True),
-    compiler_options={'xla_backend_optimization_level': 0},
-  )
+  return quick.jit(jax.grad(mean_loss, has_aux=True))
 
 
 def clipped(gradient, clip_norm: float):

@@ -93,6 +93,19 @@ def acoustic_model(**fields) -> model.Model:
 
 
 @functools.cache
+def deepspeech1() -> model.Model:
+  """DS1 of a few hundred parameters."""
+  settings = config.DeepSpeech1Config(
+    context_frames=1,
+    time_stride=2,
+    dense_sizes=(8, 8, 8),
+    recurrent_size=6,
+    final_size=8,
+  )
+  return model.deepspeech1(settings, NUM_FEATURES)
+
+
+@functools.cache
 def _initialised(acoustic: model.Model) -> model.Model:
   """The model with parameters that are made once, none of them zero."""
   params, norm_state = jax.device_get(acoustic.init(jax.random.key(0)))

@@ -72,9 +72,18 @@ def acoustic(settings):
 def test_round_equals_the_oracle(name):
   settings = CASES[name]
   if settings is population.PLAIN:
-    simulation = population.plain()
+    check(population.plain())
   else:
-    simulation = population.Simulation(acoustic(settings), settings)
+    check(population.Simulation(acoustic(settings), settings))
+
+
+def test_round_of_deepspeech1_equals_the_oracle():
+  check(population.Simulation(population.deepspeech1(), population.PLAIN))
+
+
+def check(simulation):
+  """Two rounds, parameters and metrics."""
+  settings = simulation.settings
   state = simulation.start()
   server = oracle.start(state.params, state.norm_state)
   for index in range(NUM_ROUNDS):

@@ -2,6 +2,7 @@
 
 import itertools
 
+import ctc_in_numpy
 import derivatives
 import jax
 import jax.numpy as jnp
@@ -14,12 +15,6 @@ run = jax.jit(ctc.loss)
 gradient = jax.jit(jax.grad(lambda *batch: ctc.loss(*batch).sum()))
 
 
-def log_softmax(logits):
-  logits = np.asarray(logits, np.float64)
-  shifted = logits - logits.max(-1, keepdims=True)
-  return shifted - np.log(np.exp(shifted).sum(-1, keepdims=True))
-
-
 def collapsed(path):
   """Repeats merged, then blanks (0) removed."""
   return [symbol for symbol, _ in itertools.groupby(path) if symbol]
@@ -27,7 +22,7 @@ def collapsed(path):
 
 def by_all_alignments(logits, labels):
   """-log of the sum over every path that collapses to `labels`."""
-  log_probs = log_softmax(logits)
+  log_probs = ctc_in_numpy.log_softmax(logits)
   frames, vocab = log_probs.shape
   total = sum(
     np.exp(sum(log_probs[t, symbol] for t, symbol in enumerate(path)))
@@ -35,25 +30,6 @@ def by_all_alignments(logits, labels):
     if collapsed(path) == list(labels)
   )
   return -np.log(total)
-
-
-def by_forward_algorithm(logits, labels):
-  """Graves et al. 2006, equations 6 to 8, in logarithms."""
-  log_probs = log_softmax(logits)
-  extended = np.zeros(2 * len(labels) + 1, int)
-  extended[1::2] = labels
-  skips = np.zeros(len(extended), bool)
-  skips[2:] = (extended[2:] != 0) & (extended[2:] != extended[:-2])
-  alpha = np.full(len(extended), -np.inf)
-  alpha[0] = 0.0
-  for t, frame in enumerate(log_probs):
-    stay = alpha
-    step = np.concatenate([[-np.inf], alpha[:-1]])
-    skip = np.where(skips, np.concatenate([[-np.inf] * 2, alpha[:-2]]), -np.inf)
-    if t == 0:
-      step[2:], skip[:] = -np.inf, -np.inf
-    alpha = np.logaddexp(np.logaddexp(stay, step), skip) + frame[extended]
-  return -np.logaddexp(alpha[-1], alpha[-2])
 
 
 def padded(sequences, width=None):
@@ -110,7 +86,7 @@ def test_equals_the_forward_algorithm_in_float64():
     )
     assert precise.dtype == jnp.float64
   for item, sequence in enumerate(sequences):
-    wanted = by_forward_algorithm(logits[item, : num_frames[item]], sequence)
+    wanted = ctc_in_numpy.loss(logits[item, : num_frames[item]], sequence)
     np.testing.assert_allclose(losses[item], wanted, rtol=1e-5)
     np.testing.assert_allclose(precise[item], wanted, rtol=1e-10)
 
@@ -122,7 +98,7 @@ def test_gradient_equals_finite_differences_of_the_forward_algorithm():
   for item, sequence in enumerate(sequences):
     length = int(num_frames[item])
     wanted = derivatives.central_difference(
-      lambda values, labels=sequence: by_forward_algorithm(values, labels),
+      lambda values, labels=sequence: ctc_in_numpy.loss(values, labels),
       np.asarray(logits, np.float64)[item, :length],
       direction[item, :length],
     )

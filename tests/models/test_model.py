@@ -9,6 +9,7 @@ import pytest
 
 from fedjax_asr import config
 from fedjax_asr.models import model
+from fedjax_asr.speech import text
 
 SMALL = config.DeepSpeech2Config(
   conv_channels=(2,),
@@ -95,3 +96,42 @@ def test_output_frames_are_counted_for_ints_and_arrays(started):
 def test_num_parameters_counts_scalars():
   tree = {'a': jnp.zeros((2, 3)), 'b': {'c': jnp.zeros(4), 'd': jnp.zeros(())}}
   assert model.num_parameters(tree) == 11
+
+
+def test_the_configured_architecture_is_built():
+  layers = config.DeepSpeech1Config(
+    context_frames=1,
+    time_stride=3,
+    dense_sizes=(4, 4, 4),
+    recurrent_size=4,
+    final_size=4,
+  )
+  cfg = config.ModelConfig(ds1=layers, ds2=SMALL)
+  for architecture, first, stride in (
+    (config.Architecture.DS1, ('dense_0', (3 * 6, 4)), 3),
+    (config.Architecture.DS2, ('conv_0', (3, 3, 1, 2)), 2),
+  ):
+    cfg.architecture = architecture
+    acoustic = model.acoustic(cfg, 6)
+    params, norm_state = jax.eval_shape(acoustic.init, jax.random.key(0))
+    name, shape = first
+    assert params[name]['kernel'].shape == shape
+    assert bool(norm_state) == (architecture is config.Architecture.DS2)
+    assert acoustic.num_output_frames(7) == -(-7 // stride)
+
+
+def test_a_model_has_29_outputs_and_leaves_an_empty_state_empty():
+  acoustic = model.deepspeech1(
+    config.DeepSpeech1Config(
+      dense_sizes=(4, 4, 4), recurrent_size=4, final_size=4
+    ),
+    6,
+  )
+  params, norm_state = jax.eval_shape(acoustic.init, jax.random.key(0))
+  assert norm_state == {}
+  logits, _, after = jax.eval_shape(
+    functools.partial(acoustic.apply, train=True), params, norm_state, *BATCH
+  )
+  assert logits.shape == (2, 5, text.VOCAB_SIZE)
+  assert text.VOCAB_SIZE == 29
+  assert after == {}
