@@ -1,5 +1,6 @@
 """The synthetic corpus, its grammars and its speakers."""
 
+import collections
 import re
 import sys
 
@@ -111,6 +112,18 @@ def test_a_grid_sentence_has_its_six_slots():
     r'(again|now|please|soon)',
     sentence,
   )
+
+
+def test_spelling_has_every_letter_as_a_word_and_sentences_of_words():
+  rng = np.random.default_rng(0)
+  counts = collections.Counter()
+  for _ in range(2000):
+    counts.update(grammar.sentence(config.Grammar.SPELLING, rng).split())
+  letters = {word: n for word, n in counts.items() if len(word) == 1}
+  assert set(letters) == set('abcdefghijklmnopqrstuvwxyz')
+  assert min(letters.values()) > 50
+  assert 0.3 < sum(letters.values()) / counts.total() < 0.6
+  assert counts['december'] > 0
 
 
 def test_commands_have_86_words_or_so():
