@@ -134,10 +134,11 @@ def test_duration_in_milliseconds_is_told(manifest):
   assert 'by the durations (seconds) of 12 rows' in manifest.error()
 
 
-@pytest.mark.parametrize('edge', [-3, 3])
-def test_frames_at_the_edges_do_not_count(manifest, edge):
-  for index, row in enumerate(manifest.rows):
-    row['duration'] = round(len(manifest.arrays[index]) / 100 + edge / 100, 2)
+@pytest.mark.parametrize('seconds', [0.26, 0.34])
+def test_frames_at_the_edges_do_not_count(manifest, seconds):
+  manifest.arrays = [array[:30] for array in manifest.arrays]
+  for row in manifest.rows:
+    row['duration'] = seconds
   assert manifest.usable().problems == []
 
 
