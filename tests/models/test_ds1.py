@@ -109,7 +109,7 @@ def test_each_length_of_a_batch_has_the_logits_it_has_alone():
 def test_output_frames_are_every_so_many_th_window():
   for stride in (1, 2, 3):
     acoustic, params = built(time_stride=stride)
-    for frames in (1, 2, 3, 6, 7, 12, 13):
+    for frames in (1, 6, 7):
       logits, counts, _ = jax.eval_shape(
         functools.partial(acoustic.apply, train=False),
         params,
