@@ -96,35 +96,38 @@ def _check_width(
   """A few files among good ones are left to be skipped and listed."""
   kinds = [item.id in failures and failures[item.id].kind for item in items]
   wrong = [
-    item
+    item.source
     for item, kind in zip(items, kinds, strict=True)
     if kind == problem.Kind.WRONG_WIDTH
+    and isinstance(item.source, utterance.FeatureFile)
   ]
   num_right = sum(kind in (False, problem.Kind.TOO_LONG) for kind in kinds)
-  if len(wrong) <= num_right:
-    return
-  of_all = f'{len(wrong)} of {len(items)} feature files'
-  shapes = [
-    item.source.shape()
-    for item in (wrong[row] for row in _spread(range(len(wrong)), _NUM_SAMPLED))
-    if isinstance(item.source, utterance.FeatureFile)
-  ]
-  (width, num_alike), *_ = Counter(shape[1] for shape in shapes).most_common(1)
-  heights = {shape[0] for shape in shapes}
-  if len(heights) == 1 < len(shapes) and num_alike < len(shapes):
+  if len(wrong) > num_right:
     raise config.ConfigError(
-      f'config.features.num_features={cfg.num_features}, but {of_all} have '
-      f'another number of columns and all of them {heights.pop()} rows, such '
-      f'as {wrong[0].source.describe()}; want [frames, features], not the '
-      'transpose.'
+      f'config.features.num_features={cfg.num_features}, but {len(wrong)} of '
+      f'{len(items)} feature files have {_width(wrong, cfg)}.'
     )
+
+
+def _width(
+  wrong: Sequence[utterance.FeatureFile], cfg: config.FeaturesConfig
+) -> str:
+  """What files have instead, and what is to be done."""
+  sampled = _spread(range(len(wrong)), _NUM_SAMPLED)
+  shapes = [wrong[place].shape() for place in sampled]
+  heights = {shape[0] for shape in shapes}
+  widths = Counter(shape[1] for shape in shapes)
+  first = wrong[0].describe()
+  if len(heights) == 1 < len(widths):
+    return (
+      f'another number of columns and all of them {heights.pop()} rows, such '
+      f'as {first}; want [frames, features], not the transpose'
+    )
+  ((width, _),) = widths.most_common(1)
   wanted = f'config.features.num_features={width}'
   if cfg.kind is not config.FeatureKind.PRECOMPUTED:
     wanted = f'config.features.kind=precomputed and {wanted}'
-  raise config.ConfigError(
-    f'config.features.num_features={cfg.num_features}, but {of_all} have '
-    f'{width} columns, such as {wrong[0].source.describe()}; want {wanted}.'
-  )
+  return f'{width} columns, such as {first}; want {wanted}'
 
 
 def _rates(
