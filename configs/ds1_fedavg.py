@@ -126,16 +126,9 @@ def _features() -> config.Config:
   cfg.features = config.FeaturesConfig(
     kind=config.FeatureKind.PRECOMPUTED, num_features=13, hop_ms=10.0
   )
-  # A small corpus is soon known by heart.
-  cfg.augment = config.AugmentConfig(
-    num_time_masks=2,
-    max_time_mask_frames=10,
-    num_frequency_masks=1,
-    max_frequency_mask_bins=3,
-  )
   # 0.19 s of context: most of a spelled letter.
   cfg.model.ds1.context_frames = 9
-  cfg.federated = _federated(num_rounds=130, cohort_size=8, block_size=2)
+  cfg.federated = _federated(num_rounds=160, cohort_size=8, block_size=2)
   return cfg
 
 

@@ -130,18 +130,11 @@ def _features() -> config.Config:
   cfg.features = config.FeaturesConfig(
     kind=config.FeatureKind.PRECOMPUTED, num_features=13, hop_ms=10.0
   )
-  # A small corpus is soon known by heart.
-  cfg.augment = config.AugmentConfig(
-    num_time_masks=2,
-    max_time_mask_frames=10,
-    num_frequency_masks=1,
-    max_frequency_mask_bins=3,
-  )
   # Cepstra have no neighbourhood to shift over: kernels see all 13, and an
   # output frame lasts 20 ms, because a spelled letter may be short.
   cfg.model.ds2.conv_frequency_kernels = (13, 7)
   cfg.model.ds2.conv_time_strides = (2, 1)
-  cfg.federated = _federated(num_rounds=120, cohort_size=8, block_size=2)
+  cfg.federated = _federated(num_rounds=160, cohort_size=8, block_size=2)
   return cfg
 
 
