@@ -114,8 +114,6 @@ def _fit_all(
   frames = -(-longest // _FRAME_QUANTUM) * _FRAME_QUANTUM
   labels = max(len(examples.labels[index]) for index in positions.flat)
   key = jax.random.key(cfg.seed)
-  # Not jitted: on two cores XLA's orthogonal decompositions, run at once, were
-  # seen to wait for each other for ever.
   params, norm_state = acoustic.init(key)
   outcomes = []
   total = len(positions) * (cfg.converge.num_iterations + 1)

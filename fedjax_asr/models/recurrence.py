@@ -207,10 +207,11 @@ def initializer(cell: config.Cell) -> nn.initializers.Initializer:
   def init(key, shape, dtype=jnp.float32):
     directions, size, _ = shape
     orthogonal = nn.initializers.orthogonal()
-    keys = jax.random.split(key, (directions, gates))
-    # Mapped, because XLA takes a second to compile each decomposition.
+    keys = jax.random.split(key, (directions * gates,))
+    # One after another: on CPUs, decompositions of 256 x 256 that run at once
+    # under jit wait for each other for ever (seen with jaxlib 0.10.2).
     one = functools.partial(orthogonal, shape=(size, size), dtype=dtype)
-    blocks = jax.vmap(jax.vmap(one))(keys)
+    blocks = jax.lax.map(one, keys).reshape(directions, gates, size, size)
     return blocks.transpose(0, 2, 1, 3).reshape(shape)
 
   return init

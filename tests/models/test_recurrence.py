@@ -281,3 +281,14 @@ def test_recurrent_weights_start_orthogonal_in_each_gate():
       np.testing.assert_allclose(block @ block.T, np.eye(SIZE), atol=1e-5)
   first, second = blocks.reshape(2, -1)
   assert not np.allclose(first, second)
+
+
+@pytest.mark.slow
+def test_wide_layers_start_under_jit():
+  # Two layers' decompositions, mapped, waited for each other on two cores.
+  init = recurrence.initializer(config.Cell.GRU)
+  keys = jax.random.split(jax.random.key(0))
+  both = jax.jit(lambda keys: [init(key, (2, 256, 768)) for key in keys])
+  first, second = jax.block_until_ready(both(keys))
+  assert first.shape == second.shape == (2, 256, 768)
+  np.testing.assert_allclose(first, init(keys[0], (2, 256, 768)), atol=1e-4)
