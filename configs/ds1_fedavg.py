@@ -19,6 +19,8 @@ Variants, with what benchmarks/results/ has of them:
           stand-in for such a corpus: benchmarks/feature_manifest.py.
             python -m fedjax_asr.main --config=configs/ds1_fedavg.py:features
           and --config.data.path=<its manifest>
+          The stand-in of 24 utterances a speaker, 2 CPU cores shared with
+          other work: 7 minutes, 10.8% WER on held-out speakers.
 """
 
 from collections.abc import Iterator
