@@ -1,9 +1,9 @@
-"""Runs an experiment.
+"""Runs an experiment, or a job on one that is finished (`config.job`).
 
   python -m fedjax_asr.main --config=configs/ds2_fedavg.py[:variant]
       [--workdir=runs/mine] [--allow_config_change] [--config.<field>=value]
 
-The same command resumes a run that was interrupted.
+The same command resumes training that was interrupted.
 """
 
 import importlib
@@ -18,13 +18,17 @@ def main(argv: list[str]) -> int:
   if {'--help', '-help', '-h'} & set(argv[1:]):
     print(__doc__)
     return 0
+  resumes = False
   try:
-    _run(command_line.parse(argv))
+    command = command_line.parse(argv)
+    resumes = command.config.job is config_lib.Job.TRAIN
+    _run(command)
   except config_lib.UserError as error:
     print(f'error: {" ".join(str(error).split())}', file=sys.stderr)
     return 2
   except KeyboardInterrupt:
-    print('interrupted; the same command resumes this run.', file=sys.stderr)
+    goes_on = 'resumes this run' if resumes else 'starts anew'
+    print(f'interrupted; the same command {goes_on}.', file=sys.stderr)
     return 130
   return 0
 

@@ -22,8 +22,8 @@ def run(config, workdir, *, allow_config_change):
   {body}
 
 sys.modules['fedjax_asr.jobs'] = jobs = types.ModuleType('fedjax_asr.jobs')
-sys.modules['fedjax_asr.jobs.train'] = types.SimpleNamespace(run=run)
-jobs.train = sys.modules['fedjax_asr.jobs.train']
+for name in ('train', 'converge'):
+  sys.modules[f'fedjax_asr.jobs.{{name}}'] = types.SimpleNamespace(run=run)
 sys.exit(main.main(sys.argv))
 """
 
@@ -76,9 +76,13 @@ def test_defect_keeps_its_traceback(source):
   assert 'Traceback' in done.stderr
 
 
-def test_interrupt_says_how_to_resume(source):
+@pytest.mark.parametrize(
+  ('flags', 'goes_on'),
+  [([], 'resumes this run'), (['--config.job=converge'], 'starts anew')],
+)
+def test_interrupt_says_how_to_go_on(source, flags, goes_on):
   body = 'print("on", flush=True); import time; time.sleep(60)'
-  command = [sys.executable, '-c', _PROGRAM.format(body=body), source]
+  command = [sys.executable, '-c', _PROGRAM.format(body=body), source, *flags]
   with subprocess.Popen(
     command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
   ) as process:
@@ -88,7 +92,7 @@ def test_interrupt_says_how_to_resume(source):
     os.kill(process.pid, signal.SIGINT)
     _, errors = process.communicate(timeout=30)
   assert process.returncode == 130
-  assert errors == 'interrupted; the same command resumes this run.\n'
+  assert errors == f'interrupted; the same command {goes_on}.\n'
 
 
 def test_help_shows_the_command():
