@@ -6,10 +6,15 @@ Variants, with what benchmarks/results/ has of them:
   (none)  spoken commands, synthesised, 120 speakers, 12 of them held out with
           sentences of their own; `tiny` model on log-mel features.
             python -m fedjax_asr.main --config=configs/ds1_fedavg.py
+          2 CPU cores, 4.9 minutes (beside other work), 9.1% WER on held-out
+          speakers.
   smoke   spoken digits of 14 speakers, 6 rounds: that everything works.
             python -m fedjax_asr.main --config=configs/ds1_fedavg.py:smoke
+          2 CPU cores, half a minute; the WER stays at 100%.
   gpu     256 clients a round of 320, layers of 1024, bf16 products.
             python -m fedjax_asr.main --config=configs/ds1_fedavg.py:gpu
+          1 H200, 1.63 s a round; 41% WER with num_rounds=40. Not yet run for
+          its 100 rounds.
   fsdd    the Free Spoken Digit Dataset: 5 speakers train, 1 is held out, and
           a tenth of the others' utterances; each speaker is a client.
             python -m fedjax_asr.main --config=configs/ds1_fedavg.py:fsdd
@@ -19,6 +24,8 @@ Variants, with what benchmarks/results/ has of them:
           stand-in for such a corpus: benchmarks/feature_manifest.py.
             python -m fedjax_asr.main --config=configs/ds1_fedavg.py:features
           and --config.data.path=<its manifest>
+          2 CPU cores, 7 minutes (beside other work), 10.8% WER on held-out
+          speakers of the stand-in with --utterances=24.
           The stand-in of 24 utterances a speaker, 2 CPU cores shared with
           other work: 7 minutes, 10.8% WER on held-out speakers.
 """
