@@ -19,6 +19,8 @@ Variants, with what benchmarks/results/ has of them:
           a tenth of the others' utterances; each speaker is a client.
             python -m fedjax_asr.main --config=configs/ds1_fedavg.py:fsdd
           and --config.data.path=<its folder `recordings`>
+          2 CPU cores, 1.4 minutes (beside other work), 33.0% WER on the
+          held-out speaker, 6.4% on held-out utterances.
   features  13 MFCC at 100 frames a second that somebody else computed, 74
           speakers who spell and say short sentences; 8 are held out. A
           stand-in for such a corpus: benchmarks/feature_manifest.py.

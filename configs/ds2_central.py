@@ -15,6 +15,9 @@ draws both on one plot.
 Variants:
   (none)  the corpus of configs/ds2_fedavg.py.
             python -m fedjax_asr.main --config=configs/ds2_central.py
+          2 CPU cores, 7.7 minutes (beside other work), 13.3% WER on held-out
+          speakers. Batch size and learning rate are a first choice, so this
+          is no bound on what central training reaches.
   smoke   spoken digits of 14 speakers, 6 steps: that everything works.
             python -m fedjax_asr.main --config=configs/ds2_central.py:smoke
 """

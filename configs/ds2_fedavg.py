@@ -24,6 +24,8 @@ Variants, with what benchmarks/results/ has of them:
           stand-in for such a corpus: benchmarks/feature_manifest.py.
             python -m fedjax_asr.main --config=configs/ds2_fedavg.py:features
           and --config.data.path=<its manifest>
+          2 CPU cores, 13.6 minutes (beside other work), 19.2% WER on held-out
+          speakers of the stand-in with --utterances=24.
 """
 
 from collections.abc import Iterator

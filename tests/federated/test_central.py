@@ -4,6 +4,7 @@ import jax
 import numpy as np
 import optax
 import population
+import quick
 
 from fedjax_asr import config
 from fedjax_asr.federated import local_update
@@ -29,7 +30,7 @@ def test_rounds_of_one_client_are_minibatch_adam():
   start = jax.device_get(simulation.start())
   adam = optax.adam(0.01, 0.9, 0.99, 1e-8)
   params, opt_state = start.params, adam.init(start.params)
-  gradient = jax.jit(
+  gradient = quick.jit(
     jax.grad(
       lambda params, batch: local_update.batch_loss(
         simulation.acoustic, params, {}, batch, jax.random.key(0)
