@@ -13,7 +13,7 @@ import os
 import pathlib
 import shutil
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import jax
@@ -105,7 +105,7 @@ class Checkpoints:
     if wer is not None and math.isfinite(wer):
       metrics = {'wer': float(wer)}
     with self._explained(round_index):
-      arrays = _flatten(state, _copy)
+      arrays = flatten(state, _copy)
       _check_space(self._directory, arrays)
       self._writing = round_index
       self._manager.save(
@@ -132,7 +132,7 @@ class Checkpoints:
         f'{self._directory} has no checkpoint of round {round_index}; '
         f'want one of: {_listed(self.rounds)}.'
       )
-    target = _flatten(like, _empty)
+    target = flatten(like, _empty)
     with self._readable(round_index):
       self._check_like(round_index, target)
       arrays = self._manager.restore(
@@ -242,7 +242,8 @@ def _wer(metrics: Any) -> float:
   return metrics['wer']
 
 
-def _flatten(tree: Any, of_leaf: Any) -> dict[str, np.ndarray]:
+def flatten(tree: Any, of_leaf: Callable[[Any], Any]) -> dict[str, Any]:
+  """`of_leaf` of each leaf, under the leaf's path, as checkpoints name it."""
   leaves, _ = jax.tree_util.tree_flatten_with_path(tree)
   return {
     jax.tree_util.keystr(path, simple=True, separator='.'): of_leaf(leaf)

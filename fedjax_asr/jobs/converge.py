@@ -17,7 +17,7 @@ from fedjax_asr import config, progress, run_directory
 from fedjax_asr.corpora import dataset, utterance
 from fedjax_asr.federated import cohort
 from fedjax_asr.figures import convergence
-from fedjax_asr.jobs import batch_fit, preparation
+from fedjax_asr.jobs import batch_fit, disk_errors, preparation
 from fedjax_asr.models import decode, model, scores
 
 _FRAME_QUANTUM = 16
@@ -69,19 +69,30 @@ def run(
   with run_directory.open_run(
     workdir, cfg, allow_config_change=allow_config_change
   ) as directory:
-    acoustic = model.acoustic(cfg.model, cfg.features.num_features)
-    data = preparation.prepare(
-      cfg, acoustic.num_output_frames, directory, console
-    )
-    positions = _chosen(data.train, cfg)
-    outcomes = _fit_all(cfg, acoustic, data.train, positions, directory)
-    table = [outcome._asdict() for outcome in outcomes]
-    run_directory.replace_text(
-      directory.path / 'convergence.json', json.dumps(table, indent=2) + '\n'
-    )
+    with disk_errors.explained(directory.path):
+      table = _table(cfg, directory, console)
     figure = convergence.plot(directory.path)
   _show(table, console)
   console.print(f'table, iterations and figure {figure}')
+
+
+def _table(
+  cfg: config.Config,
+  directory: run_directory.RunDirectory,
+  console: rich.console.Console,
+) -> list[dict[str, Any]]:
+  """Outcomes of the batches, written down."""
+  acoustic = model.acoustic(cfg.model, cfg.features.num_features)
+  data = preparation.prepare(
+    cfg, acoustic.num_output_frames, directory, console
+  )
+  positions = _chosen(data.train, cfg)
+  outcomes = _fit_all(cfg, acoustic, data.train, positions, directory)
+  table = [outcome._asdict() for outcome in outcomes]
+  run_directory.replace_text(
+    directory.path / 'convergence.json', json.dumps(table, indent=2) + '\n'
+  )
+  return table
 
 
 def _chosen(examples: dataset.Dataset, cfg: config.Config) -> np.ndarray:

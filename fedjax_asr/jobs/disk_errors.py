@@ -8,11 +8,14 @@ from fedjax_asr import run_directory
 
 
 @contextlib.contextmanager
-def explained(path: str | os.PathLike[str]) -> Iterator[None]:
-  """Makes an `OSError`, as of a full disk, a `RunError` that names the file."""
+def explained(path: str | os.PathLike[str], then: str = '') -> Iterator[None]:
+  """Makes an `OSError`, as of a full disk, a `RunError` that names the file.
+
+  `path` is named where the error names none; `then` ends the message.
+  """
   try:
     yield
   except OSError as error:
     raise run_directory.RunError(
-      f'{error.filename or path}: {error.strerror or error}.'
+      f'{error.filename or path}: {error.strerror or error}{then}.'
     ) from error

@@ -7,8 +7,8 @@ from typing import NamedTuple
 import rich.console
 
 from fedjax_asr import config, run_directory, saved_run
-from fedjax_asr.corpora import dataset, utterance
-from fedjax_asr.jobs import preparation
+from fedjax_asr.corpora import utterance
+from fedjax_asr.jobs import disk_errors, preparation
 from fedjax_asr.models import language_model, model, ngram
 from fedjax_asr.speech import text
 
@@ -43,7 +43,8 @@ def run(
   ) as directory:
     sentences = _sentences(cfg, directory, console)
     trained = _trained(cfg.language_model, sentences.train)
-    _write(cfg.language_model, trained, sentences.train, directory.path)
+    with disk_errors.explained(directory.path):
+      _write(cfg.language_model, trained, sentences.train, directory.path)
   for line in _report(cfg.language_model, trained, sentences):
     console.print(line)
   console.print(_usage(cfg.language_model, directory.path))
@@ -64,17 +65,13 @@ def _sentences(
     cfg, acoustic.num_output_frames, directory, console
   )
   heldout = {
-    'held-out speakers': _transcripts(data.heldout_speakers),
-    'held-out utterances': _transcripts(data.heldout_utterances),
+    'held-out speakers': data.heldout_speakers.texts,
+    'held-out utterances': data.heldout_utterances.texts,
   }
   return _Sentences(
-    train=_transcripts(data.train),
+    train=data.train.texts,
     heldout={name: found for name, found in heldout.items() if found},
   )
-
-
-def _transcripts(examples: dataset.Dataset) -> list[str]:
-  return [text.normalize(line).text for line in examples.texts]
 
 
 def _lines(path: str) -> list[str]:

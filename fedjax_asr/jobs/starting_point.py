@@ -5,6 +5,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from fedjax_asr import checkpoint, config, saved_run
 from fedjax_asr.federated import devices
@@ -72,7 +73,9 @@ def _check_features(
 
 
 def _check_tree(there: Any, wanted: Any, path: str) -> None:
-  theirs, ours = _shapes(there), _shapes(wanted)
+  theirs, ours = (
+    checkpoint.flatten(tree, np.shape) for tree in (there, wanted)
+  )
   for name in [*ours, *theirs]:
     had, want = theirs.get(name, 'absent'), ours.get(name, 'absent')
     if had != want:
@@ -80,11 +83,3 @@ def _check_tree(there: Any, wanted: Any, path: str) -> None:
         f'config.{_SEED}={path!r} is of another model: {name} is {had} there; '
         f'want {want}.'
       )
-
-
-def _shapes(tree: Any) -> dict[str, Any]:
-  leaves, _ = jax.tree_util.tree_flatten_with_path(tree)
-  return {
-    jax.tree_util.keystr(path, simple=True, separator='.'): leaf.shape
-    for path, leaf in leaves
-  }

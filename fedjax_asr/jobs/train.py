@@ -15,6 +15,7 @@ from fedjax_asr.federated import round as round_lib
 from fedjax_asr.figures import training
 from fedjax_asr.jobs import (
   cohort_feed,
+  disk_errors,
   heldout,
   metrics,
   preparation,
@@ -38,16 +39,13 @@ def run(
   Raises:
     UserError: of any room; what was written stays usable.
   """
-  with run_directory.open_run(
-    workdir, cfg, allow_config_change=allow_config_change
-  ) as directory:
-    try:
-      _run(cfg, directory)
-    except OSError as error:
-      where = error.filename or directory.path
-      raise run_directory.RunError(
-        f'{where}: {error.strerror or error}; the same command resumes.'
-      ) from error
+  with (
+    run_directory.open_run(
+      workdir, cfg, allow_config_change=allow_config_change
+    ) as directory,
+    disk_errors.explained(directory.path, '; the same command resumes'),
+  ):
+    _run(cfg, directory)
 
 
 def _run(cfg: config.Config, directory: run_directory.RunDirectory) -> None:

@@ -1,7 +1,7 @@
 """WER, CER and CTC loss of a model on a dataset, per speaker too."""
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -28,18 +28,10 @@ class Evaluation(NamedTuple):
 
 def greedy(acoustic: model.Model) -> Recognizer:
   """Decodes greedily where the model runs, so that no logits are fetched."""
-
-  def forward(params, norm_state, features, num_frames, labels, num_labels):
-    logits, num_outputs, _ = acoustic.apply(
-      params, norm_state, features, num_frames, train=False
-    )
-    losses = ctc.loss(logits, num_outputs, labels, num_labels)
-    return decode.greedy_path(logits, num_outputs), losses
-
-  jitted = jax.jit(forward)
+  forward = _forward(acoustic, decode.greedy_path)
 
   def recognize(params, norm_state, features, num_frames, *labels):
-    results = jitted(params, norm_state, features, num_frames, *labels)
+    results = forward(params, norm_state, features, num_frames, *labels)
     paths, losses = jax.device_get(results)
     real = num_frames > 0
     return decode.transcripts(paths[real]), losses[real]
@@ -51,25 +43,29 @@ def decoded_by(
   decoder: decode.TextDecoder, acoustic: model.Model
 ) -> Recognizer:
   """Decodes on the host, from logits of real utterances."""
+  forward = _forward(acoustic, lambda *outputs: outputs)
+
+  def recognize(params, norm_state, features, num_frames, *labels):
+    results = forward(params, norm_state, features, num_frames, *labels)
+    (logits, num_outputs), losses = jax.device_get(results)
+    real = num_frames > 0
+    return decoder(logits[real], num_outputs[real]), losses[real]
+
+  return recognize
+
+
+def _forward(acoustic: model.Model, of_outputs: Callable[..., Any]):
+  """(params, norm_state, *batch) -> (of_outputs(logits, num_outputs), CTC
+  losses), jitted."""
 
   def forward(params, norm_state, features, num_frames, labels, num_labels):
     logits, num_outputs, _ = acoustic.apply(
       params, norm_state, features, num_frames, train=False
     )
     losses = ctc.loss(logits, num_outputs, labels, num_labels)
-    return logits, num_outputs, losses
+    return of_outputs(logits, num_outputs), losses
 
-  jitted = jax.jit(forward)
-
-  def recognize(params, norm_state, features, num_frames, *labels):
-    results = jitted(params, norm_state, features, num_frames, *labels)
-    real = num_frames > 0
-    logits, num_outputs, losses = (
-      values[real] for values in jax.device_get(results)
-    )
-    return decoder(logits, num_outputs), losses
-
-  return recognize
+  return jax.jit(forward)
 
 
 class Evaluator:

@@ -84,6 +84,14 @@ def test_too_few_utterances_are_one_line(main, tmp_path):
   assert 'want 100 for 2 batches of 50' in errors[0]
 
 
+def test_results_that_cannot_be_written_are_one_line(main, tmp_path):
+  (tmp_path / 'iterations.jsonl').mkdir()
+  status, _, errors = main(tmp_path, *_FLAGS)
+  assert status == 2
+  assert len(errors) == 1
+  assert 'iterations.jsonl: Is a directory.' in errors[0]
+
+
 def _problem():
   """A model, and a batch with garbage in its padding."""
   cfg = config.DeepSpeech2Config(
