@@ -25,6 +25,7 @@ _OF_OTHER_JOBS = (
   'evaluate',
   'transcribe',
   'export',
+  'attack',
 )
 
 

@@ -8,6 +8,18 @@ whole tree: every room below takes its own section.
 import dataclasses
 import enum
 
+from fedjax_asr.config.attack import AttackConfig as AttackConfig
+from fedjax_asr.config.attack import AttackMethod as AttackMethod
+from fedjax_asr.config.attack import DemixingConfig as DemixingConfig
+from fedjax_asr.config.attack import Distance as Distance
+from fedjax_asr.config.attack import HessianFreeConfig as HessianFreeConfig
+from fedjax_asr.config.attack import MatchingConfig as MatchingConfig
+from fedjax_asr.config.attack import MatchingOptimizer as MatchingOptimizer
+from fedjax_asr.config.attack import Observed as Observed
+from fedjax_asr.config.attack import SeedAndGrowConfig as SeedAndGrowConfig
+from fedjax_asr.config.attack import SpanConfig as SpanConfig
+from fedjax_asr.config.attack import SpanDescentConfig as SpanDescentConfig
+from fedjax_asr.config.attack import SpeakerIdConfig as SpeakerIdConfig
 from fedjax_asr.config.data import AugmentConfig as AugmentConfig
 from fedjax_asr.config.data import Corpus as Corpus
 from fedjax_asr.config.data import DataConfig as DataConfig
@@ -64,6 +76,7 @@ class Job(enum.StrEnum):
   TRANSCRIBE = 'transcribe'
   EXPORT = 'export'
   LANGUAGE_MODEL = 'language_model'
+  ATTACK = 'attack'
 
 
 @dataclasses.dataclass(slots=True, kw_only=True)
@@ -98,3 +111,4 @@ class Config:
     default_factory=TranscribeConfig
   )
   export: ExportConfig = dataclasses.field(default_factory=ExportConfig)
+  attack: AttackConfig = dataclasses.field(default_factory=AttackConfig)

@@ -1,0 +1,1 @@
+"""What an update reveals: reconstruction of speech, and how to measure it."""

@@ -1,0 +1,158 @@
+"""What the attacker sees of a client: an update, and what is declared known."""
+
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from fedjax_asr import config
+from fedjax_asr.models import model
+from fedjax_asr.speech import features
+
+
+class ObservationError(config.UserError):
+  """An update that no attack can use, or a layer that is not there."""
+
+
+class Declared(NamedTuple):
+  """What the attacker is told beside the update; None: not told.
+
+  labels: [labels] of each utterance.
+  num_frames: of each utterance.
+  num_utterances: distinct utterances behind the update.
+  speech: mean and deviation of public speech, in the model's input units.
+  """
+
+  labels: tuple[np.ndarray, ...] | None = None
+  num_frames: tuple[int, ...] | None = None
+  num_utterances: int | None = None
+  speech: features.Statistics | None = None
+
+
+class Observation(NamedTuple):
+  """All that an attack function is given; the victim's speech is not in it.
+
+  update: a gradient, or server minus local parameters: like `params`.
+  params, norm_state: what the server had sent.
+  num_steps: local steps behind the update.
+  learning_rate: of the client, in this round.
+  """
+
+  update: model.Params
+  params: model.Params
+  norm_state: model.NormState
+  acoustic: model.Model
+  model: config.ModelConfig
+  features: config.FeaturesConfig
+  client: config.ClientConfig
+  observed: config.Observed
+  num_steps: int
+  learning_rate: float
+  round: int
+  declared: Declared
+
+
+class Ledger(NamedTuple):
+  """The assumptions of a result; results of other ledgers do not compare.
+
+  layers: names of the parameters whose updates were used.
+  prior: public knowledge of speech that was used, '' where none.
+  """
+
+  knows_transcript: bool
+  knows_length: bool
+  knows_num_utterances: bool
+  layers: tuple[str, ...]
+  prior: str
+  observed: str
+  local_steps: int
+  client_optimizer: str
+  round: int
+
+
+class Reconstruction(NamedTuple):
+  """What an attack gives.
+
+  features: [frames, features] of each utterance, in the model's input units;
+    in no particular order.
+  certificate: what the attacker can compute to judge it, without the truth.
+  is_certified: whether that says to believe it.
+  """
+
+  features: tuple[np.ndarray, ...]
+  certificate: dict[str, float]
+  is_certified: bool
+  ledger: Ledger
+
+
+class Refused(Exception):
+  """A method's conditions do not hold; the message says which."""
+
+
+def ledger(
+  observed: Observation,
+  layers: tuple[str, ...],
+  *,
+  uses_transcript: bool = False,
+  uses_length: bool = False,
+  uses_num_utterances: bool = False,
+  prior: str = '',
+) -> Ledger:
+  """The assumptions of a method that used these parts of what is declared."""
+  return Ledger(
+    knows_transcript=uses_transcript,
+    knows_length=uses_length,
+    knows_num_utterances=uses_num_utterances,
+    layers=layers,
+    prior=prior,
+    observed=observed.observed.value,
+    local_steps=observed.num_steps,
+    client_optimizer=observed.client.optimizer.value,
+    round=observed.round,
+  )
+
+
+def check(observed: Observation) -> None:
+  """Raises `ObservationError` for an update that nothing can be learned from.
+
+  Of another structure or shape than the parameters, not finite, or all zero.
+  """
+  update, params = flat(observed.update), flat(observed.params)
+  for name in sorted(update.keys() | params.keys()):
+    if name not in update or name not in params:
+      where = 'update' if name in params else 'model'
+      raise ObservationError(f'{name}: not in the {where}.')
+    shape, wanted = np.shape(update[name]), np.shape(params[name])
+    if shape != wanted:
+      raise ObservationError(f'{name}: update of shape {shape}; want {wanted}.')
+    if not np.isfinite(np.asarray(update[name])).all():
+      raise ObservationError(
+        f'{name}: the update has values that are not finite.'
+      )
+  if not any(np.any(np.asarray(leaf)) for leaf in update.values()):
+    raise ObservationError('the update is zero everywhere: nothing to attack.')
+
+
+def flat(tree: Any) -> dict[str, Any]:
+  """Leaves by name, such as `dense_0/kernel`."""
+  leaves, _ = jax.tree.flatten_with_path(tree)
+  return {
+    '/'.join(str(getattr(key, 'key', key)) for key in path): leaf
+    for path, leaf in leaves
+  }
+
+
+def selected(params: model.Params, layers: tuple[str, ...]) -> tuple[str, ...]:
+  """Names of the parameters in these top-level modules; (): of all.
+
+  Raises:
+    ObservationError: the model has no such module.
+  """
+  for layer in layers:
+    if layer not in params:
+      names = ', '.join(sorted(params))
+      raise ObservationError(f'layer {layer!r}; want one of {names}.')
+  names = flat(params)
+  return tuple(
+    name for name in names if not layers or name.split('/')[0] in layers
+  )

@@ -1,0 +1,194 @@
+"""What is reconstructed from which update, and how."""
+
+import dataclasses
+import enum
+
+from fedjax_asr.config.fields import bounded
+from fedjax_asr.config.jobs import Subset
+
+
+class AttackMethod(enum.StrEnum):
+  """Each is a module of `fedjax_asr.attacks`."""
+
+  SPAN = 'span'
+  SEED_AND_GROW = 'seed_and_grow'
+  DEMIXING = 'demixing'
+  SPAN_DESCENT = 'span_descent'
+  GRADIENT_MATCHING = 'gradient_matching'
+  HESSIAN_FREE = 'hessian_free'
+
+
+class Observed(enum.StrEnum):
+  """What the client sends: one gradient, or server minus local parameters."""
+
+  GRADIENT = 'gradient'
+  DELTA = 'delta'
+
+
+class Distance(enum.StrEnum):
+  COSINE = 'cosine'
+  L2 = 'l2'
+  L1 = 'l1'
+  COSINE_L2 = 'cosine_l2'
+
+
+class MatchingOptimizer(enum.StrEnum):
+  ADAM = 'adam'
+  SGD = 'sgd'
+  SIGNED_ADAM = 'signed_adam'
+  LBFGS = 'lbfgs'
+  RANDOM_SEARCH = 'random_search'
+
+
+@dataclasses.dataclass(slots=True, kw_only=True)
+class SpanConfig:
+  """Closed-form inversion of DeepSpeech 1's first layer."""
+
+  # Bias cosine from which a reconstruction is believed.
+  min_bias_cosine: float = bounded(0.99, above=0.0, below=1.0)
+
+
+@dataclasses.dataclass(slots=True, kw_only=True)
+class SeedAndGrowConfig:
+  """DeepSpeech 1 through its second layer, a frame at a time."""
+
+  num_starts: int = bounded(32, low=1)
+  num_iterations: int = bounded(50, low=1)
+  # Normalised residual under which a window counts as exact.
+  max_residual: float = bounded(1e-8, above=0.0)
+
+
+@dataclasses.dataclass(slots=True, kw_only=True)
+class DemixingConfig:
+  """DeepSpeech 2 through the frames that span its recurrent input."""
+
+  # Linear programs that may look for frames.
+  max_programs: int = bounded(4000, low=1)
+  # Descent through the convolutions, from so many starts at once.
+  num_starts: int = bounded(2, low=1)
+  num_iterations: int = bounded(500, low=1)
+  learning_rate: float = bounded(0.1, above=0.0)
+  # Gauss-Newton steps that follow.
+  num_polish: int = bounded(30, low=0)
+
+
+@dataclasses.dataclass(slots=True, kw_only=True)
+class SpanDescentConfig:
+  """DeepSpeech 2 by descent on the span residual."""
+
+  num_starts: int = bounded(48, low=1)
+  num_iterations: int = bounded(3000, low=1)
+  learning_rate: float = bounded(0.1, above=0.0)
+  # Weight of the mean square of the features, annealed to zero.
+  amplitude_prior: float = bounded(0.3, low=0.0)
+  # The best starts are tried again at every other shift up to this many frames.
+  max_shift: int = bounded(30, low=0)
+  num_shifted: int = bounded(2, low=1)
+  num_refined: int = bounded(6, low=1)
+  num_refinement_iterations: int = bounded(12000, low=1)
+
+
+@dataclasses.dataclass(slots=True, kw_only=True)
+class MatchingConfig:
+  """Second-order gradient matching: `jax.grad` through the gradient."""
+
+  # Top-level modules of the model whose gradients are matched; (): all.
+  layers: tuple[str, ...] = ()
+  distance: Distance = Distance.COSINE
+  # Weighs each layer's distance by the inverse of the target's norm there.
+  per_layer: bool = False
+  # Fraction of the target, largest first, that is matched.
+  top_fraction: float = bounded(1.0, above=0.0, high=1.0)
+  l1: float = bounded(0.0, low=0.0)
+  l2: float = bounded(0.0, low=0.0)
+  total_variation_time: float = bounded(0.0, low=0.0)
+  total_variation_frequency: float = bounded(0.0, low=0.0)
+  first_difference: float = bounded(0.0, low=0.0)
+  # Weight of a Gaussian of public speech.
+  speech_prior: float = bounded(0.0, low=0.0)
+  optimizer: MatchingOptimizer = MatchingOptimizer.ADAM
+  learning_rate: float = bounded(0.1, above=0.0)
+  # The rate is halved every so many iterations; 0: never.
+  halve_every: int = bounded(0, low=0)
+  num_iterations: int = bounded(1000, low=1)
+  num_restarts: int = bounded(4, low=1)
+  # Temporal grids of so many frames, optimised one after another; 0: none.
+  grid_frames: int = bounded(0, low=0)
+  grid_overlap: int = bounded(0, low=0)
+  # Width of the smoothed clipped ReLU at the start, going to the exact one.
+  smoothing: float = bounded(0.0, low=0.0)
+
+
+@dataclasses.dataclass(slots=True, kw_only=True)
+class HessianFreeConfig:
+  """Zeroth-order matching of the last layer (Dang et al. 2021)."""
+
+  layers: tuple[str, ...] = ('output',)
+  num_directions: int = bounded(127, low=1)
+  radius: float = bounded(1.0, above=0.0)
+  min_radius: float = bounded(0.25, above=0.0)
+  # The radius is halved where so many iterations gain less than `min_gain`.
+  patience: int = bounded(2500, low=1)
+  min_gain: float = bounded(0.05, above=0.0, below=1.0)
+  max_iterations: int = bounded(50000, low=1)
+
+
+@dataclasses.dataclass(slots=True, kw_only=True)
+class SpeakerIdConfig:
+  """Identification of the speaker from what was reconstructed."""
+
+  enabled: bool = False
+  num_iterations: int = bounded(600, low=1)
+  batch_size: int = bounded(32, low=1)
+  learning_rate: float = bounded(1e-3, above=0.0)
+  embedding_size: int = bounded(128, low=1)
+  # Utterances of each victim's speaker that the attacker has for enrolment.
+  num_enrolment: int = bounded(5, low=1)
+
+
+@dataclasses.dataclass(slots=True, kw_only=True)
+class AttackConfig:
+  """Whose update is observed, what is known, which methods are tried."""
+
+  # '': a freshly initialised model of this config.
+  run: str = ''
+  round: int = bounded(-1, low=-1)
+  # Where victims' speech comes from; corpus: all of config.data.
+  subset: Subset = Subset.TRAIN
+  # A client's name; '': the first clients of the round's cohort.
+  victim: str = ''
+  num_victims: int = bounded(2, low=1)
+  # Utterances longer or shorter than this are passed over.
+  min_seconds: float = bounded(0.0, low=0.0)
+  max_seconds: float = bounded(20.0, above=0.0)
+  # Stretches of this length, from each utterance's start; 0: whole utterances.
+  stretch_seconds: float = bounded(0.0, low=0.0)
+  observed: Observed = Observed.GRADIENT
+  # Utterances of a victim, and steps on them; 0: as in the run.
+  batch_size: int = bounded(1, low=0)
+  local_steps: int = bounded(1, low=0)
+  # Clients in a secure aggregate of which the sum is observed.
+  num_aggregated: int = bounded(1, low=1)
+  # What the attacker is told.
+  knows_transcript: bool = False
+  knows_length: bool = False
+  # Tried in this order until one is certified, or all of them.
+  methods: tuple[str, ...] = ('span', 'seed_and_grow', 'demixing')
+  tries_all: bool = False
+  span: SpanConfig = dataclasses.field(default_factory=SpanConfig)
+  seed_and_grow: SeedAndGrowConfig = dataclasses.field(
+    default_factory=SeedAndGrowConfig
+  )
+  demixing: DemixingConfig = dataclasses.field(default_factory=DemixingConfig)
+  span_descent: SpanDescentConfig = dataclasses.field(
+    default_factory=SpanDescentConfig
+  )
+  gradient_matching: MatchingConfig = dataclasses.field(
+    default_factory=MatchingConfig
+  )
+  hessian_free: HessianFreeConfig = dataclasses.field(
+    default_factory=HessianFreeConfig
+  )
+  speaker_id: SpeakerIdConfig = dataclasses.field(
+    default_factory=SpeakerIdConfig
+  )
