@@ -1,0 +1,104 @@
+"""The column space of an update, where rounding and noise fill the rest."""
+
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float64
+
+# A drop under this is no drop: the last value may be noise as well.
+_MIN_GAP = 3.0
+# Fraction of the noise's singular values that may be lower than the one that
+# is compared with its largest.
+_LOW = 0.03
+
+
+class Subspace(NamedTuple):
+  """Where the columns of a matrix lie, and where they do not.
+
+  basis, complement: orthonormal, together a basis of the whole space.
+  singular_values: of the matrix, largest first.
+  gap: the last value that counts over the edge of the noise after it; 1 where
+    none stands out of the noise, and the basis then spans all that the columns
+    reach.
+  """
+
+  basis: Float64[np.ndarray, 'dim rank']
+  complement: Float64[np.ndarray, 'dim dim-rank']
+  singular_values: Float64[np.ndarray, ' values']
+  gap: float
+
+  @property
+  def rank(self) -> int:
+    return self.basis.shape[1]
+
+
+def column_space(matrix: Float64[np.ndarray, 'dim outputs']) -> Subspace:
+  """Column space of the numerical rank that `numerical_rank` finds.
+
+  A zero matrix has rank 0. More rows than columns are no obstacle: the
+  complement is always of dimension dim - rank.
+  """
+  live = matrix[:, matrix.any(axis=0)]
+  # What the columns' own space holds is of no concern: only R is decomposed.
+  triangle = np.asarray(np.linalg.qr(live.T, mode='r')).T
+  vectors, values, _ = np.linalg.svd(triangle, full_matrices=False)
+  rows = int(matrix.any(axis=1).sum())
+  rank, gap = numerical_rank(values, (rows, live.shape[1]))
+  return split(vectors, values, rank, gap)
+
+
+def split(
+  vectors: Float64[np.ndarray, 'dim values'],
+  values: Float64[np.ndarray, ' values'],
+  rank: int,
+  gap: float,
+) -> Subspace:
+  """The space of the first `rank` of these singular vectors."""
+  basis = vectors[:, :rank]
+  complete, _ = np.linalg.qr(vectors, mode='complete')
+  complement = np.concatenate(
+    [vectors[:, rank:], complete[:, vectors.shape[1] :]], axis=1
+  )
+  return Subspace(basis, complement, values, gap)
+
+
+def numerical_rank(
+  values: Float64[np.ndarray, ' values'], shape: tuple[int, int]
+) -> tuple[int, float]:
+  """Rank and gap of a matrix with noise, from its singular values.
+
+  The rank is where the values drop most, weighed by how level the rest is:
+  noise is nearly level (Marchenko and Pastur 1967), what matters and noise
+  together are not. A larger drop inside what matters is so passed over.
+
+  Args:
+    values: largest first.
+    shape: of the matrix, without rows and columns of zeros.
+  """
+  values = values[: min(shape)]
+  if not values.any():
+    return 0, 1.0
+  floor = values[0] * np.finfo(np.float64).eps * max(shape)
+  edges = np.maximum(noise_edges(values, shape), floor)
+  tops = np.maximum(edges, values[1:])
+  ranks = np.arange(1, len(values))
+  low = len(values) - 1 - (_LOW * (len(values) - ranks)).astype(int)
+  drops = values[:-1] / tops
+  scores = drops * np.maximum(values[low], floor) / tops
+  if not drops.size or drops[np.argmax(scores)] < _MIN_GAP:
+    return int((values > floor).sum()), 1.0
+  best = int(np.argmax(scores))
+  return best + 1, float(drops[best])
+
+
+def noise_edges(
+  values: Float64[np.ndarray, ' values'], shape: tuple[int, int]
+) -> Float64[np.ndarray, ' values-1']:
+  """Largest singular value to expect at each rank from 1 on.
+
+  If all values after the rank are those of independent noise of one variance.
+  """
+  tails = np.sqrt(np.cumsum(values[::-1] ** 2)[::-1])[1:]
+  ranks = np.arange(1, len(values))
+  rows, columns = shape
+  return tails * ((rows - ranks) ** -0.5 + (columns - ranks) ** -0.5)
