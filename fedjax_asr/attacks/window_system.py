@@ -1,0 +1,220 @@
+"""Utterances of which every context window lies in a known space.
+
+With Q the projector onto the complement of that space, and S_t the selection
+of window t out of an utterance x with zeros beyond its ends, all windows lie
+in the space where x' A x = 0, A = sum_t S_t' Q S_t. A is banded: frames that
+share no window do not meet. It depends on the number of windows only through
+its last frames, so that all lengths together cost little more than one.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float64
+
+# Of the largest diagonal entry: keeps a singular system factorisable.
+_JITTER = 1e-14
+_NUM_ITERATIONS = 8
+
+
+class Shape(NamedTuple):
+  """Windows of 2 * context + 1 frames, one every `stride` frames."""
+
+  context: int
+  stride: int
+  num_features: int
+
+  @property
+  def width(self) -> int:
+    return 2 * self.context + 1
+
+  @property
+  def capacity(self) -> int:
+    """Windows up to which they hold more equations than unknowns."""
+    return max(self.width - self.stride, 0) * self.num_features
+
+
+class Solution(NamedTuple):
+  """Smallest eigenvalues of A, ascending, and their utterances of norm 1."""
+
+  values: Float64[np.ndarray, ' count']
+  utterances: Float64[np.ndarray, 'count frames features']
+
+
+def windows(
+  utterance: Float64[np.ndarray, 'frames features'],
+  shape: Shape,
+  num_windows: int,
+) -> Float64[np.ndarray, 'windows taps']:
+  """The context windows, frame after frame, as the model's first layer sees."""
+  reach = (num_windows - 1) * shape.stride + shape.width
+  behind = max(reach - shape.context - len(utterance), 0)
+  padded = np.pad(utterance, ((shape.context, behind), (0, 0)))
+  starts = np.arange(num_windows) * shape.stride
+  taps = starts[:, None] + np.arange(shape.width)
+  return padded[taps].reshape(num_windows, -1)
+
+
+def smallest(
+  projector: Float64[np.ndarray, 'taps taps'],
+  shape: Shape,
+  num_windows: int,
+  count: int,
+  rng: np.random.Generator,
+) -> Solution:
+  """Utterances of `num_windows` windows that come nearest to the space.
+
+  Of stride * num_windows frames, more than which no window centres on. By
+  banded Cholesky and block inverse iteration.
+  """
+  import scipy.linalg  # Here, because it takes long to import.
+
+  matrix = banded(projector, shape, num_windows)
+  matrix[0] += _JITTER * matrix[0].max()
+  factor = scipy.linalg.cholesky_banded(matrix, overwrite_ab=True, lower=True)
+  count = min(count, matrix.shape[1])
+  guarded = min(count + 2, matrix.shape[1])
+  block = rng.standard_normal((matrix.shape[1], guarded))
+  for _ in range(_NUM_ITERATIONS):
+    block, _ = np.linalg.qr(block)
+    block = scipy.linalg.cho_solve_banded((factor, True), block)
+  vectors, _, _ = np.linalg.svd(block, full_matrices=False)
+  frames = (shape.stride * num_windows, shape.num_features)
+  utterances = vectors.T[:count].reshape(count, *frames)
+  values = [energy(projector, each, shape, num_windows) for each in utterances]
+  order = np.argsort(values)
+  return Solution(np.array(values)[order], utterances[order])
+
+
+def energy(
+  projector: Float64[np.ndarray, 'taps taps'],
+  utterance: Float64[np.ndarray, 'frames features'],
+  shape: Shape,
+  num_windows: int,
+) -> float:
+  """x' A x / x' x: what of the windows lies outside the space."""
+  outside = windows(utterance, shape, num_windows) @ projector
+  return float(np.sum(outside**2) / np.sum(utterance**2))
+
+
+def banded(
+  projector: Float64[np.ndarray, 'taps taps'], shape: Shape, num_windows: int
+) -> Float64[np.ndarray, 'taps unknowns']:
+  """Lower band of A, as LAPACK stores it."""
+  frames, features = shape.stride * num_windows, shape.num_features
+  taps = shape.width * features
+  panels = np.zeros((frames, taps, features))
+  for tap in range(shape.width):
+    first = tap - shape.context
+    skipped = max(0, -(first // shape.stride))
+    frame = np.arange(skipped, num_windows) * shape.stride + first
+    frame = frame[frame < frames]
+    column = slice(tap * features, (tap + 1) * features)
+    below = projector[tap * features :, column]
+    panels[frame, : len(below)] += below
+  band = np.zeros((taps, frames * features))
+  for feature in range(features):
+    # Row 0 of the band is the diagonal, so each column starts there.
+    band[: taps - feature, feature::features] = panels[:, feature:, feature].T
+  return _within(band)
+
+
+def _within(band):
+  """Zeros where a column of the band reaches beyond the last row."""
+  size = band.shape[1]
+  for offset in range(1, len(band)):
+    band[offset, max(size - offset, 0) :] = 0
+  return band
+
+
+def eigenvalues_by_length(
+  projector: Float64[np.ndarray, 'taps taps'],
+  shape: Shape,
+  max_windows: int,
+  count: int,
+) -> Float64[np.ndarray, 'lengths count']:
+  """How near to singular A is, for 1, 2 .. `max_windows` windows.
+
+  Smallest eigenvalues of the Schur complement of A onto the last `context`
+  frames: zero where A has an eigenvalue of zero, and otherwise no smaller than
+  A's. One elimination from the left serves all lengths.
+  """
+  import scipy.linalg  # Here, because it takes long to import.
+
+  features, context = shape.num_features, shape.context
+  # Frames wait to be eliminated until no later window can reach them.
+  taps = shape.width * features
+  panels = _Panels(projector, shape)
+  front = np.zeros((taps, taps))
+  eliminated = 0
+  lowest = np.full((max_windows, count), np.inf)
+  for num_windows in range(1, max_windows + 1):
+    frames = shape.stride * num_windows
+    while eliminated < frames - context:
+      front = _eliminated(front, panels.column(eliminated), features)
+      eliminated += 1
+    size = (frames - eliminated) * features
+    tail = panels.tail(eliminated, num_windows) + front[:size, :size]
+    values = scipy.linalg.eigvalsh(tail)[:count]
+    lowest[num_windows - 1, : len(values)] = values
+  return lowest
+
+
+def _eliminated(front, column, features):
+  """The front without its first frame, moved on by it."""
+  import scipy.linalg  # Here, because it takes long to import.
+
+  column = column + front[:, :features]
+  pivot = column[:features]
+  jitter = _JITTER * np.trace(pivot) * np.eye(features)
+  factor = scipy.linalg.cholesky(pivot + jitter, lower=True)
+  below = scipy.linalg.solve_triangular(
+    factor, column[features:].T, lower=True
+  ).T
+  moved = np.zeros_like(front)
+  moved[:-features, :-features] = front[features:, features:]
+  moved[:-features, :-features] -= below @ below.T
+  return moved
+
+
+class _Panels:
+  """Blocks of A for ever longer utterances."""
+
+  def __init__(self, projector, shape):
+    self._projector = projector
+    self._shape = shape
+
+  def _covering(self, frame):
+    """(window, tap) of the windows that reach a frame, without an end."""
+    context, stride = self._shape.context, self._shape.stride
+    first = max(0, -(-(frame - context) // stride))
+    last = (frame + context) // stride
+    return [
+      (window, frame - window * stride + context)
+      for window in range(first, last + 1)
+    ]
+
+  def column(self, frame):
+    """Blocks of the rows from `frame` on, in its column."""
+    features = self._shape.num_features
+    column = np.zeros((len(self._projector), features))
+    for _, tap in self._covering(frame):
+      start = tap * features
+      block = self._projector[start:, start : start + features]
+      column[: len(block)] += block
+    return column
+
+  def tail(self, frame, num_windows):
+    """A of `num_windows` windows, from `frame` on."""
+    context, stride = self._shape.context, self._shape.stride
+    features = self._shape.num_features
+    frames = stride * num_windows
+    tail = np.zeros(((frames - frame) * features,) * 2)
+    first = max(0, -(-(frame - context) // stride))
+    for window in range(first, num_windows):
+      start = window * stride - context
+      left, right = max(start, frame), min(start + self._shape.width, frames)
+      here = slice((left - frame) * features, (right - frame) * features)
+      taps = slice((left - start) * features, (right - start) * features)
+      tail[here, here] += self._projector[taps, taps]
+    return tail
