@@ -22,6 +22,8 @@ def validate(cfg: config.Config) -> None:
   _check_ds1(cfg.model.ds1)
   _check_ds2(cfg.model.ds2)
   _check_federated(cfg.federated)
+  _check_privacy(cfg.federated)
+  _check_compression(cfg.federated.compression)
   _check_checkpoint(cfg)
   _check_job(cfg)
 
@@ -217,6 +219,57 @@ def _check_federated(federated: config.FederatedConfig) -> None:
       'federated.cohort_size',
       federated.cohort_size,
       f'at most federated.num_clients={federated.num_clients}',
+    )
+
+
+def _check_privacy(federated: config.FederatedConfig) -> None:
+  privacy = federated.privacy
+  for name in ('local_noise_multiplier', 'central_noise_multiplier'):
+    value = getattr(privacy, name)
+    _require(
+      not value or bool(privacy.clip_norm),
+      f'federated.privacy.{name}',
+      value,
+      '0 without a federated.privacy.clip_norm, of which it is a multiple',
+    )
+  if privacy.central_noise_multiplier:
+    _require(
+      federated.weighting is config.Weighting.UNIFORM,
+      'federated.weighting',
+      federated.weighting,
+      'uniform with federated.privacy.central_noise_multiplier: a client may '
+      'move the sum by clip_norm at most',
+    )
+    _require(
+      federated.compression.method not in _LENGTHENING,
+      'federated.compression.method',
+      federated.compression.method,
+      'none, sign or top_k with federated.privacy.central_noise_multiplier: '
+      'an update may exceed clip_norm once it is rounded',
+    )
+
+
+# Rounded numbers may be larger; sign and top_k never lengthen an update.
+_LENGTHENING = (
+  config.Compression.FLOAT16,
+  config.Compression.BFLOAT16,
+  config.Compression.INT8,
+)
+
+
+def _check_compression(compression: config.CompressionConfig) -> None:
+  """A field that the method would not read is refused, not passed over."""
+  default = config.CompressionConfig()
+  for name, method in (
+    ('rounding', config.Compression.INT8),
+    ('top_fraction', config.Compression.TOP_K),
+  ):
+    value, unread = getattr(compression, name), getattr(default, name)
+    _require(
+      value == unread or compression.method is method,
+      f'federated.compression.{name}',
+      value,
+      f'{config.plain(unread)!r} without federated.compression.method={method}',
     )
 
 

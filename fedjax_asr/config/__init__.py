@@ -35,6 +35,10 @@ from fedjax_asr.config.decoding import (
   LanguageModelConfig as LanguageModelConfig,
 )
 from fedjax_asr.config.decoding import LanguageUnit as LanguageUnit
+from fedjax_asr.config.defences import Compression as Compression
+from fedjax_asr.config.defences import CompressionConfig as CompressionConfig
+from fedjax_asr.config.defences import PrivacyConfig as PrivacyConfig
+from fedjax_asr.config.defences import Rounding as Rounding
 from fedjax_asr.config.federated import ClientConfig as ClientConfig
 from fedjax_asr.config.federated import ClientOptimizer as ClientOptimizer
 from fedjax_asr.config.federated import DeviceMap as DeviceMap

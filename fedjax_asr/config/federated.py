@@ -3,6 +3,7 @@
 import dataclasses
 import enum
 
+from fedjax_asr.config.defences import CompressionConfig, PrivacyConfig
 from fedjax_asr.config.fields import bounded
 
 
@@ -101,3 +102,7 @@ class FederatedConfig:
   device_map: DeviceMap = DeviceMap.SHARD_MAP
   client: ClientConfig = dataclasses.field(default_factory=ClientConfig)
   server: ServerConfig = dataclasses.field(default_factory=ServerConfig)
+  privacy: PrivacyConfig = dataclasses.field(default_factory=PrivacyConfig)
+  compression: CompressionConfig = dataclasses.field(
+    default_factory=CompressionConfig
+  )

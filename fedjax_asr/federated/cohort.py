@@ -108,11 +108,8 @@ def draw(
   """The cohort and its batches of one round, padded to one length."""
   ids = sample(len(clients), federated.cohort_size, seed, round_index)
   steps = [
-    _client_steps(
-      clients[index].utterances,
-      num_frames,
-      federated.client,
-      np.random.default_rng([seed, round_index, int(index)]),
+    client_steps(
+      clients, int(index), num_frames, federated.client, seed, round_index
     )
     for index in ids
   ]
@@ -124,18 +121,22 @@ def draw(
   return Draw(ids[order], utterances[order])
 
 
-def _client_steps(
-  utterances: np.ndarray,
-  num_frames: np.ndarray,
+def client_steps(
+  clients: Sequence[partition.Client],
+  index: int,
+  num_frames: Int[np.ndarray, ' utterances'],
   client: config.ClientConfig,
-  rng: np.random.Generator,
-) -> np.ndarray:
-  """[steps, batch] of one client; each epoch sorted, then cut in batches.
+  seed: int,
+  round_index: int,
+) -> Int[np.ndarray, 'steps batch']:
+  """What one client trains on in a round, whether it is drawn or not.
 
-  The partial batch, if any, is the first and has the shortest utterances, as
+  Each epoch is sorted, then cut in batches; -1 is padding. The partial batch, if any, is the first and has the shortest utterances, as
   in SortaGrad (Amodei et al. 2015, 3.3). An epoch that `local_steps` cuts
   short has random utterances, not the shortest.
   """
+  rng = np.random.default_rng([seed, round_index, index])
+  utterances = clients[index].utterances
   size = client.batch_size
   if client.max_utterances:
     utterances = rng.permutation(utterances)[: client.max_utterances]

@@ -5,7 +5,7 @@ Written for one client; `round` maps it over a block of them.
 
 import functools
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -13,7 +13,7 @@ import optax
 from jaxtyping import Array, Float
 
 from fedjax_asr import config
-from fedjax_asr.federated import optimizers
+from fedjax_asr.federated import compression, optimizers, privacy
 from fedjax_asr.models import ctc, model
 from fedjax_asr.speech import augment
 
@@ -52,12 +52,15 @@ class Update(NamedTuple):
 class LocalTraining(NamedTuple):
   """Local training as pure functions of one client.
 
+  gradient(params, norm_state, batch, key) -> (gradient, (norm_state, totals))
+    of the mean loss over the batch's usable utterances
   start(params, norm_state, learning_rate) -> ClientState
   step(state, batch, key, learning_rate) -> ClientState; a batch without a
     usable utterance returns the state as it was, but for the counts
   weigh(totals) -> the weight of the client's delta in the round's mean
   """
 
+  gradient: Callable[..., tuple[model.Params, Any]]
   start: Callable[..., ClientState]
   step: Callable[..., ClientState]
   weigh: Callable[[Totals], jax.Array]
@@ -77,21 +80,22 @@ def local_training(
     totals = Totals(*[zero] * len(Totals._fields))
     return ClientState(params, norm_state, optimizer.init(params), totals)
 
-  def step(state, batch, key, learning_rate):
+  def gradient(params, norm_state, batch, key):
     augment_key, model_key = jax.random.split(key)
     batch = _augmented(batch, augment_key, augmentation)
     loss = functools.partial(batch_loss, acoustic)
-    gradient, (norm_state, totals) = jax.grad(loss, has_aux=True)(
-      state.params, state.norm_state, batch, model_key
+    return jax.grad(loss, has_aux=True)(params, norm_state, batch, model_key)
+
+  def step(state, batch, key, learning_rate):
+    slope, (norm_state, totals) = gradient(
+      state.params, state.norm_state, batch, key
     )
     optimizer = optimizers.client_optimizer(client, learning_rate)
-    updates, opt_state = optimizer.update(
-      gradient, state.opt_state, state.params
-    )
+    updates, opt_state = optimizer.update(slope, state.opt_state, state.params)
     params = jax.tree.map(jnp.add, state.params, updates)
     real = totals.num_utterances > 0
     counted = totals._replace(
-      gradient_norm=jnp.where(real, optax.tree.norm(gradient), 0.0),
+      gradient_norm=jnp.where(real, optax.tree.norm(slope), 0.0),
       num_steps=real.astype(jnp.float32),
     )
     moved = ClientState(params, norm_state, opt_state, counted)
@@ -100,7 +104,23 @@ def local_training(
     )
     return kept._replace(totals=jax.tree.map(jnp.add, state.totals, counted))
 
-  return LocalTraining(start, step, functools.partial(_weight, weighting))
+  return LocalTraining(
+    gradient, start, step, functools.partial(_weight, weighting)
+  )
+
+
+def sent(
+  delta: model.Params, federated: config.FederatedConfig, key: jax.Array
+) -> model.Params:
+  """The parameters' delta as the server gets it: clipped, noised, coded.
+
+  In this order, so that a code is made of what is already private. `key` is
+  the client's in the round; streams of it are used that no step has. The delta
+  itself where nothing is configured. `norm_state` is not given: it is sent as
+  it is.
+  """
+  delta = privacy.of_client(delta, federated.privacy, key)
+  return compression.compressed(delta, federated.compression, key)
 
 
 def _augmented(batch, key, augmentation):

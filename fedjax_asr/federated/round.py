@@ -15,7 +15,13 @@ import optax
 from jaxtyping import Array, Float, Int
 
 from fedjax_asr import config
-from fedjax_asr.federated import cohort, devices, local_update, optimizers
+from fedjax_asr.federated import (
+  cohort,
+  devices,
+  local_update,
+  optimizers,
+  privacy,
+)
 from fedjax_asr.models import model
 
 
@@ -92,7 +98,7 @@ def make_round(
     federated.num_rounds,
   )
   cohort_sums = devices.sum_over_devices(
-    _device_sums(training, tuple(frame_buckets)),
+    _device_sums(training, federated, tuple(frame_buckets)),
     device_list,
     federated.device_map,
   )
@@ -104,6 +110,11 @@ def make_round(
     sums = cohort_sums(shared, members)
     scale = 1.0 / jnp.where(sums.weight > 0, sums.weight, 1.0)
     delta = jax.tree.map(lambda leaf: leaf * scale, sums.update)
+    delta = delta._replace(
+      params=privacy.of_server(
+        delta.params, sums.weight, federated.privacy, round_key
+      )
+    )
     updates, opt_state = server.update(
       delta.params, state.opt_state, state.params
     )
@@ -132,7 +143,7 @@ def _metrics(sums: _Sums, delta: local_update.Update, rate) -> RoundMetrics:
   )
 
 
-def _device_sums(training, frame_buckets):
+def _device_sums(training, federated, frame_buckets):
   """`(shared, members) -> _Sums` over the blocks of one device."""
 
   def device_sums(shared, members):
@@ -146,7 +157,7 @@ def _device_sums(training, frame_buckets):
         params, norm_state, rate
       )
       state = _train_block(training, frame_buckets, start, block, keys, rate)
-      added = _block_sums(training, params, norm_state, state)
+      added = _block_sums(training, federated, params, norm_state, state, keys)
       return jax.tree.map(jnp.add, sums, added), None
 
     zeros = _zero_sums(params, norm_state)
@@ -186,18 +197,22 @@ def _train_block(training, frame_buckets, start, block, keys, rate):
   return jax.lax.scan(advance, start, inputs)[0]
 
 
-def _block_sums(training, params, norm_state, state):
-  """Weighted sum of a block's deltas."""
+def _block_sums(training, federated, params, norm_state, state, keys):
+  """Weighted sum of a block's deltas, as the server gets them."""
   weights = jax.vmap(training.weigh)(state.totals)
 
-  def weighted(server, local):
+  def weighted(deltas):
     # Highest: a GPU would round deltas to TF32.
-    return jnp.tensordot(weights, server - local, 1, precision='highest')
+    return jnp.tensordot(weights, deltas, 1, precision='highest')
 
   server = local_update.Update(params, norm_state)
   local = local_update.Update(state.params, state.norm_state)
+  deltas = jax.tree.map(jnp.subtract, server, local)
+  sent = jax.vmap(local_update.sent, (0, None, 0))(
+    deltas.params, federated, keys
+  )
   return _Sums(
-    update=jax.tree.map(weighted, server, local),
+    update=jax.tree.map(weighted, deltas._replace(params=sent)),
     weight=weights.sum(),
     num_clients=(state.totals.num_utterances > 0).sum().astype(jnp.float32),
     totals=jax.tree.map(lambda leaf: leaf.sum(0), state.totals),

@@ -57,9 +57,11 @@ def run_round(acoustic, settings, server, drawn, examples):
     for steps in drawn.utterances
   ]
   weights = [weight(settings.weighting, client) for client in clients]
-  delta = weighted_mean(
-    [_minus(server.params, c.params) for c in clients], weights
-  )
+  deltas = [
+    clipped(_minus(server.params, c.params), settings.privacy.clip_norm)
+    for c in clients
+  ]
+  delta = weighted_mean(deltas, weights)
   norm_state = weighted_mean([c.norm_state for c in clients], weights)
   rate = learning_rate(settings.server, settings.num_rounds, server.round)
   slots, params = server_step(
@@ -156,7 +158,7 @@ def _gradient(acoustic):
 
 
 def clipped(gradient, clip_norm: float):
-  """Scaled to `clip_norm` where its global norm is larger; 0: never."""
+  """A gradient or delta of at most this global norm; 0: as it is."""
   squares = [np.square(np.float64(g)).sum() for g in jax.tree.leaves(gradient)]
   norm = math.sqrt(sum(squares))
   if not clip_norm or norm <= clip_norm:

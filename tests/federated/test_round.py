@@ -21,6 +21,10 @@ RANDOM = config.AugmentConfig(
   num_frequency_masks=1,
   max_frequency_mask_bins=4,
 )
+# Of a norm like the clipped update's own.
+NOISE = config.PrivacyConfig(
+  clip_norm=1.0, local_noise_multiplier=0.05, central_noise_multiplier=0.05
+)
 LAYOUTS = {
   'blocks_of_1': {'block_size': 1},
   'one_block': {'block_size': 8},
@@ -38,9 +42,16 @@ def random_simulation(name):
   """Everything that draws random numbers is on, and batch norm."""
   return population.Simulation(
     population.acoustic_model(norm=config.Norm.BATCH, dropout=0.3),
-    population.federated(**LAYOUTS.get(name, {})),
+    population.federated(
+      weighting=config.Weighting.UNIFORM,
+      privacy=NOISE,
+      **LAYOUTS.get(name, {}),
+    ),
     augmentation=RANDOM,
   )
+
+
+SIMULATIONS = population.plain, functools.partial(random_simulation, None)
 
 
 @pytest.fixture(scope='module')
@@ -95,6 +106,55 @@ def test_random_draws_differ_with(randomised, what):
       members = members._replace(client_ids=members.client_ids + 1)
   state, _ = randomised.step(start, members, key)
   assert population.distance(state.params, wanted.params) > 1e-3
+
+
+@pytest.mark.parametrize(
+  ('kind', 'stddev'),
+  [
+    # Five clients of weight 1: independent noise adds up by its variance.
+    ('local_noise_multiplier', 0.05 / np.sqrt(5)),
+    ('central_noise_multiplier', 0.05 / 5),
+  ],
+)
+def test_noise_of_a_round_has_the_standard_deviation(kind, stddev):
+  simulation = population.Simulation(
+    population.acoustic_model(),
+    population.federated(
+      weighting=config.Weighting.UNIFORM,
+      privacy=config.PrivacyConfig(clip_norm=1.0, **{kind: 0.05}),
+    ),
+  )
+  # Nothing else is random.
+  outcomes = [
+    jax.device_get(
+      simulation.step(
+        simulation.start(), simulation.members(0), jax.random.key(seed)
+      )
+    )
+    for seed in range(2)
+  ]
+  (one, metrics), (other, _) = outcomes
+  assert metrics.num_clients == 5
+  count = sum(leaf.size for leaf in jax.tree.leaves(one.params))
+  between = population.distance(one.params, other.params) / np.sqrt(2 * count)
+  assert abs(between / stddev - 1) < 4 / np.sqrt(2 * count)
+
+
+def test_a_client_sends_its_code():
+  simulation = population.Simulation(
+    population.acoustic_model(),
+    population.federated(
+      cohort_size=1,
+      compression=config.CompressionConfig(
+        method=config.Compression.TOP_K, top_fraction=0.1
+      ),
+    ),
+  )
+  before = jax.device_get(simulation.start().params)
+  state, _ = simulation.run(1)
+  changed = jax.tree.map(lambda a, b: (a != b).sum(), before, state.params)
+  kept = 0.1 * sum(leaf.size for leaf in jax.tree.leaves(before))
+  assert 0.95 * kept < sum(jax.tree.leaves(changed)) <= round(kept)
 
 
 def test_garbage_in_padding_changes_nothing(plain):
@@ -174,34 +234,40 @@ def test_a_cohort_without_a_usable_utterance_moves_nothing(plain):
   assert state.round == 1
 
 
-def test_a_cohort_of_padding_moves_nothing(plain):
-  drawn = plain.draw(0)
+@pytest.mark.parametrize('make', SIMULATIONS, ids=['plain', 'random'])
+def test_a_cohort_of_padding_moves_nothing(make):
+  simulation = make()
+  drawn = simulation.draw(0)
   drawn = drawn._replace(utterances=np.full_like(drawn.utterances, -1))
-  members = cohort.assemble(drawn, plain.examples, plain.layout)
-  before = jax.device_get(trained(plain.start()))
-  state, metrics = plain.step(plain.start(), members)
+  members = cohort.assemble(drawn, simulation.examples, simulation.layout)
+  before = jax.device_get(trained(simulation.start()))
+  state, metrics = simulation.step(simulation.start(), members)
   assert_identical(trained(state), before)
   assert not any(metrics[:-1])
 
 
-def test_a_client_without_a_usable_utterance_weighs_nothing(plain):
-  drawn = plain.draw(0)
+@pytest.mark.parametrize('make', SIMULATIONS, ids=['plain', 'random'])
+def test_a_client_without_a_usable_utterance_weighs_nothing(make):
+  simulation = make()
+  drawn = simulation.draw(0)
   place = 2
   emptied = drawn.utterances.copy()
   emptied[place] = -1
-  wanted, wanted_metrics = plain.step(
-    plain.start(),
+  wanted, wanted_metrics = simulation.step(
+    simulation.start(),
     cohort.assemble(
-      drawn._replace(utterances=emptied), plain.examples, plain.layout
+      drawn._replace(utterances=emptied), simulation.examples, simulation.layout
     ),
   )
-  members = plain.members(0)
+  members = simulation.members(0)
   # Axes: devices blocks steps clients batch.
   chosen = np.broadcast_to(
     (members.client_ids == drawn.client_ids[place])[:, :, None, :, None],
     members.batches.num_labels.shape,
   )
-  state, metrics = plain.step(plain.start(), without_alignment(members, chosen))
+  state, metrics = simulation.step(
+    simulation.start(), without_alignment(members, chosen)
+  )
   assert_identical(trained(state), trained(wanted))
   own = (drawn.utterances[place] >= 0).sum()
   assert metrics.num_infeasible == wanted_metrics.num_infeasible + own

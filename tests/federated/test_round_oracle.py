@@ -47,6 +47,10 @@ CASES = {
     server={'optimizer': SERVER.ADAGRAD, 'learning_rate': 0.1},
     num_devices=2,
   ),
+  'updates_clipped_uniform': population.federated(
+    weighting=config.Weighting.UNIFORM,
+    privacy=config.PrivacyConfig(clip_norm=0.5),
+  ),
   'sgd_lamb_uniform_iid': population.federated(
     client={'max_utterances': 3},
     server={'optimizer': SERVER.LAMB, 'learning_rate': 0.05, 'epsilon': 1e-3},
