@@ -60,12 +60,17 @@ def read(path_and_variant: str) -> config_lib.Config:
   return config
 
 
-def sweep(path: str) -> list[dict[str, Any]]:
-  """The points of a file's `sweep()`: each maps field paths to values."""
+def sweep(path_and_variant: str) -> list[dict[str, Any]]:
+  """The points of a file's `sweep()`: each maps field paths to values.
+
+  A `sweep(variant)` is given the variant.
+  """
+  path, variant = split(path_and_variant)
   module = load(path)
   if not callable(getattr(module, 'sweep', None)):
     raise ConfigFileError(f'{path} has no function sweep().')
-  points = _call(path, lambda: list(module.sweep()))
+  arguments = (variant,) if inspect.signature(module.sweep).parameters else ()
+  points = _call(path, lambda: list(module.sweep(*arguments)))
   for point in points:
     if not isinstance(point, dict):
       raise ConfigFileError(

@@ -41,7 +41,7 @@ def commands(argv: list[str]) -> list[str]:
   plain = command_line.parse(argv)
   path, _ = config_file.split(plain.source)
   found: dict[str, str] = {}
-  for point in config_file.sweep(path):
+  for point in config_file.sweep(plain.source):
     overrides = [
       f'--config.{name}={_text(value)}' for name, value in point.items()
     ]

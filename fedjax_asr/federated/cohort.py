@@ -131,9 +131,10 @@ def client_steps(
 ) -> Int[np.ndarray, 'steps batch']:
   """What one client trains on in a round, whether it is drawn or not.
 
-  Each epoch is sorted, then cut in batches; -1 is padding. The partial batch, if any, is the first and has the shortest utterances, as
-  in SortaGrad (Amodei et al. 2015, 3.3). An epoch that `local_steps` cuts
-  short has random utterances, not the shortest.
+  Each epoch is sorted, then cut in batches; -1 is padding. The partial batch,
+  if any, is the first and has the shortest utterances, as in SortaGrad (Amodei
+  et al. 2015, 3.3). An epoch that `local_steps` cuts short has random
+  utterances, not the shortest.
   """
   rng = np.random.default_rng([seed, round_index, index])
   utterances = clients[index].utterances

@@ -56,6 +56,15 @@ def test_command_is_a_run_of_its_point(config_flag):
   assert third.workdir == 'runs/mine-smoke-model.ds2.cell=lstm'
 
 
+def test_sweep_may_depend_on_the_variant(config_flag, tmp_path):
+  flag = config_flag("{'name': variant or 'none'}")
+  path = tmp_path / 'my config.py'
+  path.write_text(path.read_text().replace('sweep()', "sweep(variant='')"))
+  for source, name in ((flag, 'none'), (f'{flag}:smoke', 'smoke')):
+    (line,) = sweep.commands(['sweep.py', source])
+    assert command_line.parse(shlex.split(line)[2:]).config.name == name
+
+
 def test_points_have_work_directories_of_their_own(config_flag):
   flag = config_flag(*({'seed': seed} for seed in range(3)))
   lines = sweep.commands(['sweep.py', flag, '--workdir=/w'])
