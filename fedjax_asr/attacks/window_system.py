@@ -139,24 +139,29 @@ def eigenvalues_by_length(
   frames: zero where A has an eigenvalue of zero, and otherwise no smaller than
   A's. One elimination from the left serves all lengths.
   """
-  import scipy.linalg  # Here, because it takes long to import.
+  # Here, because they take long to import.
+  import scipy.linalg
+  import threadpoolctl
 
   features, context = shape.num_features, shape.context
   # Frames wait to be eliminated until no later window can reach them.
   taps = shape.width * features
-  panels = _Panels(projector, shape)
+  blocks = _Blocks(projector, shape)
   front = np.zeros((taps, taps))
   eliminated = 0
   lowest = np.full((max_windows, count), np.inf)
-  for num_windows in range(1, max_windows + 1):
-    frames = shape.stride * num_windows
-    while eliminated < frames - context:
-      front = _eliminated(front, panels.column(eliminated), features)
-      eliminated += 1
-    size = (frames - eliminated) * features
-    tail = panels.tail(eliminated, num_windows) + front[:size, :size]
-    values = scipy.linalg.eigvalsh(tail)[:count]
-    lowest[num_windows - 1, : len(values)] = values
+  # Matrices this small are slower, and on a busy machine much slower, on many
+  # threads.
+  with threadpoolctl.threadpool_limits(1, user_api='blas'):
+    for num_windows in range(1, max_windows + 1):
+      frames = shape.stride * num_windows
+      while eliminated < frames - context:
+        front = _eliminated(front, blocks.column(eliminated), features)
+        eliminated += 1
+      size = (frames - eliminated) * features
+      tail = blocks.tail(eliminated, num_windows) + front[:size, :size]
+      values = scipy.linalg.eigvalsh(tail)[:count]
+      lowest[num_windows - 1, : len(values)] = values
   return lowest
 
 
@@ -177,41 +182,48 @@ def _eliminated(front, column, features):
   return moved
 
 
-class _Panels:
-  """Blocks of A for ever longer utterances."""
+class _Blocks:
+  """Blocks of A for ever longer utterances; all but the first ones recur."""
 
   def __init__(self, projector, shape):
     self._projector = projector
     self._shape = shape
-
-  def _covering(self, frame):
-    """(window, tap) of the windows that reach a frame, without an end."""
-    context, stride = self._shape.context, self._shape.stride
-    first = max(0, -(-(frame - context) // stride))
-    last = (frame + context) // stride
-    return [
-      (window, frame - window * stride + context)
-      for window in range(first, last + 1)
-    ]
+    self._columns = {}
+    self._tails = {}
 
   def column(self, frame):
-    """Blocks of the rows from `frame` on, in its column."""
-    features = self._shape.num_features
+    """Blocks of the rows from `frame` on, in its column; without an end."""
+    frame -= self._shape.stride * self._first_window(frame)
+    if frame not in self._columns:
+      self._columns[frame] = self._sum_over_windows(frame)
+    return self._columns[frame]
+
+  def tail(self, frame, num_windows):
+    """A of `num_windows` windows, from `frame` on."""
+    first = self._first_window(frame)
+    at = frame - self._shape.stride * first, num_windows - first
+    if at not in self._tails:
+      self._tails[at] = self._from_frame_on(*at)
+    return self._tails[at]
+
+  def _first_window(self, frame):
+    """The first window that reaches a frame."""
+    return max(0, -(-(frame - self._shape.context) // self._shape.stride))
+
+  def _sum_over_windows(self, frame):
+    context, stride, features = self._shape
     column = np.zeros((len(self._projector), features))
-    for _, tap in self._covering(frame):
-      start = tap * features
+    for window in range((frame + context) // stride + 1):
+      start = (frame - window * stride + context) * features
       block = self._projector[start:, start : start + features]
       column[: len(block)] += block
     return column
 
-  def tail(self, frame, num_windows):
-    """A of `num_windows` windows, from `frame` on."""
-    context, stride = self._shape.context, self._shape.stride
-    features = self._shape.num_features
+  def _from_frame_on(self, frame, num_windows):
+    context, stride, features = self._shape
     frames = stride * num_windows
     tail = np.zeros(((frames - frame) * features,) * 2)
-    first = max(0, -(-(frame - context) // stride))
-    for window in range(first, num_windows):
+    for window in range(num_windows):
       start = window * stride - context
       left, right = max(start, frame), min(start + self._shape.width, frames)
       here = slice((left - frame) * features, (right - frame) * features)

@@ -44,8 +44,14 @@ class MatchingOptimizer(enum.StrEnum):
 class SpanConfig:
   """Closed-form inversion of DeepSpeech 1's first layer."""
 
-  # Bias cosine from which a reconstruction is believed.
+  # A reconstruction is believed from this cosine on between the bias's update
+  # and what the reconstruction makes of it,
   min_bias_cosine: float = bounded(0.99, above=0.0, below=1.0)
+  # and where the next best utterance fits the span this much worse (ratio of
+  # eigenvalues).
+  min_eigenvalue_gap: float = bounded(100.0, above=1.0)
+  # Utterances that are looked for in one update.
+  max_utterances: int = bounded(8, low=1)
 
 
 @dataclasses.dataclass(slots=True, kw_only=True)
@@ -95,10 +101,12 @@ class MatchingConfig:
   # Top-level modules of the model whose gradients are matched; (): all.
   layers: tuple[str, ...] = ()
   distance: Distance = Distance.COSINE
-  # Weighs each layer's distance by the inverse of the target's norm there.
+  # Each parameter's distance by itself, then their mean.
   per_layer: bool = False
   # Fraction of the target, largest first, that is matched.
   top_fraction: float = bounded(1.0, above=0.0, high=1.0)
+  # Weights of means over the features, in the model's input units: of
+  # magnitudes, squares, magnitudes of differences and their squares in time.
   l1: float = bounded(0.0, low=0.0)
   l2: float = bounded(0.0, low=0.0)
   total_variation_time: float = bounded(0.0, low=0.0)
@@ -107,16 +115,22 @@ class MatchingConfig:
   # Weight of a Gaussian of public speech.
   speech_prior: float = bounded(0.0, low=0.0)
   optimizer: MatchingOptimizer = MatchingOptimizer.ADAM
+  # Of all optimizers but lbfgs, which searches along its direction.
   learning_rate: float = bounded(0.1, above=0.0)
   # The rate is halved every so many iterations; 0: never.
   halve_every: int = bounded(0, low=0)
+  # Of each grid, or of all frames where there is none.
   num_iterations: int = bounded(1000, low=1)
   num_restarts: int = bounded(4, low=1)
   # Temporal grids of so many frames, optimised one after another; 0: none.
   grid_frames: int = bounded(0, low=0)
+  # Frames over which neighbouring grids are blended.
   grid_overlap: int = bounded(0, low=0)
-  # Width of the smoothed clipped ReLU at the start, going to the exact one.
+  # Width of the smoothed clipped ReLU at the start; 0: exact throughout.
   smoothing: float = bounded(0.0, low=0.0)
+  # Widths, each half of the last, before the exact one; the iterations are
+  # shared out evenly.
+  smoothing_stages: int = bounded(3, low=1)
 
 
 @dataclasses.dataclass(slots=True, kw_only=True)

@@ -1,0 +1,299 @@
+"""Closed-form inversion of DeepSpeech 1's first layer.
+
+Its kernel's gradient is sum_t c_t d_t', with c_t the context window of frame t
+and d_t what is backpropagated there: the windows span its columns. An utterance
+is a sequence of frames all of whose windows lie in that span, which is a
+homogeneous linear system (`window_system`). The rank is the number of windows;
+the bias's gradient, sum_t d_t, gives scale and sign. Neither the loss nor the
+labels nor what lies behind the first layer matters, dropout included, and a
+sum of gradients, as local steps of SGD send, spans the same.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import numpy as np
+from jaxtyping import Float64
+
+from fedjax_asr import config
+from fedjax_asr.attacks import (
+  observation,
+  subspace,
+  unmixing,
+  window_system,
+)
+
+_KERNEL, _BIAS = 'dense_0/kernel', 'dense_0/bias'
+# Lengths are also tried up to this many windows over the rank that was found.
+_RANK_SLACK = 8
+# Neighbouring lengths with which one is compared, to each side.
+_NEIGHBOURS = 5
+# A frame counts as padding if the utterance without it fits the span within
+# this factor as well.
+_PADDING_FACTOR = 10.0
+
+
+class FirstLayer(NamedTuple):
+  """Update of the first layer, features brought to one scale.
+
+  kernel: rows of feature f divided by scale[f], as if for inputs x / scale.
+  """
+
+  kernel: Float64[np.ndarray, 'taps units']
+  bias: Float64[np.ndarray, ' units']
+  scale: Float64[np.ndarray, ' features']
+
+
+class Group(NamedTuple):
+  """Utterances of one length: a basis of all their mixtures.
+
+  gap: by how much the next utterance beyond them fits worse.
+  """
+
+  num_windows: int
+  basis: Float64[np.ndarray, 'members frames features']
+  gap: float
+
+
+class Member(NamedTuple):
+  """An utterance of the update; frames in units of `FirstLayer.scale`."""
+
+  num_windows: int
+  frames: Float64[np.ndarray, 'frames features']
+
+
+def reconstruct(
+  observed: observation.Observation,
+  cfg: config.SpanConfig,
+  key: jax.Array,
+  report: Callable[[str], None] | None = None,
+) -> observation.Reconstruction:
+  """All utterances behind an update of DeepSpeech 1; see the module.
+
+  Exact up to rounding where the windows of all utterances together number at
+  most `window_system.Shape.capacity` and fewer than the first layer's units.
+
+  Raises:
+    observation.Refused: another model, Adam at the client, too many frames,
+      or an update whose spectrum has no drop (quantised, sparsified, noisy).
+  """
+  tell = report or (lambda _: None)
+  rng = np.random.default_rng(np.asarray(jax.random.bits(key, (4,))))
+  shape = _shape(observed)
+  layer = _first_layer(observed, shape)
+  space = _spanned(layer, shape)
+  tell(f'span: {space.rank} windows, spectrum drops {space.gap:.1e}-fold')
+  space, groups = _groups(space, shape, cfg, rng)
+  found = [f'{len(each.basis)} x {each.num_windows}' for each in groups]
+  tell(f'span: utterances x windows: {", ".join(found)}')
+  members, spread = _unmixed(groups, layer, shape, rng)
+  projector = space.complement @ space.complement.T
+  members = [_without_padding(each, projector, shape) for each in members]
+  members, cosine = _scaled(members, layer, shape)
+  gap = min(group.gap for group in groups)
+  return observation.Reconstruction(
+    features=tuple(
+      (member.frames * layer.scale).astype(np.float32) for member in members
+    ),
+    certificate={
+      'rank': float(space.rank),
+      'spectrum_gap': space.gap,
+      'num_windows': float(sum(member.num_windows for member in members)),
+      'eigenvalue_gap': gap,
+      'unmixing_spread': spread,
+      'bias_cosine': cosine,
+    },
+    is_certified=bool(
+      cosine >= cfg.min_bias_cosine and gap >= cfg.min_eigenvalue_gap
+    ),
+    ledger=observation.ledger(observed, (_KERNEL, _BIAS)),
+  )
+
+
+def _shape(observed):
+  """Windows of the model; refuses what has none."""
+  if observed.model.architecture is not config.Architecture.DS1:
+    raise observation.Refused(
+      f'architecture {observed.model.architecture.value}: '
+      'want ds1, whose first layer sees windows of frames.'
+    )
+  adam = observed.client.optimizer is config.ClientOptimizer.ADAM
+  if adam and observed.observed is config.Observed.DELTA:
+    raise observation.Refused(
+      'client optimizer adam: it scales every weight by itself, so the delta '
+      'leaves the span of the windows.'
+    )
+  ds1 = observed.model.ds1
+  taps = len(observed.params['dense_0']['kernel'])
+  width = 2 * ds1.context_frames + 1
+  return window_system.Shape(ds1.context_frames, ds1.time_stride, taps // width)
+
+
+def _first_layer(observed, shape):
+  """The update of the first layer, each feature divided by its own size."""
+  update = observation.flat(observed.update)
+  kernel = np.asarray(update[_KERNEL], np.float64)
+  by_tap = kernel.reshape(shape.width, shape.num_features, -1)
+  sizes = np.sqrt(np.mean(by_tap**2, axis=(0, 2)))
+  if not sizes.any():
+    raise observation.Refused(f'{_KERNEL}: the update is zero: rank 0.')
+  # A feature that is zero throughout has rows of zeros; so it stays.
+  scale = np.where(sizes > 0, sizes, 1.0)
+  return FirstLayer(
+    kernel=(by_tap / scale[:, None]).reshape(kernel.shape),
+    bias=np.asarray(update[_BIAS], np.float64),
+    scale=scale,
+  )
+
+
+def _spanned(layer, shape):
+  """Column space of the kernel's update; refuses where it tells nothing."""
+  sizes = np.linalg.norm(layer.kernel, axis=0)
+  live = sizes > 0
+  # Units of one size: then rounding is of one size too.
+  space = subspace.column_space(layer.kernel[:, live] / sizes[live])
+  taps, units = len(layer.kernel), int(live.sum())
+  if space.gap <= 1:
+    raise observation.Refused(
+      f'{_KERNEL}: no drop in its {min(taps, units)} singular values: '
+      f'{shape.capacity} windows or more ({units} units live), or an update '
+      'that is noisy, quantised or sparsified.'
+    )
+  if space.rank > shape.capacity:
+    raise observation.Refused(
+      f'{_KERNEL}: {space.rank} windows; want at most {shape.capacity}, as '
+      'many as hold more equations than unknowns.'
+    )
+  return space
+
+
+def _groups(space, shape, cfg, rng):
+  """The space, its rank put right, and the utterances that fill it."""
+  alone = _group(space, shape, space.rank, 1, rng)
+  if alone.gap >= cfg.min_eigenvalue_gap:
+    return space, [alone]
+  longest = min(space.rank + _RANK_SLACK, shape.capacity)
+  values = window_system.eigenvalues_by_length(
+    space.complement @ space.complement.T,
+    shape,
+    longest,
+    cfg.max_utterances,
+  )
+  lengths = singular_lengths(values, space.rank)
+  rank = sum(length * members for length, members in lengths)
+  if rank != space.rank:
+    vectors = np.concatenate([space.basis, space.complement], axis=1)
+    space = subspace.split(vectors, space.singular_values, rank, space.gap)
+  return space, [_group(space, shape, *each, rng) for each in lengths]
+
+
+def _group(space, shape, num_windows, members, rng):
+  """The utterances of so many windows that fit the space best."""
+  found = window_system.smallest(
+    space.complement @ space.complement.T, shape, num_windows, members + 1, rng
+  )
+  lowest = max(found.values[members - 1], np.finfo(np.float64).tiny)
+  return Group(
+    num_windows=num_windows,
+    basis=found.utterances[:members],
+    gap=float(found.values[members] / lowest),
+  )
+
+
+def singular_lengths(
+  values: Float64[np.ndarray, 'lengths count'], rank: int
+) -> list[tuple[int, int]]:
+  """(length, number of utterances) where the eigenvalues drop.
+
+  An eigenvalue counts by its ratio to the smallest of the lengths around it.
+  Of the lowest, as many are taken as make up the rank together; where none do,
+  those before the largest rise.
+
+  Args:
+    values: of lengths 1, 2 .., ascending for each.
+  """
+  scores = values / _surroundings(values[:, 0])[:, None]
+  order = np.argsort(scores, axis=None)[: values.shape[1] + 1]
+  lengths = order // values.shape[1] + 1
+  ascending = np.log(np.maximum(scores.ravel()[order], 1e-300))
+  within = np.cumsum(lengths)[:-1] <= len(values)
+  rises = np.where(within, np.diff(ascending), -np.inf)
+  exact = np.cumsum(lengths)[:-1] == rank
+  taken = int(np.argmax(np.where(exact, np.inf, rises))) + 1
+  found, counts = np.unique(lengths[:taken], return_counts=True)
+  return [(int(each), int(n)) for each, n in zip(found, counts, strict=True)]
+
+
+def _surroundings(lowest):
+  """Median of the neighbours of each."""
+  padded = np.pad(lowest, _NEIGHBOURS, constant_values=np.nan)
+  around = np.lib.stride_tricks.sliding_window_view(
+    padded, 2 * _NEIGHBOURS + 1
+  ).copy()
+  around[:, _NEIGHBOURS] = np.nan
+  return np.nanmedian(around, axis=1)
+
+
+def _unmixed(groups, layer, shape, rng):
+  """The utterances of each group, and how well they could be told apart."""
+  signals = iter(
+    _signals(
+      [Member(g.num_windows, each) for g in groups for each in g.basis],
+      layer,
+      shape,
+    )
+  )
+  members, spread = [], 0.0
+  for group in groups:
+    mixed = np.array([next(signals).ravel() for _ in group.basis])
+    coefficients = np.eye(1)
+    if len(group.basis) > 1:
+      mixture = unmixing.recurring_directions(mixed, rng)
+      coefficients, spread = mixture.coefficients, max(spread, mixture.spread)
+    for frames in np.tensordot(coefficients, group.basis, 1):
+      members.append(Member(group.num_windows, frames))
+  return members, spread
+
+
+def _signals(members, layer, shape):
+  """[windows, units] of each member: what is backpropagated to its windows."""
+  stacked = np.concatenate(
+    [
+      window_system.windows(member.frames, shape, member.num_windows)
+      for member in members
+    ]
+  )
+  signals, *_ = np.linalg.lstsq(stacked.T, layer.kernel, rcond=None)
+  ends = np.cumsum([member.num_windows for member in members])
+  return np.split(signals, ends[:-1])
+
+
+def _without_padding(member, projector, shape):
+  """The member without frames of zeros that a longer one would also have."""
+  frames = member.frames
+  whole = window_system.energy(projector, frames, shape, member.num_windows)
+  for _ in range(shape.stride - 1):
+    shorter = window_system.energy(
+      projector, frames[:-1], shape, member.num_windows
+    )
+    if shorter > _PADDING_FACTOR * whole:
+      break
+    frames = frames[:-1]
+  return member._replace(frames=frames)
+
+
+def _scaled(members, layer, shape):
+  """Members in size and sign, and the cosine of what the bias should be."""
+  sums = np.stack(
+    [signals.sum(axis=0) for signals in _signals(members, layer, shape)], axis=1
+  )
+  inverse, *_ = np.linalg.lstsq(sums, layer.bias, rcond=None)
+  expected = sums @ inverse
+  norms = np.linalg.norm(expected) * np.linalg.norm(layer.bias)
+  cosine = float(expected @ layer.bias / norms) if norms else 0.0
+  scaled = [
+    member._replace(frames=member.frames / factor)
+    for member, factor in zip(members, inverse, strict=True)
+  ]
+  return scaled, cosine
