@@ -4,7 +4,10 @@ Nothing is kept from round to round: clients are stateless, so what a code
 loses is not fed back. Running averages of batch norm are sent as they are.
 """
 
+from collections.abc import Callable
+
 import jax
+import jax.flatten_util
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
@@ -58,24 +61,27 @@ def _bfloat16(values: _AnyFloat) -> _AnyFloat:
 
 
 def _int8(update: PyTree, rounding: config.Rounding, key: jax.Array) -> PyTree:
-  leaves, treedef = jax.tree.flatten(update)
-  keys = jax.random.split(jax.random.fold_in(key, _STREAM), len(leaves))
+  match rounding:
+    case config.Rounding.NEAREST:
+      return jax.tree.map(lambda leaf: _levels(leaf, jnp.round), update)
+    case config.Rounding.STOCHASTIC:
+      flat, like_update = jax.flatten_util.ravel_pytree(update)
+      draws = jax.random.uniform(jax.random.fold_in(key, _STREAM), flat.shape)
+      return jax.tree.map(
+        lambda leaf, draw: _levels(leaf, lambda level: jnp.floor(level + draw)),
+        update,
+        like_update(draws),
+      )
 
-  def decoded(values, leaf_key):
-    largest = jnp.abs(values).max()
-    scale = jnp.where(largest > 0, largest / 127, 1.0)
-    match rounding:
-      case config.Rounding.NEAREST:
-        codes = jnp.round(values / scale)
-      case config.Rounding.STOCHASTIC:
-        draw = jax.random.uniform(leaf_key, values.shape)
-        codes = jnp.floor(values / scale + draw)
-    # A draw near 1 may carry the largest past the end.
-    return jnp.clip(codes, -127, 127) * scale
 
-  return jax.tree.unflatten(
-    treedef, [decoded(*pair) for pair in zip(leaves, keys, strict=True)]
-  )
+def _levels(
+  values: _AnyFloat, rounded: Callable[[jax.Array], jax.Array]
+) -> _AnyFloat:
+  """Rounded to 255 levels, the outer ones at the largest magnitude."""
+  largest = jnp.abs(values).max()
+  scale = jnp.where(largest > 0, largest / 127, 1.0)
+  # A draw near 1 may carry the largest past the end.
+  return jnp.clip(rounded(values / scale), -127, 127) * scale
 
 
 def _sign(values: _AnyFloat) -> _AnyFloat:
