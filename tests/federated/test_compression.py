@@ -79,7 +79,7 @@ def test_stochastic_int8_is_a_neighbouring_level_and_unbiased():
   keys = jax.random.split(KEY, 4000)
   settings = config.CompressionConfig(method=METHOD.INT8)
   each = jax.vmap(compression.compressed, (None, None, 0))
-  draws = jax.device_get(each(update, settings, keys))
+  draws = jax.device_get(each(jax.device_put(update), settings, keys))
   for name in ('kernel', 'bias'):
     scale = np.abs(update[name]).max() / 127
     levels = draws[name] / scale
