@@ -23,6 +23,7 @@ from fedjax_asr.attacks import (
   unmixing,
   window_system,
 )
+from fedjax_asr.models import recurrence
 
 _KERNEL, _BIAS = 'dense_0/kernel', 'dense_0/bias'
 # Lengths are also tried up to this many windows over the rank that was found.
@@ -81,16 +82,16 @@ def reconstruct(
   tell = report or (lambda _: None)
   rng = np.random.default_rng(np.asarray(jax.random.bits(key, (4,))))
   shape = _shape(observed)
-  layer = _first_layer(observed, shape)
-  space = _spanned(layer, shape)
+  layer, space = _first_layer(observed, shape)
   tell(f'span: {space.rank} windows, spectrum drops {space.gap:.1e}-fold')
   space, groups = _groups(space, shape, cfg, rng)
   found = [f'{len(each.basis)} x {each.num_windows}' for each in groups]
   tell(f'span: utterances x windows: {", ".join(found)}')
-  members, spread = _unmixed(groups, layer, shape, rng)
+  members = _unmixed(groups, layer, shape, rng)
   projector = space.complement @ space.complement.T
   members = [_without_padding(each, projector, shape) for each in members]
   members, cosine = _scaled(members, layer, shape)
+  inactive = _inactive_energy(members, layer, shape, observed.params)
   gap = min(group.gap for group in groups)
   return observation.Reconstruction(
     features=tuple(
@@ -101,11 +102,13 @@ def reconstruct(
       'spectrum_gap': space.gap,
       'num_windows': float(sum(member.num_windows for member in members)),
       'eigenvalue_gap': gap,
-      'unmixing_spread': spread,
       'bias_cosine': cosine,
+      'inactive_energy': inactive,
     },
     is_certified=bool(
-      cosine >= cfg.min_bias_cosine and gap >= cfg.min_eigenvalue_gap
+      cosine >= cfg.min_bias_cosine
+      and gap >= cfg.min_eigenvalue_gap
+      and inactive <= cfg.max_inactive_energy
     ),
     ledger=observation.ledger(observed, (_KERNEL, _BIAS)),
   )
@@ -131,33 +134,44 @@ def _shape(observed):
 
 
 def _first_layer(observed, shape):
-  """The update of the first layer, each feature divided by its own size."""
+  """The layer's update in the units in which its rank stands out most.
+
+  Rounding of a gradient goes with each entry: features and units are brought
+  to one size. Rounding of a delta, and noise that was added, do not: the
+  update is taken as it is.
+  """
   update = observation.flat(observed.update)
   kernel = np.asarray(update[_KERNEL], np.float64)
+  bias = np.asarray(update[_BIAS], np.float64)
+  if not kernel.any():
+    raise observation.Refused(f'{_KERNEL}: the update is zero: rank 0.')
   by_tap = kernel.reshape(shape.width, shape.num_features, -1)
   sizes = np.sqrt(np.mean(by_tap**2, axis=(0, 2)))
-  if not sizes.any():
-    raise observation.Refused(f'{_KERNEL}: the update is zero: rank 0.')
   # A feature that is zero throughout has rows of zeros; so it stays.
   scale = np.where(sizes > 0, sizes, 1.0)
-  return FirstLayer(
-    kernel=(by_tap / scale[:, None]).reshape(kernel.shape),
-    bias=np.asarray(update[_BIAS], np.float64),
-    scale=scale,
-  )
+  relative = (by_tap / scale[:, None]).reshape(kernel.shape)
+  norms = np.linalg.norm(relative, axis=0)
+  candidates = [
+    (
+      FirstLayer(relative, bias, scale),
+      subspace.column_space(relative / np.where(norms > 0, norms, 1.0)),
+    ),
+    (
+      FirstLayer(kernel, bias, np.ones_like(scale)),
+      subspace.column_space(kernel),
+    ),
+  ]
+  layer, space = max(candidates, key=lambda candidate: candidate[1].gap)
+  _check(space, shape, int((norms > 0).sum()))
+  return layer, space
 
 
-def _spanned(layer, shape):
-  """Column space of the kernel's update; refuses where it tells nothing."""
-  sizes = np.linalg.norm(layer.kernel, axis=0)
-  live = sizes > 0
-  # Units of one size: then rounding is of one size too.
-  space = subspace.column_space(layer.kernel[:, live] / sizes[live])
-  taps, units = len(layer.kernel), int(live.sum())
+def _check(space, shape, units):
+  """Refuses where the spectrum tells nothing, or too much."""
   if space.gap <= 1:
     raise observation.Refused(
-      f'{_KERNEL}: no drop in its {min(taps, units)} singular values: '
-      f'{shape.capacity} windows or more ({units} units live), or an update '
+      f'{_KERNEL}: no drop in its {len(space.singular_values)} singular '
+      f'values: {min(shape.capacity, units)} windows or more, or an update '
       'that is noisy, quantised or sparsified.'
     )
   if space.rank > shape.capacity:
@@ -165,7 +179,6 @@ def _spanned(layer, shape):
       f'{_KERNEL}: {space.rank} windows; want at most {shape.capacity}, as '
       'many as hold more equations than unknowns.'
     )
-  return space
 
 
 def _groups(space, shape, cfg, rng):
@@ -236,7 +249,7 @@ def _surroundings(lowest):
 
 
 def _unmixed(groups, layer, shape, rng):
-  """The utterances of each group, and how well they could be told apart."""
+  """The utterances of each group, none a mixture of others."""
   signals = iter(
     _signals(
       [Member(g.num_windows, each) for g in groups for each in g.basis],
@@ -244,16 +257,15 @@ def _unmixed(groups, layer, shape, rng):
       shape,
     )
   )
-  members, spread = [], 0.0
+  members = []
   for group in groups:
     mixed = np.array([next(signals).ravel() for _ in group.basis])
     coefficients = np.eye(1)
     if len(group.basis) > 1:
-      mixture = unmixing.recurring_directions(mixed, rng)
-      coefficients, spread = mixture.coefficients, max(spread, mixture.spread)
+      coefficients = unmixing.members(mixed, rng)
     for frames in np.tensordot(coefficients, group.basis, 1):
       members.append(Member(group.num_windows, frames))
-  return members, spread
+  return members
 
 
 def _signals(members, layer, shape):
@@ -297,3 +309,22 @@ def _scaled(members, layer, shape):
     for member, factor in zip(members, inverse, strict=True)
   ]
   return scaled, cosine
+
+
+def _inactive_energy(members, layer, shape, params):
+  """Share of what is backpropagated to units that are not active.
+
+  Exactly none of one gradient's. As large as the share of such units where
+  members are mixtures of utterances, or of the wrong sign.
+  """
+  kernel = np.asarray(params['dense_0']['kernel'], np.float64)
+  bias = np.asarray(params['dense_0']['bias'], np.float64)
+  total, wrong = 0.0, 0.0
+  signals = _signals(members, layer, shape)
+  for member, signal in zip(members, signals, strict=True):
+    frames = member.frames * layer.scale
+    inputs = window_system.windows(frames, shape, member.num_windows) @ kernel
+    active = (inputs + bias > 0) & (inputs + bias < recurrence.CLIP)
+    total += np.sum(signal**2)
+    wrong += np.sum(signal[~active] ** 2)
+  return float(wrong / total)

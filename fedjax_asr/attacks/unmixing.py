@@ -2,89 +2,74 @@
 
 Utterances of one length share a null space: what comes out of it are mixtures
 v_j, and the backpropagated signals that belong to them are mixtures too,
-e_j = sum_k a_jk d_k with the same coefficients as in x_k = sum_j a_jk v_j. A
-unit with clipped ReLU passes nothing back where it is not active, so at many
-(frame, unit) only one utterance's d_k is not zero, and the vector of all e_j
-there is parallel to (a_1k .. a_mk): those directions recur, others do not.
+e_j = sum_k a_jk d_k with the coefficients of x_k = sum_j a_jk v_j. A unit with
+clipped ReLU passes nothing back where it is not active, so at many (frame,
+unit) d_k is zero: there the vector (e_1 .. e_m) lies in a hyperplane through
+the origin. The hyperplanes on which points gather are found by sampling
+(Fischler and Bolles 1981); their normals are the inverse of the mixture.
 """
 
-from typing import NamedTuple
-
 import numpy as np
-from jaxtyping import Bool, Float64
+from jaxtyping import Float64
 
 _MAX_POINTS = 20000
-_NUM_CANDIDATES = 400
+_NUM_CANDIDATES = 4000
+_MAX_SCREENED = 2000
 
 
-class Mixture(NamedTuple):
-  """Directions that recur.
-
-  coefficients: of each member along the null space's basis, norm 1; fewer
-    members than mixtures where no more directions recur.
-  spread: the largest sine within which the points around one of them lie.
-  """
-
-  coefficients: Float64[np.ndarray, 'members basis']
-  spread: float
-
-
-def recurring_directions(
+def members(
   signals: Float64[np.ndarray, 'basis points'], rng: np.random.Generator
-) -> Mixture:
-  """As many directions as there are mixtures.
+) -> Float64[np.ndarray, 'members basis']:
+  """Coefficients of each member along the null space's basis, norm 1.
 
-  A point in a hundred, or eight where there are few, must lie around one; it
-  needs no tolerance, as other directions are spread out.
+  As many members as there are mixtures, in no order and of either sign; which
+  units are active where need not be known.
   """
-  members = len(signals)
+  count = len(signals)
   points = _largest(signals, rng)
-  chosen = rng.choice(points.shape[1], min(_NUM_CANDIDATES, points.shape[1]))
-  sines = _sines(points[:, chosen].T, points)
-  share = min(max(8, points.shape[1] // 100), points.shape[1] - 1)
-  radii = np.partition(sines, share, axis=1)[:, share]
-  free = np.ones(len(chosen), bool)
-  coefficients, spreads = [], []
-  for _ in range(members):
-    if not free.any():
-      break
-    best = int(np.argmin(np.where(free, radii, np.inf)))
-    near = sines[best] <= radii[best]
-    direction = _axis(points[:, near])
-    coefficients.append(direction)
-    spreads.append(radii[best])
-    free &= ~_near(points[:, chosen], direction, radii[best])
-  return Mixture(np.array(coefficients), float(max(spreads)))
+  screened = points[:, :_MAX_SCREENED]
+  normals = _candidates(points, rng)
+  distances = np.abs(normals @ screened)
+  within = _rounding(distances)
+  inliers = distances <= within
+  # Of a plane through a line on which points gather, only those are told from
+  # a member's that hold more than the line: hence counts, not distances.
+  scores = inliers.sum(axis=1)
+  found = []
+  for _ in range(count):
+    best = int(np.argmax(scores))
+    found.append(_refined(normals[best], points, within))
+    outside = np.abs(found[-1] @ screened) > within
+    scores = np.minimum(scores, inliers[:, outside].sum(axis=1))
+  coefficients = np.linalg.pinv(np.array(found)).T
+  norms = np.linalg.norm(coefficients, axis=1, keepdims=True)
+  return coefficients / np.maximum(norms, 1e-300)
+
+
+def _rounding(distances):
+  """How far from its hyperplane rounding puts a point."""
+  share = min(max(8, distances.shape[1] // 100), distances.shape[1] - 1)
+  radii = np.partition(distances, share, axis=1)[:, share]
+  return max(10 * radii.min(), 1e-7)
 
 
 def _largest(signals, rng):
-  """Unit vectors of the points that rounding reaches least."""
+  """Unit vectors of the points that rounding reaches least, shuffled."""
   norms = np.linalg.norm(signals, axis=0)
   real = np.flatnonzero(norms > np.median(norms[norms > 0]))
-  if len(real) > _MAX_POINTS:
-    real = rng.choice(real, _MAX_POINTS, replace=False)
+  real = rng.permutation(real)[:_MAX_POINTS]
   return signals[:, real] / norms[real]
 
 
-def _sines(
-  directions: Float64[np.ndarray, 'candidates basis'],
-  points: Float64[np.ndarray, 'basis points'],
-) -> Float64[np.ndarray, 'candidates points']:
-  """Sines of the angles between unit vectors, down to 1e-8."""
-  return np.sqrt(np.maximum(1 - (directions @ points) ** 2, 0))
+def _candidates(points, rng):
+  """[candidates, basis] normals of hyperplanes, each through random points."""
+  count, num_points = points.shape
+  chosen = rng.integers(num_points, size=(_NUM_CANDIDATES, count - 1))
+  through = points[:, chosen].transpose(1, 2, 0)
+  return np.linalg.svd(through)[2][:, -1]
 
 
-def _near(
-  points: Float64[np.ndarray, 'basis points'],
-  direction: Float64[np.ndarray, ' basis'],
-  radius: float,
-) -> Bool[np.ndarray, ' points']:
-  """Points of the same direction, and of its surroundings."""
-  return _sines(direction[None], points)[0] <= 10 * radius + 1e-6
-
-
-def _axis(
-  points: Float64[np.ndarray, 'basis points'],
-) -> Float64[np.ndarray, ' basis']:
-  """Unit vector along which the points lie, of either sign."""
-  return np.linalg.svd(points, full_matrices=False)[0][:, 0]
+def _refined(normal, points, within):
+  """The normal that fits all points near the hyperplane."""
+  near = points[:, np.abs(normal @ points) <= within]
+  return np.linalg.svd(near @ near.T)[0][:, -1]

@@ -48,8 +48,11 @@ class SpanConfig:
   # and what the reconstruction makes of it,
   min_bias_cosine: float = bounded(0.99, above=0.0, below=1.0)
   # and where the next best utterance fits the span this much worse (ratio of
-  # eigenvalues).
+  # eigenvalues),
   min_eigenvalue_gap: float = bounded(100.0, above=1.0)
+  # and where no more than this share of what is backpropagated reaches units
+  # that the reconstruction does not activate.
+  max_inactive_energy: float = bounded(0.1, above=0.0, high=1.0)
   # Utterances that are looked for in one update.
   max_utterances: int = bounded(8, low=1)
 
@@ -58,9 +61,17 @@ class SpanConfig:
 class SeedAndGrowConfig:
   """DeepSpeech 1 through its second layer, a frame at a time."""
 
+  # Random beginnings that may be tried, and how many of them at once.
   num_starts: int = bounded(32, low=1)
+  num_parallel: int = bounded(4, low=1)
   num_iterations: int = bounded(50, low=1)
-  # Normalised residual under which a window counts as exact.
+  # Random next frames where that like the last one does not close.
+  num_growth_starts: int = bounded(8, low=1)
+  # Gauss-Newton steps on the last windows together, and conjugate gradients in
+  # each; without them errors double every 20 frames or so.
+  num_polish: int = bounded(2, low=0)
+  num_polish_inner: int = bounded(20, low=1)
+  # Fraction of a window's energy under which it counts as exact.
   max_residual: float = bounded(1e-8, above=0.0)
 
 
@@ -68,14 +79,18 @@ class SeedAndGrowConfig:
 class DemixingConfig:
   """DeepSpeech 2 through the frames that span its recurrent input."""
 
-  # Linear programs that may look for frames.
-  max_programs: int = bounded(4000, low=1)
+  # Joint descents that look for frames, and the iterations of each.
+  num_searches: int = bounded(6, low=1)
+  num_search_iterations: int = bounded(1500, low=3)
   # Descent through the convolutions, from so many starts at once.
   num_starts: int = bounded(2, low=1)
   num_iterations: int = bounded(500, low=1)
   learning_rate: float = bounded(0.1, above=0.0)
-  # Gauss-Newton steps that follow.
+  # Levenberg-Marquardt steps that follow, with conjugate gradients inside.
   num_polish: int = bounded(30, low=0)
+  num_conjugate_gradients: int = bounded(200, low=1)
+  # Mean squared residual of the frames under which a result is believed.
+  max_residual: float = bounded(1e-8, above=0.0)
 
 
 @dataclasses.dataclass(slots=True, kw_only=True)
