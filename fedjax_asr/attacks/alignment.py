@@ -1,0 +1,126 @@
+"""The transcript from the output layer's update, given reconstructed speech.
+
+The features say what went into the output layer, h_t, and what came out, p_t.
+Then its gradient, dW = sum_t h_t (p_t - q_t)^T and db = sum_t p_t - q_t, is a
+linear system in the posteriors q_t of the symbols at each frame: with no more
+frames than the layer has inputs they are its solution. So the transcript can
+be read whether the model has learned to recognise speech or not.
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float
+
+from fedjax_asr.attacks import labels, observation
+from fedjax_asr.models import decode
+from fedjax_asr.speech import text
+
+# Directions of h under this fraction of the largest are rounding in float32.
+_PRECISION = 1e-6
+
+
+class Alignment(NamedTuple):
+  """Posteriors that explain an update, and what they spell.
+
+  posteriors: [outputs, vocab] of each utterance.
+  texts: the likeliest symbol of each frame, merged as in greedy decoding.
+  residual: norm of what of the update they leave, over its own norm; small
+    where the features are right.
+  """
+
+  posteriors: tuple[np.ndarray, ...]
+  texts: tuple[str, ...]
+  residual: float
+
+
+def align(
+  features: Sequence[Float[np.ndarray, '_ features']],
+  observed: observation.Observation,
+) -> Alignment:
+  """Solves for the posteriors of all utterances of an update at once.
+
+  Args:
+    features: of every utterance behind the update.
+
+  Raises:
+    Refused: more frames than the layer has inputs, several local steps, an
+      update whose scale is lost, or nothing reconstructed.
+  """
+  scale = labels.gradient_scale(observed)
+  if scale is None or observed.num_steps != 1:
+    raise observation.Refused(
+      f'alignment: {observed.num_steps} steps of '
+      f'{observed.client.optimizer.value} with clip_norm='
+      f'{observed.client.clip_norm:g}; want one gradient.'
+    )
+  passes = [_forward(observed, item) for item in features if len(item)]
+  if not passes:
+    raise observation.Refused('alignment: no features; want a reconstruction.')
+  inputs, probabilities = (
+    np.concatenate(part) for part in zip(*passes, strict=True)
+  )
+  output = observed.update['output']
+  gradient = np.concatenate(
+    [output['kernel'], np.asarray(output['bias'])[None]]
+  )
+  gradient = gradient.astype(np.float64) / scale * len(passes)
+  errors, residual = _solution(inputs, gradient)
+  posteriors = np.clip(probabilities - errors, 0, 1)
+  ends = np.cumsum([len(rows) for rows, _ in passes])[:-1]
+  per_utterance = iter(np.split(posteriors, ends))
+  rows = tuple(
+    next(per_utterance) if len(item) else np.zeros((0, text.VOCAB_SIZE))
+    for item in features
+  )
+  return Alignment(rows, tuple(map(_spelled, rows)), residual)
+
+
+def _forward(
+  observed: observation.Observation, features: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+  """Inputs and probabilities of the output layer, [outputs, ...]."""
+  seen = []
+
+  def catch(call, args, kwargs, context: Any):
+    if context.module.name == 'output':
+      seen.append(args[0])
+    return call(*args, **kwargs)
+
+  with nn.intercept_methods(catch):
+    logits, num_outputs, _ = observed.acoustic.apply(
+      observed.params,
+      observed.norm_state,
+      jnp.asarray(features, jnp.float32)[None],
+      jnp.asarray([len(features)]),
+      train=False,
+    )
+  real = slice(int(num_outputs[0]))
+  inputs = np.asarray(seen[0][0, real], np.float64)
+  return inputs, np.asarray(jax.nn.softmax(logits[0, real]), np.float64)
+
+
+def _solution(
+  inputs: np.ndarray, gradient: np.ndarray
+) -> tuple[np.ndarray, float]:
+  """Errors p - q of least squares, and the relative residual."""
+  system = np.pad(inputs, ((0, 0), (0, 1)), constant_values=1).T
+  if system.shape[1] >= system.shape[0]:
+    raise observation.Refused(
+      f'alignment: {system.shape[1]} frames of output; want fewer than '
+      f'{system.shape[0]}, the inputs of the output layer and its bias.'
+    )
+  errors, *_ = np.linalg.lstsq(system, gradient, rcond=_PRECISION)
+  left = np.linalg.norm(system @ errors - gradient)
+  return errors, float(left / max(np.linalg.norm(gradient), 1e-30))
+
+
+def _spelled(posteriors: np.ndarray) -> str:
+  path = decode.greedy_path(
+    jnp.asarray(posteriors)[None], jnp.asarray([len(posteriors)])
+  )
+  return decode.transcripts(np.asarray(path))[0] if len(posteriors) else ''
