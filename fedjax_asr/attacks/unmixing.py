@@ -30,7 +30,7 @@ def members(
   screened = points[:, :_MAX_SCREENED]
   normals = _candidates(points, rng)
   distances = np.abs(normals @ screened)
-  within = _rounding(distances)
+  within = _tolerance(distances)
   inliers = distances <= within
   # Of a plane through a line on which points gather, only those are told from
   # a member's that hold more than the line: hence counts, not distances.
@@ -46,11 +46,18 @@ def members(
   return coefficients / np.maximum(norms, 1e-300)
 
 
-def _rounding(distances):
-  """How far from its hyperplane rounding puts a point."""
-  share = min(max(8, distances.shape[1] // 100), distances.shape[1] - 1)
-  radii = np.partition(distances, share, axis=1)[:, share]
-  return max(10 * radii.min(), 1e-7)
+def _tolerance(distances):
+  """What tells the points on a hyperplane from those beside it.
+
+  In the widest gap of the logarithms of the distances, for the candidate to
+  which points are nearest on the whole.
+  """
+  logs = np.log(np.maximum(distances, 1e-12))
+  ascending = np.sort(logs[np.argmin(logs.mean(axis=1))])
+  # The very nearest lie far apart by chance.
+  start = min(max(8, len(ascending) // 100), len(ascending) - 2)
+  gap = start + int(np.argmax(np.diff(ascending[start:])))
+  return float(np.exp((ascending[gap] + ascending[gap + 1]) / 2))
 
 
 def _largest(signals, rng):
