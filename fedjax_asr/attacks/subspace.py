@@ -48,7 +48,7 @@ def column_space(matrix: Float64[np.ndarray, 'dim outputs']) -> Subspace:
 
 
 def split(
-  vectors: Float64[np.ndarray, 'dim values'],
+  vectors: Float64[np.ndarray, 'dim columns'],
   values: Float64[np.ndarray, ' values'],
   rank: int,
   gap: float,
