@@ -40,6 +40,7 @@ class RecurrentLayer(nn.Module):
   """
 
   model: config.DeepSpeech1Config
+  smoothing: float = 0.0
 
   @nn.compact
   def __call__(
@@ -47,7 +48,7 @@ class RecurrentLayer(nn.Module):
     inputs: Float[Array, 'batch frames features'],
     num_frames: Int[Array, ' batch'],
   ) -> Float[Array, 'batch frames size']:
-    cell = recurrence.CELLS[self.model.cell]
+    cell = recurrence.cell_spec(self.model.cell, self.smoothing)
     dtype = jnp.dtype(self.model.dtype)
     size = self.model.recurrent_size
     directions = 2 if self.model.bidirectional else 1
@@ -74,11 +75,12 @@ class DeepSpeech1(nn.Module):
 
   The first layer sees a window of 2 * context_frames + 1 frames, zeros beyond
   the ends. Parameters of the paper's five hidden layers are `dense_0` to
-  `dense_2`, `recurrent` and `final`.
+  `dense_2`, `recurrent` and `final`. `smoothing` is of the clipped ReLUs.
   """
 
   model: config.DeepSpeech1Config
   vocab_size: int
+  smoothing: float = 0.0
 
   @nn.compact
   def __call__(
@@ -100,12 +102,13 @@ class DeepSpeech1(nn.Module):
     num_frames = convolution.frames_after(num_frames, (stride,))
     for index, size in enumerate(self.model.dense_sizes):
       values = self._hidden(f'dense_{index}', size, values, train)
-    values = RecurrentLayer(self.model, name='recurrent')(values, num_frames)
+    layer = RecurrentLayer(self.model, self.smoothing, name='recurrent')
+    values = layer(values, num_frames)
     values = self._hidden('final', self.model.final_size, values, train)
     logits = DenseLayer(self.model, self.vocab_size, name='output')(values)
     return convolution.zero_padding(logits, num_frames), num_frames
 
   def _hidden(self, name, size, values, train):
     values = DenseLayer(self.model, size, name=name)(values)
-    values = recurrence.clipped_relu(values)
+    values = recurrence.clipped_relu(values, self.smoothing)
     return dropout.Dropout(self.model.dropout)(values, train)

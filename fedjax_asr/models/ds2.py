@@ -17,6 +17,7 @@ class RecurrentLayer(nn.Module):
   """
 
   model: config.DeepSpeech2Config
+  smoothing: float = 0.0
 
   @nn.compact
   def __call__(
@@ -25,7 +26,7 @@ class RecurrentLayer(nn.Module):
     num_frames: Int[Array, ' batch'],
     train: bool,
   ) -> Float[Array, 'batch frames size']:
-    cell = recurrence.CELLS[self.model.cell]
+    cell = recurrence.cell_spec(self.model.cell, self.smoothing)
     dtype = jnp.dtype(self.model.dtype)
     size = self.model.recurrent_size
     directions = 2 if self.model.bidirectional else 1
@@ -53,10 +54,14 @@ class RecurrentLayer(nn.Module):
 
 
 class DeepSpeech2(nn.Module):
-  """Convolutions over time and frequency, recurrent layers, dense output."""
+  """Convolutions over time and frequency, recurrent layers, dense output.
+
+  `smoothing` is of the clipped ReLUs.
+  """
 
   model: config.DeepSpeech2Config
   vocab_size: int
+  smoothing: float = 0.0
 
   @nn.compact
   def __call__(
@@ -74,7 +79,9 @@ class DeepSpeech2(nn.Module):
     values, num_frames = self._convolve(features, num_frames, train)
     values = values.reshape(*values.shape[:2], -1)
     for index in range(self.model.num_recurrent_layers):
-      layer = RecurrentLayer(self.model, name=f'recurrent_{index}')
+      layer = RecurrentLayer(
+        self.model, self.smoothing, name=f'recurrent_{index}'
+      )
       values = layer(values, num_frames, train)
       values = dropout.Dropout(self.model.dropout)(values, train)
     logits = nn.Dense(self.vocab_size, name='output')(values)
@@ -102,6 +109,24 @@ class DeepSpeech2(nn.Module):
       )
       mask = convolution.frame_mask(num_frames, values.shape[1])
       values = norms.apply(model, f'conv_norm_{index}', values, mask, train)
-      values = recurrence.clipped_relu(values)
+      values = recurrence.clipped_relu(values, self.smoothing)
       values = convolution.zero_padding(values, num_frames)
     return values, num_frames
+
+
+class Front(DeepSpeech2):
+  """The convolutions by themselves: what the first recurrence is given.
+
+  Takes the parameters of the whole model.
+  """
+
+  @nn.compact
+  def __call__(
+    self,
+    features: Float[Array, 'batch frames features'],
+    num_frames: Int[Array, ' batch'],
+    *,
+    train: bool,
+  ) -> tuple[Float[Array, 'batch outputs units'], Int[Array, ' batch']]:
+    values, num_frames = self._convolve(features, num_frames, train)
+    return values.reshape(*values.shape[:2], -1), num_frames

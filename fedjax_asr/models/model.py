@@ -23,32 +23,47 @@ class Model(NamedTuple):
     num_frames [batch], *, train, key) -> (logits [batch, outputs, vocab],
     num_output_frames [batch], norm_state)
   num_output_frames(num_frames) -> frames of logits, for ints and arrays
+  front: as `apply`, but gives what the first recurrence of a DeepSpeech 2 is
+    given [batch, outputs, units] instead of logits; None for others
   """
 
   init: Callable[[jax.Array], tuple[Params, NormState]]
   apply: Callable[..., tuple[jax.Array, jax.Array, NormState]]
   num_output_frames: Callable[[Any], Any]
+  front: Callable[..., tuple[jax.Array, jax.Array, NormState]] | None = None
 
 
-def acoustic(cfg: config.ModelConfig, num_features: int) -> Model:
-  """The configured architecture over the project's alphabet."""
+def acoustic(
+  cfg: config.ModelConfig, num_features: int, smoothing: float = 0.0
+) -> Model:
+  """The configured architecture over the project's alphabet.
+
+  `smoothing` is the width over which the kinks of clipped ReLUs are rounded
+  off, for an attack that wants a smooth gradient; models are without.
+  """
   match cfg.architecture:
     case config.Architecture.DS1:
-      return deepspeech1(cfg.ds1, num_features)
+      return deepspeech1(cfg.ds1, num_features, smoothing)
     case config.Architecture.DS2:
-      return deepspeech2(cfg.ds2, num_features)
+      return deepspeech2(cfg.ds2, num_features, smoothing)
 
 
-def deepspeech1(cfg: config.DeepSpeech1Config, num_features: int) -> Model:
+def deepspeech1(
+  cfg: config.DeepSpeech1Config, num_features: int, smoothing: float = 0.0
+) -> Model:
   """DeepSpeech 1 over the project's alphabet."""
-  module = ds1.DeepSpeech1(cfg, text.VOCAB_SIZE)
+  module = ds1.DeepSpeech1(cfg, text.VOCAB_SIZE, smoothing)
   return _pure(module, num_features, (cfg.time_stride,))
 
 
-def deepspeech2(cfg: config.DeepSpeech2Config, num_features: int) -> Model:
+def deepspeech2(
+  cfg: config.DeepSpeech2Config, num_features: int, smoothing: float = 0.0
+) -> Model:
   """DeepSpeech 2 over the project's alphabet."""
-  module = ds2.DeepSpeech2(cfg, text.VOCAB_SIZE)
-  return _pure(module, num_features, cfg.conv_time_strides)
+  module = ds2.DeepSpeech2(cfg, text.VOCAB_SIZE, smoothing)
+  front = ds2.Front(cfg, text.VOCAB_SIZE, smoothing)
+  pure = _pure(module, num_features, cfg.conv_time_strides)
+  return pure._replace(front=_applied(front))
 
 
 def _pure(
@@ -61,6 +76,13 @@ def _pure(
     )
     return variables['params'], variables.get('norm_state', {})
 
+  def num_output_frames(num_frames):
+    return convolution.frames_after(num_frames, time_strides)
+
+  return Model(init, _applied(module), num_output_frames)
+
+
+def _applied(module: nn.Module) -> Callable[..., Any]:
   def apply(params, norm_state, features, num_frames, *, train, key=None):
     variables = {'params': params, 'norm_state': norm_state}
     outputs: Any = module.apply(
@@ -74,10 +96,7 @@ def _pure(
     (logits, num_outputs), updates = outputs
     return logits, num_outputs, updates.get('norm_state', norm_state)
 
-  def num_output_frames(num_frames):
-    return convolution.frames_after(num_frames, time_strides)
-
-  return Model(init, apply, num_output_frames)
+  return apply
 
 
 def num_parameters(params: Params) -> int:

@@ -33,9 +33,16 @@ class CellSpec(NamedTuple):
   step: Callable[[jax.Array, jax.Array, jax.Array], jax.Array]
 
 
-def clipped_relu(x: jax.Array) -> jax.Array:
-  """min(max(x, 0), 20), the activation of both DeepSpeech papers."""
-  return jnp.clip(x, 0.0, CLIP)
+def clipped_relu(x: jax.Array, smoothing: float = 0.0) -> jax.Array:
+  """min(max(x, 0), 20), the activation of both DeepSpeech papers.
+
+  With `smoothing`, its kinks are rounded off over about that width on each
+  side, by at most log(2) times it; 0 is exact.
+  """
+  if not smoothing:
+    return jnp.clip(x, 0.0, CLIP)
+  rising = jax.nn.softplus(x / smoothing)
+  return smoothing * (rising - jax.nn.softplus((x - CLIP) / smoothing))
 
 
 def _gru_step(projected, recurrent, state):
@@ -57,10 +64,10 @@ def _lstm_step(projected, recurrent, state):
   return jnp.concatenate([output * jnp.tanh(cell), cell], axis=-1)
 
 
-def _rnn_step(projected, recurrent, state):
+def _rnn_step(projected, recurrent, state, smoothing=0.0):
   """The simple recurrence of DeepSpeech 2, f(W x + U h)."""
   del state
-  return clipped_relu(projected + recurrent)
+  return clipped_relu(projected + recurrent, smoothing)
 
 
 CELLS = {
@@ -68,6 +75,14 @@ CELLS = {
   config.Cell.LSTM: CellSpec(num_gates=4, num_states=2, step=_lstm_step),
   config.Cell.RNN: CellSpec(num_gates=1, num_states=1, step=_rnn_step),
 }
+
+
+def cell_spec(cell: config.Cell, smoothing: float = 0.0) -> CellSpec:
+  """The cell; one with a clipped ReLU has it smoothed as told."""
+  spec = CELLS[cell]
+  if smoothing and cell is config.Cell.RNN:
+    return spec._replace(step=functools.partial(_rnn_step, smoothing=smoothing))
+  return spec
 
 
 def _recurrent(state, weights, bias, dtype):

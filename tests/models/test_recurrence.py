@@ -270,6 +270,31 @@ def test_clipped_relu_is_the_papers():
   )
 
 
+def test_a_smoothed_clipped_relu_rounds_off_its_kinks_only():
+  values = jnp.linspace(-5.0, 25.0, 301)
+  exact = recurrence.clipped_relu(values)
+  for width in (0.5, 0.05):
+    smooth = recurrence.clipped_relu(values, width)
+    # Half the slope at a kink, where softplus is log(2) above it.
+    error = np.abs(smooth - exact)
+    assert error.max() == pytest.approx(width * np.log(2), rel=1e-3)
+    far = (np.abs(values) > 10 * width) & (np.abs(values - 20) > 10 * width)
+    np.testing.assert_allclose(smooth[far], exact[far], atol=1e-3)
+    slope = jax.grad(lambda x, width=width: recurrence.clipped_relu(x, width))
+    assert slope(0.0) == pytest.approx(0.5)
+    assert slope(20.0) == pytest.approx(0.5)
+
+
+def test_only_the_cell_with_a_clipped_relu_is_smoothed():
+  for cell in config.Cell:
+    same = recurrence.cell_spec(cell, 0.1) is recurrence.CELLS[cell]
+    assert same == (cell is not config.Cell.RNN)
+    assert recurrence.cell_spec(cell) is recurrence.CELLS[cell]
+  step = recurrence.cell_spec(config.Cell.RNN, 0.1).step
+  zero = jnp.zeros(2)
+  np.testing.assert_allclose(step(zero, zero, zero), 0.1 * np.log(2), rtol=1e-5)
+
+
 def test_recurrent_weights_start_orthogonal_in_each_gate():
   gates = 3
   init = recurrence.initializer(config.Cell.GRU)

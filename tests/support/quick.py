@@ -7,12 +7,12 @@ import jax
 
 def jit(function, **keywords):
   """`jax.jit`, less optimised; not to be called by another jitted function."""
-  return jax.jit(function, compiler_options=_options(), **keywords)
+  return jax.jit(function, compiler_options=options(), **keywords)
 
 
 @functools.cache
-def _options():
-  """Those that this XLA knows."""
+def options():
+  """For the compiler; those that this XLA knows."""
   options = {
     'xla_backend_optimization_level': 0,
     'xla_cpu_use_fusion_emitters': False,

@@ -1,0 +1,199 @@
+"""What a client would send, as a differentiable function of its speech."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from fedjax_asr import config
+from fedjax_asr.attacks import observation
+from fedjax_asr.federated import cohort, local_update, optimizers, privacy
+from fedjax_asr.models import ctc, model
+
+# Adam divides by the root of squared gradients, which has no derivative at 0.
+# Entries under this count as this: the step moves by 1e-7 of itself.
+_ADAM_FLOOR = 1e-15
+
+
+class Transcripts(NamedTuple):
+  """What the declared labels and lengths come to, as arrays."""
+
+  num_frames: np.ndarray
+  labels: np.ndarray
+  num_labels: np.ndarray
+
+
+class Sent(NamedTuple):
+  """The values that a client starts from."""
+
+  params: model.Params
+  norm_state: model.NormState
+
+
+def transcripts(observed: observation.Observation) -> Transcripts:
+  """The declared labels and lengths.
+
+  Raises:
+    observation.Refused: they are not declared, or cannot be those of the
+      update.
+  """
+  declared = observed.declared
+  if declared.labels is None:
+    raise observation.Refused('the transcript is not declared.')
+  if declared.num_frames is None:
+    raise observation.Refused('the length is not declared.')
+  count = len(declared.labels)
+  for what, other in (
+    ('lengths', len(declared.num_frames)),
+    ('utterances', declared.num_utterances),
+  ):
+    if other is not None and other != count:
+      raise observation.Refused(f'{other} {what} but {count} transcripts.')
+  num_labels = np.array([len(item) for item in declared.labels], np.int32)
+  labels = np.zeros((count, max(1, *num_labels)), np.int32)
+  for row, item in zip(labels, declared.labels, strict=True):
+    row[: len(item)] = item
+  num_frames = np.array(declared.num_frames, np.int32)
+  _check_alignment(observed.acoustic, num_frames, labels, num_labels)
+  return Transcripts(num_frames, labels, num_labels)
+
+
+def _check_alignment(acoustic, num_frames, labels, num_labels):
+  """A client leaves out utterances that CTC cannot align."""
+  outputs = jnp.asarray(acoustic.num_output_frames(num_frames))
+  labels, num_labels = jnp.asarray(labels), jnp.asarray(num_labels)
+  usable = ctc.feasible(outputs, labels, num_labels)
+  needed = ctc.min_frames(labels, num_labels)
+  for index in np.flatnonzero(~np.asarray(usable)):
+    raise observation.Refused(
+      f'the transcript of utterance {index} has {num_labels[index]} labels, '
+      f'which need {max(1, needed[index])} output frames; it has '
+      f'{outputs[index]}.'
+    )
+
+
+def batch(
+  features: Float[Array, 'frames features'], spoken: Transcripts
+) -> cohort.Batch:
+  """The utterances that stand one after another in `features`."""
+  longest = int(spoken.num_frames.max())
+  ends = np.cumsum(spoken.num_frames)
+  place = (ends - spoken.num_frames)[:, None] + np.arange(longest)
+  real = np.arange(longest) < spoken.num_frames[:, None]
+  padded = features[np.where(real, place, 0)]
+  return cohort.Batch(
+    jnp.where(real[..., None], padded, 0),
+    jnp.asarray(spoken.num_frames),
+    jnp.asarray(spoken.labels),
+    jnp.asarray(spoken.num_labels),
+  )
+
+
+def utterances(
+  features: np.ndarray, num_frames: Sequence[int] | np.ndarray
+) -> tuple[np.ndarray, ...]:
+  """Undoes `batch`: each utterance's frames."""
+  return tuple(np.split(features, np.cumsum(num_frames)[:-1]))
+
+
+def attacked_model(
+  observed: observation.Observation, smoothing: float = 0.0
+) -> model.Model:
+  """The client's model without dropout, whose masks nobody else knows.
+
+  `smoothing` is the width of its clipped ReLUs' kinks; 0: exact.
+  """
+  if not (smoothing or _section(observed.model).dropout):
+    return observed.acoustic
+  # The caller's own record is not touched.
+  cfg = config.from_dict(config.ModelConfig, config.as_dict(observed.model))
+  _section(cfg).dropout = 0.0
+  return model.acoustic(cfg, observed.features.num_features, smoothing)
+
+
+def _section(cfg):
+  match cfg.architecture:
+    case config.Architecture.DS1:
+      return cfg.ds1
+    case config.Architecture.DS2:
+      return cfg.ds2
+
+
+def update(
+  observed: observation.Observation,
+  acoustic: model.Model,
+  names: tuple[str, ...],
+  sent: Sent,
+  spoken: cohort.Batch,
+) -> dict[str, jax.Array]:
+  """These parameters' part of what the client sends; {name: values}.
+
+  Of `observed` only settings are read, so that its arrays do not become
+  constants of a compiled program. The model trains as the client's does, with
+  batch norm's statistics of the batch; every local step is on all of `spoken`.
+  Differentiable with respect to `sent` and to the features any number of
+  times, client Adam included.
+  """
+  match observed.observed:
+    case config.Observed.GRADIENT:
+      return _sent_gradient(observed.client, acoustic, names, sent, spoken)
+    case config.Observed.DELTA:
+      delta = _delta(observed, acoustic, sent, spoken)
+      return {name: delta[name] for name in names}
+
+
+def _sent_gradient(client, acoustic, names, sent, spoken):
+  """Clipped as the client's optimizer would, by the norm of all of it."""
+  if not client.clip_norm:
+    return _gradient(acoustic, names, sent, spoken)[0]
+  everything = tuple(observation.flat(sent.params))
+  gradient, _ = _gradient(acoustic, everything, sent, spoken)
+  clipped = privacy.clipped(gradient, client.clip_norm)
+  return {name: clipped[name] for name in names}
+
+
+def _gradient(acoustic, names, sent, spoken):
+  """({name: gradient}, the client's norm state after the step)."""
+  leaves = observation.flat(sent.params)
+  rest = jax.tree.structure(sent.params)
+
+  def loss(chosen):
+    merged = [chosen.get(name, leaf) for name, leaf in leaves.items()]
+    value, (norm_state, _) = local_update.batch_loss(
+      acoustic, jax.tree.unflatten(rest, merged), sent.norm_state, spoken, None
+    )
+    return value, norm_state
+
+  chosen = {name: leaves[name] for name in names}
+  return jax.grad(loss, has_aux=True)(chosen)
+
+
+def _delta(observed, acoustic, sent, spoken):
+  """Server minus local parameters after the local steps, by name."""
+  client = observed.client
+  optimizer = optimizers.client_optimizer(client, observed.learning_rate)
+  start = observation.flat(sent.params)
+  structure = jax.tree.structure(sent.params)
+
+  def step(state, _):
+    params, norm_state, opt_state = state
+    local = Sent(
+      jax.tree.unflatten(structure, list(params.values())), norm_state
+    )
+    gradient, norm_state = _gradient(acoustic, tuple(start), local, spoken)
+    if client.optimizer is config.ClientOptimizer.ADAM:
+      gradient = jax.tree.map(_floored, gradient)
+    updates, opt_state = optimizer.update(gradient, opt_state, params)
+    params = jax.tree.map(jnp.add, params, updates)
+    return (params, norm_state, opt_state), None
+
+  state: Any = (start, sent.norm_state, optimizer.init(start))
+  (local, _, _), _ = jax.lax.scan(step, state, length=observed.num_steps)
+  return jax.tree.map(jnp.subtract, start, local)
+
+
+def _floored(gradient):
+  return jnp.where(jnp.abs(gradient) < _ADAM_FLOOR, _ADAM_FLOOR, gradient)
