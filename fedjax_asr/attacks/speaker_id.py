@@ -159,24 +159,11 @@ def identify(
     SpeakerError: no probe, a speaker with nothing enrolled, or a probe of one
       who is not among them.
   """
-  names = sorted(enrolled)
-  for name in names:
-    if not any(len(item) for item in enrolled[name]):
-      raise SpeakerError(f'speaker {name!r}: nothing is enrolled.')
   if not probes:
     raise SpeakerError('no utterances to identify the speakers of.')
+  names = sorted(enrolled)
   centroids = np.stack(
-    [
-      _unit(
-        np.mean(
-          [
-            _direction(identifier, item) for item in enrolled[name] if len(item)
-          ],
-          axis=0,
-        )
-      )
-      for name in names
-    ]
+    [_centroid(identifier, name, enrolled[name]) for name in names]
   )
   ranks = [_rank(identifier, names, centroids, probe) for probe in probes]
   return Identification(
@@ -186,6 +173,15 @@ def identify(
     num_candidates=len(names),
     ranks=tuple(ranks),
   )
+
+
+def _centroid(
+  identifier: Identifier, name: str, speech: Sequence[np.ndarray]
+) -> np.ndarray:
+  directions = [_direction(identifier, item) for item in speech if len(item)]
+  if not directions:
+    raise SpeakerError(f'speaker {name!r}: nothing is enrolled.')
+  return _unit(np.mean(directions, axis=0))
 
 
 def _rank(
