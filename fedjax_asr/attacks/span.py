@@ -90,8 +90,8 @@ def reconstruct(
   members = _unmixed(groups, layer, shape, rng)
   projector = space.complement @ space.complement.T
   members = [_without_padding(each, projector, shape) for each in members]
-  members, cosine = _scaled(members, layer, shape)
-  inactive = _inactive_energy(members, layer, shape, observed.params)
+  members, signals, cosine = _scaled(members, layer, shape)
+  inactive = _inactive_energy(members, signals, layer, shape, observed.params)
   gap = min(group.gap for group in groups)
   return observation.Reconstruction(
     features=tuple(
@@ -250,19 +250,16 @@ def _surroundings(lowest):
 
 def _unmixed(groups, layer, shape, rng):
   """The utterances of each group, none a mixture of others."""
-  signals = iter(
-    _signals(
-      [Member(g.num_windows, each) for g in groups for each in g.basis],
-      layer,
-      shape,
-    )
-  )
+  mixed = [Member(g.num_windows, each) for g in groups for each in g.basis]
+  if all(len(group.basis) == 1 for group in groups):
+    return mixed
+  signals = iter(_signals(mixed, layer, shape))
   members = []
   for group in groups:
-    mixed = np.array([next(signals).ravel() for _ in group.basis])
+    of_group = np.array([next(signals).ravel() for _ in group.basis])
     coefficients = np.eye(1)
     if len(group.basis) > 1:
-      coefficients = unmixing.members(mixed, rng)
+      coefficients = unmixing.members(of_group, rng)
     for frames in np.tensordot(coefficients, group.basis, 1):
       members.append(Member(group.num_windows, frames))
   return members
@@ -296,31 +293,34 @@ def _without_padding(member, projector, shape):
 
 
 def _scaled(members, layer, shape):
-  """Members in size and sign, and the cosine of what the bias should be."""
-  sums = np.stack(
-    [signals.sum(axis=0) for signals in _signals(members, layer, shape)], axis=1
-  )
-  inverse, *_ = np.linalg.lstsq(sums, layer.bias, rcond=None)
-  expected = sums @ inverse
+  """(members in size and sign, their signals, cosine of the bias they give)."""
+  signals = _signals(members, layer, shape)
+  sums = np.stack([each.sum(axis=0) for each in signals], axis=1)
+  factors, *_ = np.linalg.lstsq(sums, layer.bias, rcond=None)
+  # One that the bias says nothing about stays as it is.
+  factors = np.where(factors, factors, 1.0)
+  expected = sums @ factors
   norms = np.linalg.norm(expected) * np.linalg.norm(layer.bias)
   cosine = float(expected @ layer.bias / norms) if norms else 0.0
   scaled = [
     member._replace(frames=member.frames / factor)
-    for member, factor in zip(members, inverse, strict=True)
+    for member, factor in zip(members, factors, strict=True)
   ]
-  return scaled, cosine
+  signals = [
+    each * factor for each, factor in zip(signals, factors, strict=True)
+  ]
+  return scaled, signals, cosine
 
 
-def _inactive_energy(members, layer, shape, params):
+def _inactive_energy(members, signals, layer, shape, params):
   """Share of what is backpropagated to units that are not active.
 
-  Exactly none of one gradient's. As large as the share of such units where
-  members are mixtures of utterances, or of the wrong sign.
+  Nothing but rounding for one gradient. As large as the share of such units
+  where members are mixtures of utterances, or of the wrong sign.
   """
   kernel = np.asarray(params['dense_0']['kernel'], np.float64)
   bias = np.asarray(params['dense_0']['bias'], np.float64)
   total, wrong = 0.0, 0.0
-  signals = _signals(members, layer, shape)
   for member, signal in zip(members, signals, strict=True):
     frames = member.frames * layer.scale
     inputs = window_system.windows(frames, shape, member.num_windows) @ kernel
