@@ -1,0 +1,113 @@
+"""Utterances of which all windows close: their ends, sizes and residuals."""
+
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float64
+
+from fedjax_asr.attacks import hidden_span, window_system
+from fedjax_asr.models import recurrence
+
+# Of the deviation: frames under this are the zeros after the end.
+_ZERO = 1e-2
+
+
+class Chain(NamedTuple):
+  """An utterance, or its beginning.
+
+  num_windows: that close.
+  is_whole: whether it ends in the zeros that follow an utterance.
+  """
+
+  frames: Float64[np.ndarray, 'frames features']
+  num_windows: int
+  is_whole: bool
+
+
+class Scaled(NamedTuple):
+  """Utterances in their own size.
+
+  factors: how much larger each is than its chain, as layer 2's bias has it.
+  bias_cosine: of that bias and what the chains make of it.
+  """
+
+  utterances: list[np.ndarray]
+  factors: Float64[np.ndarray, ' utterances']
+  bias_cosine: float
+
+
+def without_padding(
+  frames: Float64[np.ndarray, 'frames features'],
+  num_windows: int,
+  shape: window_system.Shape,
+  std: Float64[np.ndarray, ' features'],
+) -> Chain:
+  """The chain without the zeros that its last windows see after the end."""
+  sizes = np.sqrt(np.mean((frames / std) ** 2, axis=1))
+  limit = _ZERO * np.median(sizes)
+  last = int(np.flatnonzero(sizes > limit).max(initial=0))
+  # The centre of the last window is a frame, those after it need not be.
+  least = (num_windows - 1) * shape.stride
+  is_whole = last < least + shape.stride
+  return Chain(
+    frames=frames[: max(last, least) + 1] if is_whole else frames,
+    num_windows=num_windows,
+    is_whole=is_whole,
+  )
+
+
+def residuals(
+  span: hidden_span.HiddenSpan,
+  shape: window_system.Shape,
+  frames: Float64[np.ndarray, 'frames features'],
+  num_windows: int,
+) -> Float64[np.ndarray, ' windows']:
+  """Of each window, in float64: what the certificate rests on."""
+  values = _hidden(span, shape, frames, num_windows)
+  outside = np.linalg.norm(values @ span.complement, axis=1)
+  return (outside / np.linalg.norm(values, axis=1)) ** 2
+
+
+def _hidden(span, shape, frames, num_windows):
+  reach = (num_windows - 1) * shape.stride + shape.width
+  padded = np.zeros((reach, shape.num_features))
+  inside = frames[: reach - shape.context]
+  padded[shape.context : shape.context + len(inside)] = inside
+  starts = np.arange(num_windows)[:, None] * shape.stride
+  windows = padded[starts + np.arange(shape.width)].reshape(num_windows, -1)
+  return np.clip(windows @ span.kernel + span.bias, 0, recurrence.CLIP)
+
+
+def scaled(
+  span: hidden_span.HiddenSpan,
+  shape: window_system.Shape,
+  chains: list[Chain],
+  kernel: Float64[np.ndarray, 'units outputs'],
+  bias: Float64[np.ndarray, ' outputs'],
+) -> Scaled:
+  """Each utterance in its own size.
+
+  Without biases in layer 1 and below the clip, an utterance of any size closes;
+  its size is then what explains the bias of layer 2. Otherwise factors are 1 if
+  all is right, and change nothing.
+  """
+  values = [
+    _hidden(span, shape, chain.frames, chain.num_windows) for chain in chains
+  ]
+  owner = np.repeat(np.arange(len(values)), [len(each) for each in values])
+  members = (owner[:, None] == np.arange(len(values))).astype(float)
+  combined, *_ = np.linalg.lstsq(np.concatenate(values), members, rcond=None)
+  sums = kernel.T @ combined
+  inverse, *_ = np.linalg.lstsq(sums, bias, rcond=None)
+  explained = sums @ inverse
+  norms = np.linalg.norm(explained) * np.linalg.norm(bias)
+  cosine = float(explained @ bias / norms) if norms else 0.0
+  factors = 1 / np.where(inverse > 0, inverse, 1.0)
+  is_free = not span.bias.any() and all(
+    each.max() < recurrence.CLIP for each in values
+  )
+  utterances = [
+    chain.frames * (factor if is_free else 1.0)
+    for chain, factor in zip(chains, factors, strict=True)
+  ]
+  return Scaled(utterances, factors, cosine)

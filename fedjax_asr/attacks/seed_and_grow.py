@@ -1,0 +1,290 @@
+"""DeepSpeech 1 through its second layer: exact beyond the first's capacity.
+
+The kernel's gradient of layer 2 has one dimension for each window, up to the
+layer's width, where layer 1's has at most one for each of its inputs. What a
+window must satisfy is no longer linear (`hidden_span`), so the beginning of an
+utterance is searched for, and the rest follows frame by frame
+(`window_chain`). Each utterance of a batch has its own beginning. Neither the
+loss nor the labels nor what lies behind layer 2 matters.
+"""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from fedjax_asr import config
+from fedjax_asr.attacks import (
+  closed_chain,
+  hidden_span,
+  observation,
+  subspace,
+  window_chain,
+  window_system,
+)
+
+_KERNEL, _BIAS = 'dense_1/kernel', 'dense_1/bias'
+# Equations for each unknown from which a beginning is found by a few starts.
+_SEED_EQUATIONS = 14
+# ... and from which a next frame is no longer arbitrary.
+_GROWTH_EQUATIONS = 2
+# A drop of singular values that cannot be chance.
+_CLEAR_DROP = 30.0
+# Iterations between looks at the starts, windows between looks at a chain.
+_ITERATIONS_AT_ONCE = 5
+_WINDOWS_AT_ONCE = 32
+# Windows that are polished together after that.
+_WINDOWS_POLISHED = 80
+# Cosine from which two beginnings are one.
+_SAME = 0.99
+
+
+def reconstruct(
+  observed: observation.Observation,
+  cfg: config.SeedAndGrowConfig,
+  key: jax.Array,
+  report: Callable[[str], None] | None = None,
+) -> observation.Reconstruction:
+  """All utterances behind an update of DeepSpeech 1; see the module.
+
+  Certified where all windows close within `cfg.max_residual` and are as many
+  as the update's rank. Statistics of public speech make features of very
+  different sizes possible; they are used where declared.
+
+  Raises:
+    observation.Refused: another model, Adam at the client, dropout behind
+      layer 1, too many windows for layer 2, or no beginning that closes.
+  """
+  tell = report or (lambda _: None)
+  shape = _shape(observed)
+  update = observation.flat(observed.update)
+  kernel = np.asarray(update[_KERNEL], np.float64)
+  space = _spanned(kernel, shape)
+  tell(f'seed and grow: {space.rank} windows in {len(kernel)} dimensions')
+  span = _span(observed, space, shape)
+  chains = _chains(span, shape, space.rank, cfg, key, tell)
+  bias = np.asarray(update[_BIAS], np.float64)
+  utterances, factors, cosine = closed_chain.scaled(
+    span, shape, chains, kernel, bias
+  )
+  residuals = np.concatenate(
+    [
+      closed_chain.residuals(span, shape, frames, chain.num_windows)
+      for frames, chain in zip(utterances, chains, strict=True)
+    ]
+  )
+  found = len(residuals)
+  worst = float(residuals.max())
+  return observation.Reconstruction(
+    features=tuple(frames.astype(np.float32) for frames in utterances),
+    certificate={
+      'rank': float(space.rank),
+      'spectrum_gap': space.gap,
+      'num_windows': float(found),
+      'worst_residual': worst,
+      'bias_cosine': cosine,
+      'worst_scale': float(factors[np.argmax(np.abs(np.log(factors)))]),
+    },
+    is_certified=bool(
+      worst <= cfg.max_residual
+      and found == space.rank
+      and all(chain.is_whole for chain in chains)
+    ),
+    ledger=observation.ledger(
+      observed,
+      (_KERNEL, _BIAS),
+      prior='public speech statistics' if observed.declared.speech else '',
+    ),
+  )
+
+
+def _shape(observed):
+  """Windows of the model; refuses what has none, or none to be seen."""
+  ds1 = observed.model.ds1
+  if observed.model.architecture is not config.Architecture.DS1:
+    raise observation.Refused(
+      f'architecture {observed.model.architecture.value}: '
+      'want ds1, whose first layer sees windows of frames.'
+    )
+  if len(ds1.dense_sizes) < 2:
+    raise observation.Refused('one dense layer: want a second one behind it.')
+  if ds1.dropout:
+    raise observation.Refused(
+      f'dropout {ds1.dropout}: it masks what layer 1 gives to layer 2.'
+    )
+  adam = observed.client.optimizer is config.ClientOptimizer.ADAM
+  if adam and observed.observed is config.Observed.DELTA:
+    raise observation.Refused(
+      'client optimizer adam: it scales every weight by itself, so the delta '
+      'leaves the span of what layer 1 gives.'
+    )
+  width = 2 * ds1.context_frames + 1
+  if ds1.time_stride > width:
+    raise observation.Refused(
+      f'time stride {ds1.time_stride}: windows of {width} frames do not meet.'
+    )
+  taps = len(observed.params['dense_0']['kernel'])
+  return window_system.Shape(ds1.context_frames, ds1.time_stride, taps // width)
+
+
+def _spanned(kernel, shape):
+  """Column space of the kernel's update; refuses where it tells too little."""
+  sizes = np.linalg.norm(kernel, axis=0)
+  # Units of one size: then rounding is of one size too.
+  space = subspace.column_space(kernel[:, sizes > 0] / sizes[sizes > 0])
+  if space.gap <= 1:
+    space = _above_rounding(space)
+  unknowns = shape.stride * shape.num_features
+  most = len(kernel) - _GROWTH_EQUATIONS * unknowns
+  if space.gap <= 1:
+    raise observation.Refused(
+      f'{_KERNEL}: no drop in its {len(space.singular_values)} singular '
+      'values: as many windows or more, or an update that is noisy, quantised '
+      'or sparsified.'
+    )
+  if space.rank > most:
+    raise observation.Refused(
+      f'{_KERNEL}: {space.rank} windows; want at most {most}, as many as leave '
+      f'{_GROWTH_EQUATIONS} equations for each of {unknowns} unknowns.'
+    )
+  return space
+
+
+def _above_rounding(space):
+  """The space up to the largest drop above float32 rounding, if it is clear.
+
+  Rounding is not level where windows are of very different sizes, which the
+  general rule takes for windows.
+  """
+  values = space.singular_values
+  rounding = np.finfo(np.float32).eps * values[0]
+  counted = max(int((values > rounding).sum()), 1)
+  following = np.append(values[1:], 0.0)[:counted]
+  drops = values[:counted] / np.maximum(following, 1e-6 * rounding)
+  rank = int(np.argmax(drops)) + 1
+  if drops[rank - 1] < _CLEAR_DROP:
+    return space
+  vectors = np.concatenate([space.basis, space.complement], axis=1)
+  return subspace.split(vectors, values, rank, float(drops[rank - 1]))
+
+
+def _span(observed, space, shape):
+  first, speech = observed.params['dense_0'], observed.declared.speech
+  plain = np.zeros(shape.num_features)
+  return hidden_span.HiddenSpan(
+    kernel=np.asarray(first['kernel'], np.float64),
+    bias=np.asarray(first['bias'], np.float64),
+    complement=space.complement,
+    mean=np.asarray(speech.mean, np.float64) if speech else plain,
+    std=np.asarray(speech.std, np.float64) if speech else plain + 1,
+  )
+
+
+def num_seed_windows(
+  num_equations: int, rank: int, shape: window_system.Shape
+) -> int:
+  """First windows that are solved together: few, but of many equations."""
+  for count in range(1, rank):
+    unknowns = window_chain.num_seed_frames(shape, count) * shape.num_features
+    if count * num_equations >= _SEED_EQUATIONS * unknowns:
+      return count
+    if count > shape.width:
+      return count
+  return rank
+
+
+def _chains(span, shape, rank, cfg, key, tell):
+  """Chains of at most `rank` windows together, from as many starts as needed.
+
+  Raises `Refused` where no start closes.
+  """
+  single = hidden_span.cast(span)
+  count = num_seed_windows(span.complement.shape[1], rank, shape)
+  chains, best = [], np.inf
+  for first in range(0, cfg.num_starts, cfg.num_parallel):
+    keys = jax.random.split(jax.random.fold_in(key, first), cfg.num_parallel)
+    fits = window_chain.seed_starts(single, shape, count, keys)
+    for done in range(0, cfg.num_iterations, _ITERATIONS_AT_ONCE):
+      fits = window_chain.seed_fits(
+        single, shape, count, fits, _ITERATIONS_AT_ONCE
+      )
+      costs = np.asarray(fits.cost)
+      best = min(best, float(costs.min()))
+      tell(
+        f'seed and grow: starts {first + 1}-{first + len(keys)}, iteration '
+        f'{done + _ITERATIONS_AT_ONCE}, residual {costs.min():.1e}'
+      )
+      for index in np.flatnonzero(costs <= cfg.max_residual):
+        seed = hidden_span.to_frames(single, fits.point[index])
+        if not _is_known(seed, chains, span.std):
+          missing = rank - sum(chain.num_windows for chain in chains)
+          chains.append(
+            _chain(single, shape, seed, count, missing, cfg, keys[index], tell)
+          )
+        if sum(chain.num_windows for chain in chains) >= rank:
+          return chains
+  if not chains:
+    raise observation.Refused(
+      f'{_KERNEL}: none of {cfg.num_starts} starts closes; residual '
+      f'{best:.1e}, want {cfg.max_residual:.1e}.'
+    )
+  return chains
+
+
+def _is_known(seed, chains, std):
+  """Whether a chain begins so, up to size."""
+  seed = np.asarray(seed / std).ravel()
+  for chain in chains:
+    other = (chain.frames / std).ravel()[: len(seed)]
+    both = seed[: len(other)]
+    norms = np.linalg.norm(both) * np.linalg.norm(other)
+    if both @ other > _SAME * norms:
+      return True
+  return False
+
+
+def _chain(span, shape, seed, count, missing, cfg, key, tell):
+  """The seed, grown until a window does not close or none is missing."""
+  padded, num_windows = np.pad(seed, ((shape.context, 0), (0, 0))), count
+  is_over = False
+  while num_windows < missing and not is_over:
+    key, now = jax.random.split(key)
+    _, grown, residuals = window_chain.grown(
+      span,
+      shape,
+      window_chain.tail_of(jnp.asarray(padded), shape),
+      _WINDOWS_AT_ONCE,
+      cfg.num_growth_starts,
+      cfg.max_residual,
+      now,
+    )
+    closed = int((np.asarray(residuals) <= cfg.max_residual).sum())
+    is_over = closed < _WINDOWS_AT_ONCE
+    closed = min(closed, missing - num_windows)
+    more = np.asarray(grown[:closed]).reshape(-1, shape.num_features)
+    num_windows += closed
+    padded = _polished(span, shape, np.concatenate([padded, more]), cfg)
+    tell(f'seed and grow: {num_windows} of {missing} windows')
+  return closed_chain.without_padding(
+    np.asarray(padded[shape.context :], np.float64),
+    num_windows,
+    shape,
+    np.asarray(span.std),
+  )
+
+
+def _polished(span, shape, padded, cfg):
+  """The last frames fit to all windows that see them."""
+  num_windows = (len(padded) - shape.width) // shape.stride + 1
+  first = max(num_windows - _WINDOWS_POLISHED, 0)
+  start = first * shape.stride
+  block = window_chain.polished(
+    span,
+    shape,
+    jnp.asarray(padded[start:]),
+    shape.width - shape.stride if first else shape.context,
+    cfg.num_polish,
+    cfg.num_polish_inner,
+  )
+  return np.concatenate([padded[:start], np.asarray(block)])
