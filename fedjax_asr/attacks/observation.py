@@ -36,6 +36,8 @@ class Observation(NamedTuple):
   params, norm_state: what the server had sent.
   num_steps: local steps behind the update.
   learning_rate: of the client, in this round.
+  norm_update: server minus local running averages of batch norm, sent beside
+    the update; None where nothing of the kind is sent.
   """
 
   update: model.Params
@@ -50,6 +52,7 @@ class Observation(NamedTuple):
   learning_rate: float
   round: int
   declared: Declared
+  norm_update: model.NormState | None = None
 
 
 class Ledger(NamedTuple):

@@ -270,7 +270,7 @@ def _chain(span, shape, seed, count, missing, cfg, key, tell):
     np.asarray(padded[shape.context :], np.float64),
     num_windows,
     shape,
-    np.asarray(span.std),
+    np.asarray(span.std, np.float64),
   )
 
 

@@ -35,11 +35,13 @@ class Sent(NamedTuple):
 
   update: a gradient, or server minus local parameters, as the server decodes
     it; like the parameters.
+  norm_update: server minus local running averages of batch norm.
   weight: of the update in the round's mean; 0 where no utterance was usable,
     and the update then is zero or nothing but noise.
   """
 
   update: model.Params
+  norm_update: model.NormState
   weight: Float[Array, '']
 
 
@@ -76,9 +78,12 @@ def make_send(
 
   def send(params, norm_state, batches, round_key, client, learning_rate):
     key = jax.random.fold_in(round_key, client)
-    plain, totals = update(params, norm_state, batches, key, learning_rate)
+    plain, moved, totals = update(
+      params, norm_state, batches, key, learning_rate
+    )
     return Sent(
       update=local_update.sent(plain, federated, key),
+      norm_update=jax.tree.map(jnp.subtract, norm_state, moved),
       weight=training.weigh(totals),
     )
 
@@ -93,12 +98,12 @@ def _gradient(training, client, params, norm_state, batches, key, _):
       f'{num_steps} local steps; want 1 for config.attack.observed=gradient.'
     )
   batch = jax.tree.map(lambda leaf: leaf[0], batches)
-  gradient, (_, totals) = training.gradient(
+  gradient, (norm_state, totals) = training.gradient(
     params, norm_state, batch, jax.random.fold_in(key, 0)
   )
   if client.clip_norm:
     gradient = privacy.clipped(gradient, client.clip_norm)
-  return gradient, totals
+  return gradient, norm_state, totals
 
 
 def _delta(training, params, norm_state, batches, key, learning_rate):
@@ -112,7 +117,8 @@ def _delta(training, params, norm_state, batches, key, learning_rate):
   start = training.start(params, norm_state, learning_rate)
   steps = jnp.arange(len(batches.num_frames))
   state, _ = jax.lax.scan(advance, start, (steps, batches))
-  return jax.tree.map(jnp.subtract, params, state.params), state.totals
+  delta = jax.tree.map(jnp.subtract, params, state.params)
+  return delta, state.norm_state, state.totals
 
 
 def round_key(key: jax.Array, round_index: int) -> jax.Array:

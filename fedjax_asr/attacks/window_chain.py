@@ -116,7 +116,7 @@ def polished(
   return jnp.concatenate([frames[:num_known], rest])
 
 
-@functools.partial(jax.jit, static_argnums=(1, 3, 4))
+@functools.partial(jax.jit, static_argnums=(1, 3, 4, 5))
 def grown(
   span: hidden_span.HiddenSpan,
   shape: window_system.Shape,

@@ -67,6 +67,8 @@ class DeepSpeech2Config:
   norm: Norm = Norm.LAYER
   num_norm_groups: int = bounded(8, low=1)
   norm_momentum: float = bounded(0.9, low=0.0, below=1.0)
+  # Batch norm goes by its running averages in training too, and leaves them.
+  frozen_norm: bool = False
   # On the outputs of each recurrent layer, while training.
   dropout: float = bounded(0.0, low=0.0, below=1.0)
   # Operands of matrix products; parameters and sums stay float32.

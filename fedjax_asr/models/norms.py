@@ -101,6 +101,6 @@ def apply(
       return FrameNorm(num_groups=model.num_norm_groups, name=name)(inputs)
     case config.Norm.BATCH:
       norm = SequenceBatchNorm(momentum=model.norm_momentum, name=name)
-      return norm(inputs, mask, train)
+      return norm(inputs, mask, train and not model.frozen_norm)
     case config.Norm.NONE:
       return inputs

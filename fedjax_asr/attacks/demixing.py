@@ -1,0 +1,270 @@
+"""DeepSpeech 2's input from its first recurrence's update, step by step.
+
+1. The update of the recurrence's input kernel, sum_t u_t d_t^T, spans the same
+   space as the frames u_t that the convolutions give.
+2. The frames are that space's sparse nonnegative directions (`sparse_frames`).
+3. Only in their true order do they lead through the states that the update of
+   the recurrent kernel spans (`frame_order`): no time shift is possible.
+4. Features are found whose convolutions give those frames (`front_inversion`).
+5. The frames give the d_t, and these the gradients that the convolutions must
+   have had. Their biases' update tells the scale of the features, which
+   normalisation hides; all of it together is the certificate.
+
+No transcript, length, label or loss is used.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float
+
+from fedjax_asr import config
+from fedjax_asr.attacks import (
+  frame_order,
+  front_inversion,
+  observation,
+  sparse_frames,
+  subspace,
+)
+
+_LAYERS = ('recurrent_0/input_kernel', 'recurrent_0/recurrent_kernel')
+# From this cosine on between predicted and observed convolutions' updates.
+MIN_COSINE = 0.999
+# Features under this part of the mean square are beyond the end.
+_SILENT = 1e-4
+# A wrong scale makes the residual worse by far more.
+_WORSE = 100.0
+
+Report = Callable[[str], None]
+
+
+class _Found(NamedTuple):
+  """Utterances as far as they are known."""
+
+  problems: list[front_inversion.Problem]
+  features: list[jax.Array]
+
+
+def reconstruct(
+  observed: observation.Observation,
+  cfg: config.DemixingConfig,
+  key: jax.Array,
+  report: Report | None = None,
+) -> observation.Reconstruction:
+  """Every utterance behind the update.
+
+  Raises:
+    Refused: not a DeepSpeech 2, too many frames for the width, an update with
+      noise, or a step that does not close.
+  """
+  report = report or (lambda _: None)
+  _check(observed)
+  search_key, invert_key = jax.random.split(key)
+  space = _space(observed)
+  found = sparse_frames.frames(space.basis, cfg, search_key, report)
+  if len(found.directions) < space.rank:
+    raise observation.Refused(
+      f'{len(found.directions)} of {space.rank} frames found in '
+      f'{space.basis.shape[0]} units.'
+    )
+  order = frame_order.order(observed, found.directions)
+  report(f'frames in order; residual {order.residual:.1g}')
+  utterances = _Found([], [])
+  for index, chain in enumerate(order.utterances):
+    wanted, features = _inverted(
+      observed,
+      found.directions[list(chain)],
+      cfg,
+      jax.random.fold_in(invert_key, index),
+    )
+    utterances.problems.append(wanted)
+    utterances.features.append(features)
+    report(f'utterance {index + 1}/{len(order.utterances)} inverted')
+  utterances = _rescaled(observed, utterances, cfg)
+  return _result(observed, cfg, order, utterances)
+
+
+def _check(observed):
+  if observed.acoustic.front is None:
+    raise observation.Refused(
+      'the model has no convolutions: want DeepSpeech 2.'
+    )
+  is_delta = observed.observed is config.Observed.DELTA
+  if is_delta and observed.client.optimizer is config.ClientOptimizer.ADAM:
+    raise observation.Refused(
+      "Adam at the client: its delta does not keep the gradient's span."
+    )
+  units = len(observed.update['recurrent_0']['input_kernel'])
+  hop = int(np.prod(observed.model.ds2.conv_time_strides))
+  unknowns = hop * observed.features.num_features
+  # About half of the units are at zero and tell only a sign.
+  if units < 2 * unknowns:
+    raise observation.Refused(
+      f'{units} units for {unknowns} unknowns of each output frame; want twice '
+      'as many.'
+    )
+
+
+def _space(observed) -> subspace.Subspace:
+  update = np.asarray(
+    observed.update['recurrent_0']['input_kernel'], np.float64
+  )
+  space = subspace.column_space(update)
+  if space.rank >= min(update.shape) or space.gap <= 1:
+    raise observation.Refused(
+      f'the span of the input kernel has no end: rank {space.rank} of '
+      f'{min(update.shape)}, from noise or too many frames.'
+    )
+  return space
+
+
+def _inverted(observed, directions, cfg, key):
+  """The length is the one that closes best."""
+  best = None
+  for frames in _lengths(observed, len(directions)):
+    wanted = front_inversion.problem(observed, directions, frames)
+    start = front_inversion.descended(observed, wanted, cfg, key)
+    if best is None or start.residual < best[1].residual:
+      best = wanted, start
+  wanted, start = best
+  found = front_inversion.polished(observed, wanted, cfg, start.features)
+  return wanted, found.features
+
+
+def _lengths(observed, num_outputs: int) -> list[int]:
+  """Input lengths that give so many frames, apart from zeros at the end.
+
+  Lengths count as one where every convolution gives as many frames.
+  """
+  strides = observed.model.ds2.conv_time_strides
+  hop = int(np.prod(strides))
+  lengths = {}
+  for frames in range(hop * (num_outputs - 1) + 1, hop * num_outputs + 1):
+    left, inside = frames, []
+    for stride in strides:
+      left = -(-left // stride)
+      inside.append(left)
+    lengths[tuple(inside)] = frames
+  return list(lengths.values())
+
+
+def _rescaled(observed, found: _Found, cfg) -> _Found:
+  """Features of the scale that the first convolution's bias update wants.
+
+  Where normalisation, or biases of zero, make frames' directions the same at
+  every scale; kept as they are where that is not so.
+  """
+  predicted = [
+    update['conv_0']['bias'] for update in _predicted(observed, found)
+  ]
+  total = np.asarray(observed.update['conv_0']['bias'], np.float64)
+  inverse, *_ = np.linalg.lstsq(np.stack(predicted, 1), total, rcond=None)
+  features = []
+  for wanted, values, factor in zip(
+    found.problems, found.features, inverse, strict=True
+  ):
+    scaled = values / (factor if factor else 1.0)
+    before = front_inversion.residual(observed, wanted, values)
+    after = front_inversion.residual(observed, wanted, scaled)
+    if np.isfinite(after) and after < max(_WORSE * before, cfg.max_residual):
+      values = front_inversion.polished(observed, wanted, cfg, scaled).features
+    features.append(values)
+  return found._replace(features=features)
+
+
+def _predicted(observed, found: _Found) -> list:
+  """The convolutions' update from each utterance, as their names say.
+
+  The recurrence's input kernel gives what each frame was pulled by; that is
+  taken through the convolutions.
+  """
+  layer = observed.params['recurrent_0']['input_kernel']
+  update = np.asarray(
+    observed.update['recurrent_0']['input_kernel'], np.float64
+  )
+  convolutions = {
+    name: leaves
+    for name, leaves in observed.params.items()
+    if name.startswith('conv_')
+  }
+  frames, pulls = [], []
+  for wanted, features in zip(found.problems, found.features, strict=True):
+    values, pull = jax.vjp(
+      lambda params, wanted=wanted, features=features: _frames(
+        observed, observed.params | params, wanted, features
+      ),
+      convolutions,
+    )
+    frames.append(np.asarray(values, np.float64))
+    pulls.append(pull)
+  parts, *_ = np.linalg.lstsq(np.concatenate(frames).T, update, rcond=None)
+  ends = np.cumsum([len(values) for values in frames])[:-1]
+  kernel = np.asarray(layer, np.float64)
+  return [
+    jax.tree.map(np.asarray, pull(jnp.asarray(part @ kernel.T, jnp.float32))[0])
+    for pull, part in zip(pulls, np.split(parts, ends), strict=True)
+  ]
+
+
+def _frames(observed, params, wanted, features):
+  front, train = front_inversion.front(observed)
+  with jax.default_matmul_precision('highest'):
+    values, _, _ = front(
+      params,
+      observed.norm_state,
+      features[None],
+      wanted.num_frames,
+      train=train,
+    )
+  return values[0]
+
+
+def _cosine(observed, found: _Found) -> float:
+  """Between the convolutions' updates as predicted and as observed."""
+  total = jax.tree.map(
+    lambda *leaves: sum(leaves), *_predicted(observed, found)
+  )
+  wanted = {name: observed.update[name] for name in total}
+  predicted, seen = (
+    np.concatenate(
+      [np.asarray(leaf, np.float64).ravel() for leaf in jax.tree.leaves(tree)]
+    )
+    for tree in (total, wanted)
+  )
+  scale = np.linalg.norm(predicted) * np.linalg.norm(seen)
+  return float(predicted @ seen / max(scale, 1e-300))
+
+
+def _result(observed, cfg, order, found: _Found) -> observation.Reconstruction:
+  residual = max(
+    front_inversion.residual(observed, wanted, features)
+    for wanted, features in zip(found.problems, found.features, strict=True)
+  )
+  cosine = _cosine(observed, found)
+  names = (*_LAYERS, 'recurrent_0/bias')
+  convolutions = tuple(
+    name for name in observation.flat(observed.params) if name[:5] == 'conv_'
+  )
+  return observation.Reconstruction(
+    features=tuple(_trimmed(np.asarray(each)) for each in found.features),
+    certificate={
+      'residual': residual,
+      'convolution_cosine': cosine,
+      'order_residual': order.residual,
+      'order_margin': order.margin,
+    },
+    is_certified=bool(residual < cfg.max_residual and cosine > MIN_COSINE),
+    ledger=observation.ledger(observed, (*names, *convolutions)),
+  )
+
+
+def _trimmed(
+  features: Float[np.ndarray, 'frames features'],
+) -> Float[np.ndarray, 'frames features']:
+  """Without zeros at the end, which are where the last stride found none."""
+  energy = np.square(features).mean(1)
+  heard = np.flatnonzero(energy > _SILENT * energy.mean())
+  return features[: heard[-1] + 1] if len(heard) else features

@@ -1,0 +1,206 @@
+"""The order of frames in time, from the states that they lead to.
+
+The update of the recurrent weights is a sum of h_(t-1) d_t^T, so its column
+space holds the states that a recurrence had before each frame but the first.
+From a zero state, only an utterance's first frame leads into that space; from
+there, only its second; and so on. Each step has one right answer among all
+frames, and the distance to the second best says how sure it is.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float
+
+from fedjax_asr import config
+from fedjax_asr.attacks import observation, subspace
+from fedjax_asr.models import norms, recurrence
+
+# Part of a state that may lie outside of the space.
+MAX_RESIDUAL = 1e-2
+
+
+class Order(NamedTuple):
+  """Frames of each utterance, as indices; together all frames.
+
+  residual: the largest part of a state outside of the space.
+  margin: the smallest ratio of the second best frame's residual to the best's.
+  """
+
+  utterances: tuple[tuple[int, ...], ...]
+  residual: float
+  margin: float
+
+
+def order(
+  observed: observation.Observation, frames: Float[np.ndarray, 'frames units']
+) -> Order:
+  """Puts the frames of one or more utterances in order.
+
+  The last frame of an utterance leads to a state that no update knows: it is
+  the one that is left, or the one most like the frame before where several
+  utterances end.
+
+  Raises:
+    Refused: no chain of frames leads through the states.
+  """
+  layer = observed.update['recurrent_0']
+  update = np.asarray(layer['recurrent_kernel'][0], np.float64)
+  states = subspace.column_space(update)
+  if states.rank >= min(update.shape):
+    raise observation.Refused(
+      f'the states fill all {update.shape[0]} dimensions of the recurrence: no '
+      'order of frames can be told from another.'
+    )
+  # Highest: a GPU would round products to TF32.
+  with jax.default_matmul_precision('highest'):
+    step = _step(observed, states)
+    projected = _projected(observed, scaled(observed, frames))
+    chains, residuals, margins = _chains(step, projected)
+  if not any(chains):
+    raise observation.Refused(
+      'no frame leads from a zero state into the space of states; the least '
+      f'residual is {residuals[0]:.2g}, want {MAX_RESIDUAL:g}.'
+    )
+  return Order(
+    utterances=_with_ends(chains, frames),
+    residual=max(residuals),
+    margin=min(margins, default=1.0),
+  )
+
+
+def _chains(step, projected):
+  """Chains of frames from zero states; each lacks its last frame."""
+  left = np.ones(len(projected), bool)
+  chains, residuals, margins = [], [], []
+  state = None
+  while left.any():
+    states, outside = jax.device_get(step(projected, state))
+    outside = np.where(left, outside, np.inf)
+    best, *others = np.argsort(outside)
+    if outside[best] > MAX_RESIDUAL:
+      if state is None:
+        residuals = residuals or [float(outside[best])]
+        break
+      state = None
+      continue
+    if state is None:
+      chains.append([])
+    second = outside[others[0]] if others else np.inf
+    if np.isfinite(second):
+      margins.append(float(second / max(outside[best], 1e-12)))
+    residuals.append(float(outside[best]))
+    chains[-1].append(int(best))
+    left[best] = False
+    state = states[best]
+  return chains, residuals, margins
+
+
+def _with_ends(chains, frames):
+  """Each chain with a last frame of those that are left, and then the rest."""
+  used = {index for chain in chains for index in chain}
+  left = [index for index in range(len(frames)) if index not in used]
+  utterances = []
+  for chain in chains:
+    if left:
+      likeness = frames[left] @ frames[chain[-1]]
+      chain = [*chain, left.pop(int(np.argmax(likeness)))]
+    utterances.append(tuple(chain))
+  if left:
+    raise observation.Refused(
+      f'{len(left)} of {len(frames)} frames have no place in the order.'
+    )
+  return tuple(utterances)
+
+
+def scaled(
+  observed: observation.Observation, frames: Float[np.ndarray, 'frames units']
+) -> Float[np.ndarray, 'frames units']:
+  """Frames of the length that the bias's update says they have.
+
+  With W's update equal to sum_t u_t d_t^T and the bias's to sum_t d_t, the
+  lengths s_t of u_t = s_t v_t solve sum_t (s_t d_t) / s_t = sum_t d_t. Layer
+  and group norms care for lengths only by their epsilon; what they leave has a
+  mean square of about 1/2 after the clipped ReLU.
+  """
+  cfg = observed.model.ds2
+  if cfg.norm in (config.Norm.LAYER, config.Norm.GROUP):
+    return frames * np.sqrt(frames.shape[1] / 2)
+  layer = observed.update['recurrent_0']
+  update = np.asarray(layer['input_kernel'], np.float64)
+  total, known = _bias_update(observed)
+  parts, *_ = np.linalg.lstsq(frames.T, update, rcond=None)
+  inverse, *_ = np.linalg.lstsq(parts[:, known].T, total[known], rcond=None)
+  with np.errstate(divide='ignore'):
+    return frames / inverse[:, None]
+
+
+def _bias_update(observed):
+  """sum_t d_t of the input's products, and for which outputs it is known."""
+  cfg = observed.model.ds2
+  layer = observed.update['recurrent_0']
+  if cfg.norm is config.Norm.BATCH:
+    params = observed.params['recurrent_0']['norm']
+    variance = observed.norm_state['recurrent_0']['norm']['variance']
+    slope = np.asarray(params['scale']) / np.sqrt(
+      np.asarray(variance) + norms.EPSILON
+    )
+    total = np.asarray(layer['norm']['bias'], np.float64) * slope
+    return total, np.ones(len(total), bool)
+  total = np.asarray(layer['bias'], np.float64)
+  known = np.ones(total.shape, bool)
+  if cfg.cell is config.Cell.GRU:
+    # The candidate's bias stands behind the reset gate.
+    known[:, 2 * cfg.recurrent_size :] = False
+  return total.ravel(), known.ravel()
+
+
+def _projected(observed, frames):
+  """[frames, gates] of the forward direction: what the recurrence is given."""
+  cfg = observed.model.ds2
+  layer = observed.params['recurrent_0']
+  values = jnp.asarray(frames, jnp.float32) @ layer['input_kernel']
+  if cfg.norm is not config.Norm.NONE:
+    values = _normalized(observed, values)
+  gates = recurrence.CELLS[cfg.cell].num_gates * cfg.recurrent_size
+  return values[:, :gates]
+
+
+def _normalized(observed, values):
+  cfg = observed.model.ds2
+  variables = {'params': observed.params['recurrent_0']['norm']}
+  if cfg.norm is config.Norm.BATCH:
+    variables['norm_state'] = observed.norm_state['recurrent_0']['norm']
+    norm = norms.SequenceBatchNorm(momentum=cfg.norm_momentum)
+    mask = jnp.ones((1, len(values)), bool)
+    return norm.apply(variables, values[None], mask, False)[0]
+  groups = cfg.num_norm_groups if cfg.norm is config.Norm.GROUP else 1
+  return norms.FrameNorm(num_groups=groups).apply(variables, values[None])[0]
+
+
+def _step(observed, states):
+  """`(projected, state) -> (states, outside)` for every frame as the next."""
+  cfg = observed.model.ds2
+  cell = recurrence.CELLS[cfg.cell]
+  size = cfg.recurrent_size
+  layer = observed.params['recurrent_0']
+  weights, bias = layer['recurrent_kernel'][0], layer['bias'][0]
+  basis = jnp.asarray(states.basis, jnp.float32)
+
+  @jax.jit
+  def from_state(projected, state):
+    recurrent = state[:size] @ weights + bias
+    after = jax.vmap(cell.step, (0, None, None))(projected, recurrent, state)
+    output = after[:, :size]
+    outside = output - (output @ basis) @ basis.T
+    norm = jnp.linalg.norm(output, axis=1)
+    return after, jnp.linalg.norm(outside, axis=1) / jnp.maximum(norm, 1e-12)
+
+  def step(projected, state):
+    if state is None:
+      state = jnp.zeros(cell.num_states * size)
+    return from_state(projected, state)
+
+  return step
