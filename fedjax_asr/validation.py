@@ -296,6 +296,8 @@ def _check_job(cfg: config.Config) -> None:
     _check_unread(cfg)
   if cfg.job is jobs.TRANSCRIBE:
     _check_transcribe(cfg.transcribe)
+  if cfg.job is jobs.ATTACK:
+    _check_attack(cfg)
   if cfg.job is jobs.CONVERGE:
     _require(
       cfg.converge.warmup_iterations < cfg.converge.num_iterations,
@@ -318,6 +320,7 @@ _READ = {
   config.Job.EVALUATE: {'evaluate', 'evaluation', 'decode'},
   config.Job.TRANSCRIBE: {'transcribe', 'decode'},
   config.Job.EXPORT: {'export'},
+  config.Job.ATTACK: {'attack'},
 }
 
 
@@ -325,11 +328,11 @@ def _check_unread(cfg: config.Config) -> None:
   """A field that the job would not read is refused, not passed over."""
   read = {'job', 'name', 'seed'} | _READ[cfg.job]
   reason = f'the job {cfg.job} goes by that of the run'
-  if cfg.job is config.Job.EVALUATE:
-    if cfg.evaluate.subset is config.Subset.CORPUS:
+  if cfg.job in (config.Job.EVALUATE, config.Job.ATTACK):
+    if getattr(cfg, cfg.job).subset is config.Subset.CORPUS:
       read.add('data')
     else:
-      reason += ' (config.data is for evaluate.subset=corpus)'
+      reason += f' (config.data is for {cfg.job}.subset=corpus)'
   leaves = zip(config.walk(cfg), config.walk(config.Config()), strict=True)
   for (path, _, _, value), (_, _, _, default) in leaves:
     _, section, *_ = path.split('.')
@@ -339,6 +342,51 @@ def _check_unread(cfg: config.Config) -> None:
       value,
       f'{config.plain(default)!r}: {reason}',
     )
+
+
+def _check_attack(cfg: config.Config) -> None:
+  attack = cfg.attack
+  names = [method.value for method in config.AttackMethod]
+  _require(
+    bool(attack.methods) and all(name in names for name in attack.methods),
+    'attack.methods',
+    attack.methods,
+    f'one or more of {", ".join(names)}',
+  )
+  _require(
+    bool(attack.run) or attack.round < 0,
+    'attack.round',
+    attack.round,
+    '-1 without an attack.run: a fresh model has no rounds',
+  )
+  _require(
+    attack.min_seconds <= attack.max_seconds,
+    'attack.min_seconds',
+    attack.min_seconds,
+    f'at most attack.max_seconds={attack.max_seconds}',
+  )
+  is_gradient = attack.observed is config.Observed.GRADIENT
+  _require(
+    not is_gradient or attack.local_steps == 1,
+    'attack.local_steps',
+    attack.local_steps,
+    '1 for attack.observed=gradient',
+  )
+  matching = attack.gradient_matching
+  _require(
+    matching.grid_overlap < max(matching.grid_frames, 1),
+    'attack.gradient_matching.grid_overlap',
+    matching.grid_overlap,
+    f'less than grid_frames={matching.grid_frames}',
+  )
+  _require(
+    attack.hessian_free.min_radius <= attack.hessian_free.radius,
+    'attack.hessian_free.min_radius',
+    attack.hessian_free.min_radius,
+    f'at most radius={attack.hessian_free.radius}',
+  )
+  if attack.run:
+    _check_unread(cfg)
 
 
 def _check_transcribe(transcribe: config.TranscribeConfig) -> None:

@@ -95,18 +95,31 @@ class DemixingConfig:
 
 @dataclasses.dataclass(slots=True, kw_only=True)
 class SpanDescentConfig:
-  """DeepSpeech 2 by descent on the span residual."""
+  """DeepSpeech 2 by descent on the span residual.
+
+  Rates fall along a cosine. Priors are weights of the mean square of the
+  features, annealed to zero; the refinement is without.
+  """
 
   num_starts: int = bounded(48, low=1)
   num_iterations: int = bounded(3000, low=1)
   learning_rate: float = bounded(0.1, above=0.0)
-  # Weight of the mean square of the features, annealed to zero.
   amplitude_prior: float = bounded(0.3, low=0.0)
-  # The best starts are tried again at every other shift up to this many frames.
+  # The best starts are tried again at every shift by whole output frames, up to
+  # this many frames and a third of the utterance.
   max_shift: int = bounded(30, low=0)
   num_shifted: int = bounded(2, low=1)
+  num_shift_iterations: int = bounded(2000, low=1)
+  shift_learning_rate: float = bounded(0.05, above=0.0)
+  shift_amplitude_prior: float = bounded(0.02, low=0.0)
+  # The best of those go on.
   num_refined: int = bounded(6, low=1)
   num_refinement_iterations: int = bounded(12000, low=1)
+  refinement_learning_rate: float = bounded(0.02, above=0.0)
+  # Iterations of gradient matching where transcript and length are known and
+  # the residual does not close; 0: none.
+  num_polish: int = bounded(2400, low=0)
+  polish_learning_rate: float = bounded(0.01, above=0.0)
 
 
 @dataclasses.dataclass(slots=True, kw_only=True)

@@ -52,6 +52,10 @@ class Dataset:
       self._normalized[place] = normal
     return normal
 
+  def raw(self, index: SupportsIndex) -> np.ndarray:
+    """[frames, features], before normalisation."""
+    return self._store.features(self._indices[index])
+
   def batch(
     self, positions: np.ndarray, num_frames: int, num_labels: int
   ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:

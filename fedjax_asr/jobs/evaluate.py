@@ -53,7 +53,9 @@ def _loaded(
 ) -> evaluated_set.EvaluatedSet:
   with console.status('features') as status:
     return evaluated_set.load(
-      cfg,
+      cfg.evaluate.subset,
+      'evaluate.subset',
+      cfg.data,
       saved,
       lambda done, total: status.update(f'features {done}/{total}'),
     )

@@ -1,4 +1,4 @@
-"""The utterances that `config.evaluate.subset` names."""
+"""The utterances that a subset of a run, or of a corpus, names."""
 
 from typing import NamedTuple
 
@@ -20,19 +20,26 @@ class EvaluatedSet(NamedTuple):
 
 
 def load(
-  cfg: config.Config, run: saved_run.SavedRun, report: store.Report
+  subset: config.Subset,
+  field: str,
+  data: config.DataConfig,
+  run: saved_run.SavedRun,
+  report: store.Report,
 ) -> EvaluatedSet:
   """Features as the run was trained on them, by its own statistics.
 
   Subsets of the run are those of its split, found again from its config;
-  `corpus` is all of `cfg.data` that can be used.
+  `corpus` is all of `data` that can be used.
+
+  Args:
+    field: the config field that named the subset, for messages.
 
   Raises:
     UserError: the corpus cannot be read, is no longer that of the run, or has
       no utterance in the subset.
   """
-  if cfg.evaluate.subset is config.Subset.CORPUS:
-    return _whole_corpus(cfg.data, run, report)
+  if subset is config.Subset.CORPUS:
+    return _whole_corpus(data, run, report)
   parts = datasets.prepare(
     run.config.data,
     run.config.features,
@@ -45,10 +52,10 @@ def load(
     config.Subset.HELDOUT_SPEAKERS: parts.heldout_speakers,
     config.Subset.HELDOUT_UTTERANCES: parts.heldout_utterances,
     config.Subset.TRAIN: parts.train,
-  }[cfg.evaluate.subset]
+  }[subset]
   if not len(chosen):
     raise config.ConfigError(
-      f'config.evaluate.subset={cfg.evaluate.subset.value!r}: the run '
+      f'config.{field}={subset.value!r}: the run '
       f'{run.path} has no such utterances; want another subset.'
     )
   return EvaluatedSet(chosen, parts.problems)

@@ -1,0 +1,106 @@
+"""Reconstructs what clients of a DeepSpeech 1 said from what they send.
+
+  python -m fedjax_asr.main --config=configs/ds1_attack.py[:variant]
+
+Without a run, the model is freshly initialised. To attack a run at one of its
+rounds, say which; model, features and speech are then its own:
+  python -m fedjax_asr.main --config=configs/ds1_attack.py:run \\
+    --config.attack.run=runs/ds1_fedavg --config.attack.round=160
+
+Variants:
+  (none)     two clients with a spoken command each, layers of 512: exact in
+             seconds, no transcript and no length known.
+               python -m fedjax_asr.main --config=configs/ds1_attack.py
+  privacy    the model of Dang et al. 2021 (47.2 M), unnormalised MFCC; any
+             corpus: --config.data.corpus=manifest --config.data.path=...
+               python -m fedjax_asr.main --config=configs/ds1_attack.py:privacy
+  long       the same where speech is too long for the first layer.
+               python -m fedjax_asr.main --config=configs/ds1_attack.py:long
+  matching   second-order gradient matching and the published Hessian-free
+             attack, transcript and length given.
+               python -m fedjax_asr.main --config=configs/ds1_attack.py:matching
+  run        of a run: needs --config.attack.run.
+               python -m fedjax_asr.main --config=configs/ds1_attack.py:run
+
+What the attacks find is in docs/attacks.md.
+"""
+
+from fedjax_asr import config
+from fedjax_asr.models import presets
+
+
+def get_config(variant: str = '') -> config.Config:
+  """The config of a variant, for flags to override."""
+  variants = {
+    '': _default,
+    'privacy': _privacy,
+    'long': _long,
+    'matching': _matching,
+    'run': _run,
+  }
+  if variant not in variants:
+    names = ', '.join(repr(name) for name in variants)
+    raise ValueError(f'variant {variant!r}; want one of {names}.')
+  return variants[variant]()
+
+
+def _default() -> config.Config:
+  model = presets.ds1('privacy')
+  model.ds1.dense_sizes = (512, 512, 512)
+  model.ds1.recurrent_size = 256
+  model.ds1.final_size = 256
+  return config.Config(
+    job=config.Job.ATTACK,
+    name='ds1_attack',
+    data=config.DataConfig(
+      synthetic=config.SyntheticConfig(
+        num_speakers=20, utterances_per_speaker=4
+      ),
+      num_heldout_speakers=4,
+    ),
+    features=presets.mfcc(config.Normalization.NONE),
+    model=model,
+    federated=config.FederatedConfig(
+      client=config.ClientConfig(learning_rate=1e-3)
+    ),
+    attack=config.AttackConfig(
+      methods=('span', 'seed_and_grow', 'gradient_matching'),
+      knows_transcript=False,
+    ),
+  )
+
+
+def _privacy() -> config.Config:
+  cfg = _default()
+  cfg.model = presets.ds1('privacy')
+  cfg.attack.subset = config.Subset.CORPUS
+  cfg.attack.methods = ('span', 'seed_and_grow')
+  return cfg
+
+
+def _long() -> config.Config:
+  cfg = _privacy()
+  cfg.attack.methods = ('seed_and_grow',)
+  return cfg
+
+
+def _matching() -> config.Config:
+  cfg = _default()
+  cfg.attack.num_victims = 1
+  cfg.attack.max_seconds = 4.0
+  cfg.attack.methods = ('gradient_matching', 'hessian_free')
+  cfg.attack.tries_all = True
+  cfg.attack.knows_transcript = True
+  cfg.attack.knows_length = True
+  cfg.attack.gradient_matching.num_restarts = 1
+  cfg.attack.gradient_matching.distance = config.Distance.COSINE_L2
+  cfg.attack.gradient_matching.halve_every = 200
+  return cfg
+
+
+def _run() -> config.Config:
+  return config.Config(
+    job=config.Job.ATTACK,
+    name='attack',
+    attack=config.AttackConfig(methods=('span', 'seed_and_grow', 'demixing')),
+  )

@@ -1,0 +1,140 @@
+"""Reconstructs speech from clients' updates and measures how much was there."""
+
+import os
+import statistics
+
+import jax
+import rich.console
+
+from fedjax_asr import config, run_directory
+from fedjax_asr.figures import reconstruction
+from fedjax_asr.jobs import (
+  attack_methods,
+  attack_results,
+  attack_speakers,
+  attack_victims,
+  attacked_run,
+  disk_errors,
+)
+
+
+def run(
+  cfg: config.Config,
+  workdir: str | os.PathLike[str],
+  *,
+  allow_config_change: bool = False,
+) -> None:
+  """Leaves `attack.json`, `reconstructions.h5`, `audio/` and `figures/`.
+
+  A victim that is done is not attacked again: the same command goes on where
+  an interrupted one stopped.
+
+  Raises:
+    UserError: of any room; the run itself is only read.
+  """
+  console = rich.console.Console(highlight=False, markup=False, soft_wrap=True)
+  with (
+    run_directory.open_run(
+      workdir, cfg, allow_config_change=allow_config_change
+    ) as directory,
+    disk_errors.explained(directory.path, '; the same command resumes'),
+  ):
+    attacked = _loaded(cfg, directory, console)
+    victims = attack_victims.victims(attacked, cfg.attack)
+    console.print(_title(cfg, attacked, victims))
+    records = _attack_all(cfg, directory, attacked, victims, console)
+    if cfg.attack.speaker_id.enabled:
+      attack_speakers.identify(
+        cfg.attack, directory.path, attacked, victims, console
+      )
+    figures = reconstruction.plot(directory.path)
+  for line in summary(records):
+    console.print(line)
+  console.print(
+    f'written: {directory.path}/{attack_results.FILE}, '
+    f'{attack_results.FEATURES}, audio/, and {len(figures)} figures, such as '
+    f'{figures[-1]}'
+  )
+
+
+def _loaded(cfg, directory, console) -> attacked_run.AttackedRun:
+  with console.status('features') as status:
+    return attacked_run.load(
+      cfg,
+      directory,
+      lambda done, total: status.update(f'features {done}/{total}'),
+    )
+
+
+def _title(cfg, attacked, victims) -> str:
+  saved = attacked.saved
+  source = f'round {saved.round} of {saved.path}'
+  if not cfg.attack.run:
+    source = 'a freshly initialised model'
+  noun = 'client' if len(victims) == 1 else 'clients'
+  return (
+    f'{source}: {len(victims)} {noun}, {cfg.attack.observed.value}, '
+    f'methods {", ".join(cfg.attack.methods)}'
+  )
+
+
+def _attack_all(cfg, directory, attacked, victims, console):
+  records = attack_results.read(directory.path)
+  done = {record['victim'] for record in records}
+  left = [victim for victim in victims if victim.name not in done]
+  key = jax.random.key(cfg.seed)
+  observations = attack_victims.observations(attacked, cfg.attack, left)
+  total = len(victims)
+  with console.status('') as status:
+    for index, victim in enumerate(left, total - len(left) + 1):
+      where = f'victim {index}/{total}, {victim.name}'
+      status.update(f'{where}: its update')
+      observed = next(observations)
+      attempts = attack_methods.attempts(
+        observed,
+        cfg.attack,
+        jax.random.fold_in(key, victim.clients[0]),
+        lambda line, where=where: status.update(f'{where}: {line}'),
+        directory.path / f'progress_{victim.clients[0]}.npz',
+      )
+      attack_results.keep(
+        directory.path, victim, attempts, attacked.saved.config.features
+      )
+      made = attack_results.records(victim, observed, attempts)
+      records += made
+      attack_results.write(directory.path, records)
+      for record in made:
+        console.print(f'{index}/{total} {_line(record)}')
+  return records
+
+
+def _line(record) -> str:
+  start = f'{record["utterance"]} {record["method"]}: '
+  if record['refused']:
+    return f'{start}refused: {record["refused"]}'
+  believed = 'certified' if record['is_certified'] else 'not certified'
+  return (
+    f'{start}SNR {record["snr_db"]:.1f} dB, '
+    f'correlation {record["correlation"]:.3f}, '
+    f'{record["num_frames_found"]} of {record["num_frames"]} frames, '
+    f'{believed}, {record["seconds"]:.1f} s'
+  )
+
+
+def summary(records) -> list[str]:
+  """One line for each method: medians over its utterances."""
+  lines = []
+  for method in dict.fromkeys(record['method'] for record in records):
+    mine = [record for record in records if record['method'] == method]
+    found = [record for record in mine if not record['refused']]
+    line = f'{method}: {len(found)} of {len(mine)} reconstructed'
+    if found:
+      certified = sum(record['is_certified'] for record in found)
+      snr = statistics.median(record['snr_db'] for record in found)
+      seconds = statistics.median(record['seconds'] for record in found)
+      line += (
+        f', {certified} certified, median SNR {snr:.1f} dB, '
+        f'median {seconds:.1f} s'
+      )
+    lines.append(line)
+  return lines

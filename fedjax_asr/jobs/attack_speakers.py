@@ -1,0 +1,86 @@
+"""Whether the speakers behind the victims can be told from what was found."""
+
+import json
+import pathlib
+from typing import Any
+
+import h5py
+import jax
+import numpy as np
+import rich.console
+
+from fedjax_asr import config, run_directory
+from fedjax_asr.attacks import speaker_id
+from fedjax_asr.jobs import attack_results, attack_victims, attacked_run
+
+FILE = 'speakers.json'
+
+
+def identify(
+  attack: config.AttackConfig,
+  path: pathlib.Path,
+  attacked: attacked_run.AttackedRun,
+  victims: list[attack_victims.Victim],
+  console: rich.console.Console,
+) -> None:
+  """Leaves `speakers.json`: ranks on originals (the ceiling) and by method.
+
+  The network learns from speakers who are no victims; victims are sought among
+  all victims' speakers, enrolled with other utterances of theirs.
+
+  Raises:
+    UserError: too few speakers, or a victim without other utterances.
+  """
+  spoken = [item for victim in victims for item in victim.spoken]
+  enrolled = _enrolled(attacked, spoken, attack.speaker_id)
+  others = [
+    speaker_id.Utterance(speaker, attacked.examples.features(index))
+    for index, speaker in enumerate(attacked.examples.speakers)
+    if speaker not in enrolled
+  ]
+  seed = attacked.saved.config.seed
+  with console.status('speakers') as status:
+    identifier = speaker_id.train(
+      others, attack.speaker_id, jax.random.key(seed), status.update
+    )
+  methods = list(dict.fromkeys(attack.methods))
+  report: dict[str, Any] = {'training_accuracy': identifier.accuracy}
+  for method in ['original', *methods]:
+    probes = [_probe(path, item, method) for item in spoken]
+    found = speaker_id.identify(identifier, enrolled, probes)
+    report[method] = found._asdict()
+    console.print(
+      f'speaker by {method}: top-1 {found.top1:.0%}, top-5 {found.top5:.0%}, '
+      f'MRR {found.mrr:.2f} of {found.num_candidates}'
+    )
+  content = json.dumps(report, indent=1) + '\n'
+  run_directory.replace_text(path / FILE, content)
+
+
+def _enrolled(attacked, spoken, cfg):
+  """Other utterances of each victim's speaker."""
+  examples = attacked.examples
+  used = {item.utterance for item in spoken}
+  enrolled = {}
+  for speaker in sorted({item.speaker for item in spoken}):
+    own = [
+      examples.features(index)
+      for index, name in enumerate(examples.speakers)
+      if name == speaker and examples.ids[index] not in used
+    ]
+    if not own:
+      raise speaker_id.SpeakerError(
+        f'speaker {speaker!r} has no utterance beside the attacked one; want '
+        'config.attack.speaker_id.enabled=False, or a corpus with more.'
+      )
+    enrolled[speaker] = own[: cfg.num_enrolment]
+  return enrolled
+
+
+def _probe(path, item, method) -> speaker_id.Utterance:
+  """What a method found, or no frames."""
+  name = item.utterance.replace('/', '_')
+  with h5py.File(path / attack_results.FEATURES) as file:
+    place = f'{name}/{method}'
+    values = np.asarray(file[place]) if place in file else item.features[:0]
+  return speaker_id.Utterance(item.speaker, values)

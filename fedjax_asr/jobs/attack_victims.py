@@ -1,0 +1,264 @@
+"""Which clients are attacked, and what each of them sends."""
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from fedjax_asr import config
+from fedjax_asr.attacks import observation, score, victim
+from fedjax_asr.federated import cohort
+from fedjax_asr.jobs import attacked_run
+from fedjax_asr.models import ctc
+from fedjax_asr.speech import features as features_lib
+from fedjax_asr.speech import text
+
+_STREAM = 0x6174
+
+
+class Spoken(NamedTuple):
+  """An utterance as a victim trains on it: the truth, which attacks never see.
+
+  features: in the model's input units.
+  statistics: what normalised them; None where nothing did.
+  """
+
+  utterance: str
+  speaker: str
+  text: str
+  features: np.ndarray
+  labels: np.ndarray
+  statistics: features_lib.Statistics | None
+
+
+class Victim(NamedTuple):
+  """Clients behind one observed update; several, if it is an aggregate.
+
+  steps: [steps, batch] positions into `spoken` of each client, -1: padding.
+  """
+
+  name: str
+  clients: tuple[int, ...]
+  spoken: tuple[Spoken, ...]
+  steps: tuple[np.ndarray, ...]
+
+
+def victims(
+  attacked: attacked_run.AttackedRun, attack: config.AttackConfig
+) -> list[Victim]:
+  """Those that `attack` asks for, a function of the run's seed and round.
+
+  Raises:
+    UserError: no such client, or too few with utterances of that length.
+  """
+  saved = attacked.saved
+  seed, round_index = saved.config.seed, saved.round
+  named = victim.chosen(
+    attacked.clients, attacked.settings, attack, seed, round_index
+  )
+  others = [] if attack.victim else _others(attacked, named)
+  found: list[tuple[int, np.ndarray]] = []
+  wanted = 1 if attack.victim else attack.num_victims
+  for client in [*named, *others]:
+    positions = _positions(attacked, attack, client)
+    if positions is not None:
+      found.append((client, positions))
+    if len(found) == wanted * attack.num_aggregated:
+      break
+  else:
+    if len(found) < attack.num_aggregated or attack.victim:
+      raise attacked_run.too_few(attack, len(found) // attack.num_aggregated)
+  groups = [
+    found[start : start + attack.num_aggregated]
+    for start in range(0, len(found), attack.num_aggregated)
+  ]
+  if len(groups) < wanted or len(groups[-1]) < attack.num_aggregated:
+    raise attacked_run.too_few(attack, len(found) // attack.num_aggregated)
+  return [_victim(attacked, attack, group) for group in groups]
+
+
+def _others(attacked, named):
+  """All clients but these, in a random order."""
+  seed, round_index = attacked.saved.config.seed, attacked.saved.round
+  rng = np.random.default_rng([seed, round_index, _STREAM])
+  left = np.setdiff1d(np.arange(len(attacked.clients)), named)
+  return rng.permutation(left).tolist()
+
+
+def _positions(attacked, attack, client):
+  """[steps, batch] utterances of a client; None where it has too few."""
+  saved, examples = attacked.saved, attacked.examples
+  seed, round_index = saved.config.seed, saved.round
+  if not attack.batch_size:
+    return victim.batches(
+      attacked.clients,
+      client,
+      examples.num_frames,
+      attacked.settings,
+      seed,
+      round_index,
+      num_steps=attack.local_steps,
+    )
+  hop = saved.config.features.hop_ms / 1000
+  members = attacked.clients[client].utterances
+  seconds = examples.num_frames[members] * hop
+  eligible = members[
+    (seconds >= max(attack.min_seconds, attack.stretch_seconds))
+    & (seconds <= attack.max_seconds)
+  ]
+  if len(eligible) < attack.batch_size:
+    return None
+  rng = np.random.default_rng([seed, round_index, _STREAM, client])
+  chosen = rng.permutation(eligible)[: attack.batch_size]
+  steps = attack.local_steps or attacked.settings.client.local_steps or 1
+  return np.broadcast_to(chosen, (steps, len(chosen)))
+
+
+def _victim(attacked, attack, group) -> Victim:
+  spoken: list[Spoken] = []
+  steps = []
+  for _, positions in group:
+    used = np.unique(positions[positions >= 0])
+    place = {index: len(spoken) + i for i, index in enumerate(used.tolist())}
+    spoken += [_spoken(attacked, attack, int(index)) for index in used]
+    local = [place.get(index, -1) for index in positions.ravel().tolist()]
+    steps.append(np.reshape(local, positions.shape))
+  clients = tuple(client for client, _ in group)
+  name = '+'.join(attacked.clients[client].name for client in clients)
+  return Victim(name, clients, tuple(spoken), tuple(steps))
+
+
+def _spoken(attacked, attack, index) -> Spoken:
+  saved, examples = attacked.saved, attacked.examples
+  raw, said = examples.raw(index), examples.texts[index]
+  if attack.stretch_seconds:
+    raw, said = _stretch(raw, said, attack, saved.config.features)
+  kind = saved.config.features.normalization
+  labels = _feasible(text.encode(said), len(raw), saved.acoustic)
+  return Spoken(
+    utterance=examples.ids[index],
+    speaker=examples.speakers[index],
+    text=text.decode(labels),
+    features=features_lib.normalize(raw, kind, saved.statistics),
+    labels=labels,
+    statistics={
+      config.Normalization.NONE: None,
+      config.Normalization.GLOBAL: saved.statistics,
+      config.Normalization.UTTERANCE: features_lib.statistics([raw]),
+    }[kind],
+  )
+
+
+def _stretch(values, said, attack, cfg):
+  """The middle of an utterance, and as much of its transcript.
+
+  Words are taken to be spread evenly: nothing better is known of them.
+  """
+  frames = round(attack.stretch_seconds * 1000 / cfg.hop_ms)
+  start = (len(values) - frames) // 2
+  share = len(said) / len(values)
+  said = said[round(start * share) : round((start + frames) * share)].strip()
+  return values[start : start + frames], said or 'a'
+
+
+def _feasible(labels, num_frames, acoustic):
+  """As many labels as the model's output frames can hold."""
+  outputs = acoustic.num_output_frames(num_frames)
+  labels = np.asarray(labels, np.int32)
+  while len(labels) > 1:
+    row = jnp.asarray(labels)[None]
+    needed = ctc.min_frames(row, jnp.array([len(labels)]))
+    if int(needed[0]) <= outputs:
+      break
+    labels = labels[:-1]
+  return labels
+
+
+def observations(
+  attacked: attacked_run.AttackedRun,
+  attack: config.AttackConfig,
+  chosen: Sequence[Victim],
+) -> Iterator[observation.Observation]:
+  """What is observed of each victim, computed when it is asked for.
+
+  Raises:
+    UserError: an update that tells nothing, such as one of a rate of zero.
+  """
+  saved = attacked.saved
+  send = victim.make_send(
+    saved.acoustic, attacked.settings, saved.config.augment, attack.observed
+  )
+  round_key = victim.round_key(jax.random.key(saved.config.seed), saved.round)
+  rate = victim.learning_rate(attacked.settings, saved.round)
+  speakers = {item.speaker for each in chosen for item in each.spoken}
+  speech = attacked_run.public_speech(attacked, speakers)
+  for each in chosen:
+    messages = [
+      send(
+        saved.params,
+        saved.norm_state,
+        victim.padded(_batches(each.spoken, steps)),
+        round_key,
+        client,
+        rate,
+      )
+      for client, steps in zip(each.clients, each.steps, strict=True)
+    ]
+    update = victim.aggregate(messages, attacked.settings, round_key)
+    norm_update = messages[0].norm_update if len(messages) == 1 else None
+    observed = observation.Observation(
+      update=jax.device_get(update),
+      params=saved.params,
+      norm_state=saved.norm_state,
+      acoustic=saved.acoustic,
+      model=saved.config.model,
+      features=saved.config.features,
+      client=dataclasses.replace(attacked.settings.client),
+      observed=attack.observed,
+      num_steps=len(each.steps[0]),
+      learning_rate=float(rate),
+      round=saved.round,
+      declared=_declared(attack, each, speech),
+      norm_update=jax.device_get(norm_update),
+    )
+    observation.check(observed)
+    yield observed
+
+
+def _declared(attack, each: Victim, speech) -> observation.Declared:
+  labels = tuple(item.labels for item in each.spoken)
+  lengths = tuple(len(item.features) for item in each.spoken)
+  return observation.Declared(
+    labels=labels if attack.knows_transcript else None,
+    num_frames=lengths if attack.knows_length else None,
+    num_utterances=len(each.spoken),
+    speech=speech,
+  )
+
+
+def _batches(spoken: Sequence[Spoken], steps: np.ndarray) -> cohort.Batch:
+  """[steps, batch] utterances, padded to the longest."""
+  num_frames = max(len(item.features) for item in spoken)
+  num_labels = max(len(item.labels) for item in spoken)
+  width = spoken[0].features.shape[1]
+  batch = cohort.Batch(
+    features=np.zeros((*steps.shape, num_frames, width), np.float32),
+    num_frames=np.zeros(steps.shape, np.int32),
+    labels=np.zeros((*steps.shape, num_labels), np.int32),
+    num_labels=np.zeros(steps.shape, np.int32),
+  )
+  for place in zip(*np.nonzero(steps >= 0), strict=True):
+    item = spoken[int(steps[place])]
+    batch.features[place][: len(item.features)] = item.features
+    batch.labels[place][: len(item.labels)] = item.labels
+    batch.num_frames[place] = len(item.features)
+    batch.num_labels[place] = len(item.labels)
+  return batch
+
+
+def truth(item: Spoken) -> score.Truth:
+  """As scores take it."""
+  return score.Truth(item.utterance, item.features, item.statistics)

@@ -1,0 +1,125 @@
+"""The model under attack and the speech of its clients."""
+
+import dataclasses
+from typing import NamedTuple
+
+import jax
+import numpy as np
+
+from fedjax_asr import config, run_directory, saved_run
+from fedjax_asr.corpora import dataset, datasets, store, utterance
+from fedjax_asr.federated import partition
+from fedjax_asr.jobs import evaluated_set
+from fedjax_asr.models import model
+from fedjax_asr.speech import features
+
+# Utterances that public statistics are taken from, at most.
+_NUM_PUBLIC = 100
+
+
+class AttackedRun(NamedTuple):
+  """A run at one of its rounds, and who may be attacked in it.
+
+  settings: of the run's federated training, as they bear on these clients.
+  clients: of the population; their utterances index `examples`.
+  """
+
+  saved: saved_run.SavedRun
+  settings: config.FederatedConfig
+  examples: dataset.Dataset
+  clients: list[partition.Client]
+
+
+def load(
+  cfg: config.Config,
+  directory: run_directory.RunDirectory,
+  report: store.Report,
+) -> AttackedRun:
+  """`config.attack.run` at its round, or a fresh model of this config.
+
+  Clients are those of the run's partition where their speech is that which it
+  trained on, and one for each speaker elsewhere.
+
+  Raises:
+    UserError: of the run, its round or the corpus.
+  """
+  attack = cfg.attack
+  if attack.run:
+    saved = saved_run.load(attack.run, 'attack.run', attack.round)
+    saved_run.check_apart(saved, directory.path)
+  else:
+    saved = _fresh(cfg, directory, report)
+  found = evaluated_set.load(
+    attack.subset, 'attack.subset', cfg.data, saved, report
+  )
+  settings = saved.config.federated
+  if attack.subset is not config.Subset.TRAIN:
+    num_speakers = len(set(found.examples.speakers))
+    settings = dataclasses.replace(
+      settings,
+      partition=config.Partition.SPEAKER,
+      cohort_size=min(settings.cohort_size, num_speakers),
+    )
+  clients = partition.partition(
+    found.examples.speakers, settings, saved.config.seed
+  )
+  return AttackedRun(saved, settings, found.examples, clients)
+
+
+def _fresh(
+  cfg: config.Config,
+  directory: run_directory.RunDirectory,
+  report: store.Report,
+) -> saved_run.SavedRun:
+  """As a run is before its first round."""
+  acoustic = model.acoustic(cfg.model, cfg.features.num_features)
+  # Under jit: a large model's initialisation is thousands of operations.
+  params, norm_state = jax.jit(acoustic.init)(jax.random.key(cfg.seed))
+  return saved_run.SavedRun(
+    path=directory.path,
+    config=cfg,
+    acoustic=acoustic,
+    params=params,
+    norm_state=norm_state,
+    round=0,
+    statistics=_statistics(cfg, acoustic, report),
+  )
+
+
+def _statistics(cfg, acoustic, report) -> features.Statistics | None:
+  """Of what the run would train on, for global normalisation."""
+  if cfg.features.normalization is not config.Normalization.GLOBAL:
+    return None
+  return datasets.prepare(
+    cfg.data, cfg.features, acoustic.num_output_frames, cfg.seed, report
+  ).statistics
+
+
+def public_speech(
+  attacked: AttackedRun, speakers: set[str]
+) -> features.Statistics | None:
+  """Statistics of the speech of everybody but these speakers.
+
+  None where there is nobody else.
+  """
+  examples = attacked.examples
+  others = [
+    index
+    for index, speaker in enumerate(examples.speakers)
+    if speaker not in speakers
+  ]
+  if not others:
+    return None
+  rng = np.random.default_rng(attacked.saved.config.seed)
+  chosen = rng.permutation(others)[:_NUM_PUBLIC]
+  return features.statistics(map(examples.features, chosen))
+
+
+def too_few(attack: config.AttackConfig, found: int) -> utterance.CorpusError:
+  """What is said where fewer victims than asked can be attacked."""
+  return utterance.CorpusError(
+    f'{found} clients have {max(attack.batch_size, 1)} utterances between '
+    f'config.attack.min_seconds={attack.min_seconds:g} and max_seconds='
+    f'{attack.max_seconds:g}; want config.attack.num_victims='
+    f'{attack.num_victims}.'
+  )
