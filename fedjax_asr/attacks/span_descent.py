@@ -40,11 +40,14 @@ UNIT_VARIANCE = 'unit variance of features normalised per utterance'
 # Iterations in one call of the compiled program: between two of them progress
 # is reported, and an interrupt heard.
 _CHUNK = 100
+_ADAM = optax.scale_by_adam()
 # A residual that rises by no more than this part has not risen.
 _SLACK = 0.01
 
 Report = Callable[[str], None]
 Points = Float[Array, 'starts frames features']
+Copies = Float[Array, 'copies frames features']
+Best = Float[Array, 'best frames features']
 
 
 class Schedule(NamedTuple):
@@ -54,9 +57,9 @@ class Schedule(NamedTuple):
   amplitude_prior: at first; falls to zero along a line.
   """
 
-  num_iterations: int
-  learning_rate: float
-  amplitude_prior: float
+  num_iterations: int | jax.Array
+  learning_rate: float | jax.Array
+  amplitude_prior: float | jax.Array
 
 
 class State(NamedTuple):
@@ -100,9 +103,20 @@ def reconstruct(
     points = searched(observed, cfg, problem, key, report)
     points = repaired(observed, cfg, problem, points, report)
     points, residuals = refined(front, cfg, problem, points, report)
-    best = points[np.argsort(residuals)[0]]
-    found = _rescaled(observed, problem, best)
-  return _result(observed, cfg, problem, found, key, report)
+  best = points[np.argsort(residuals)[0]]
+  found, polished = _rescaled(observed, problem, best), None
+  closes = found.residual < CERTIFIED
+  if cfg.num_polish and not closes and _is_told(observed.declared):
+    polished = _polished(observed, cfg, found.features, key, report)
+    (features,) = polished.features
+    residual = _measured(observed, problem, features)
+    found = found._replace(features=features, residual=residual)
+  return _result(observed, found, polished)
+
+
+def _is_told(declared) -> bool:
+  """What the polish takes."""
+  return declared.labels is not None and declared.num_frames is not None
 
 
 def searched(
@@ -111,7 +125,7 @@ def searched(
   problem: span_residual.Problem,
   key: jax.Array,
   report: Report,
-) -> Points:
+) -> Best:
   """The best of the descents from noise, lowest residual first."""
   schedule = Schedule(
     cfg.num_iterations, cfg.learning_rate, cfg.amplitude_prior
@@ -134,7 +148,7 @@ def repaired(
   problem: span_residual.Problem,
   points: Points,
   report: Report,
-) -> Points:
+) -> Best:
   """The best of the points' shifted copies, descended; lowest first."""
   schedule = Schedule(
     cfg.num_shift_iterations,
@@ -183,7 +197,7 @@ def lags(num_frames: int, hop: int, max_shift: int) -> list[int]:
   return [hop * shift for shift in range(-most, most + 1)]
 
 
-def shifted(points: Points, lags: list[int]) -> Points:
+def shifted(points: Points, lags: list[int]) -> Copies:
   """Each point at each lag, lags running fastest; zeros come in.
 
   At lag 2 a point begins with two frames of zeros.
@@ -205,7 +219,7 @@ def descended(
   """Where Adam comes to from each of the points, and the residuals there."""
   state = State(
     points=points,
-    minimiser=_minimiser(schedule).init(points),
+    minimiser=_ADAM.init(points),
     residuals=jnp.full(len(points), jnp.inf),
     iteration=jnp.zeros((), jnp.int32),
   )
@@ -215,55 +229,50 @@ def descended(
   return state.points, np.asarray(state.residuals)
 
 
-def _minimiser(schedule):
-  rate = optax.cosine_decay_schedule(
-    schedule.learning_rate, schedule.num_iterations
-  )
-  return optax.adam(rate)
-
-
-@functools.partial(jax.jit, static_argnums=(0, 1))
+@functools.partial(jax.jit, static_argnums=0)
 def _advanced(front, schedule, problem, state):
   """Up to `_CHUNK` iterations on."""
-  minimiser = _minimiser(schedule)
-  total = schedule.num_iterations
   slope = jax.grad(functools.partial(span_residual.objective, front), 2)
   slopes = jax.vmap(slope, (None, None, 0))
 
   def step(iteration, carry):
-    points, minimiser_state = carry
-    prior = schedule.amplitude_prior * (1 - iteration / total)
-    updates, minimiser_state = minimiser.update(
-      slopes(problem, prior, points), minimiser_state
-    )
-    return points + updates, minimiser_state
+    points, minimiser = carry
+    done = iteration / schedule.num_iterations
+    slopes_here = slopes(problem, schedule.amplitude_prior * (1 - done), points)
+    moves, minimiser = _ADAM.update(slopes_here, minimiser)
+    rate = schedule.learning_rate * (1 + jnp.cos(jnp.pi * done)) / 2
+    return points - rate * moves, minimiser
 
-  end = jnp.minimum(state.iteration + _CHUNK, total)
-  points, minimiser_state = jax.lax.fori_loop(
+  end = jnp.minimum(state.iteration + _CHUNK, schedule.num_iterations)
+  points, minimiser = jax.lax.fori_loop(
     state.iteration, end, step, (state.points, state.minimiser)
   )
   residual = functools.partial(span_residual.residual, front, problem)
-  return State(points, minimiser_state, jax.vmap(residual)(points), end)
+  return State(points, minimiser, jax.vmap(residual)(points), end)
 
 
-@functools.partial(jax.jit, static_argnums=0)
-def _residual_of_features(front, problem, features):
+_residual = jax.jit(span_residual.residual, static_argnums=0)
+
+
+def _measured(observed, problem, features) -> float:
+  """The residual of features in the model's input units."""
   point = matching_objective.in_speech_units(problem.speech, features)
-  return span_residual.residual(front, problem, point)
+  front = span_residual.front(observed)
+  with jax.default_matmul_precision('highest'):
+    return float(_residual(front, problem, jnp.asarray(point)))
 
 
 def _rescaled(observed, problem, point) -> _Found:
   """Of the scale that is known beforehand, where the span tells none."""
-  front = span_residual.front(observed)
-  measure = functools.partial(_residual_of_features, front, problem)
+  measure = functools.partial(_measured, observed, problem)
   features = np.asarray(matching_objective.in_features(problem.speech, point))
-  residual = float(measure(features))
+  residual = measure(features)
   highest = max(CERTIFIED, (1 + _SLACK) * residual)
-  is_free = float(measure(2 * features)) <= highest
+  is_free = measure(2 * features) <= highest
   wanted, _ = _known_scale(observed)
   if is_free and wanted:
     features = features * np.sqrt(wanted / np.square(features).mean())
-    residual = float(measure(features))
+    residual = measure(features)
   return _Found(features, residual, is_free)
 
 
@@ -278,39 +287,6 @@ def _known_scale(observed) -> tuple[float, str]:
   return float(square.mean()), gradient_matching.PRIOR
 
 
-def _result(observed, cfg, problem, found, key, report):
-  """Polished where that is called for and possible."""
-  declared = observed.declared
-  certificate = {'scale_is_free': float(found.scale_is_free)}
-  layers, features, residual = (span_residual.LAYER,), found.features, None
-  is_certified = found.residual < CERTIFIED
-  is_told = declared.labels is not None and declared.num_frames is not None
-  is_polished = bool(cfg.num_polish and is_told and not is_certified)
-  if is_polished:
-    polished = _polished(observed, cfg, features, key, report)
-    (features,), layers = polished.features, polished.ledger.layers
-    with jax.default_matmul_precision('highest'):
-      residual = _residual_of_features(
-        span_residual.front(observed), problem, features
-      )
-    certificate |= polished.certificate
-    is_certified = polished.is_certified
-  final = found.residual if residual is None else float(residual)
-  return observation.Reconstruction(
-    features=(np.asarray(features),),
-    certificate={'residual': final, **certificate},
-    is_certified=bool(is_certified or final < CERTIFIED),
-    ledger=observation.ledger(
-      observed,
-      layers,
-      uses_transcript=is_polished,
-      uses_length=declared.num_frames is not None,
-      uses_num_utterances=is_polished or declared.num_utterances is not None,
-      prior=_prior(observed, found),
-    ),
-  )
-
-
 def _polished(observed, cfg, features, key, report):
   """All layers' gradients matched by their squared distance."""
   matching = config.MatchingConfig(
@@ -321,6 +297,32 @@ def _polished(observed, cfg, features, key, report):
   )
   return gradient_matching.reconstruct(
     observed, matching, key, report, start=features[None]
+  )
+
+
+def _result(observed, found, polished) -> observation.Reconstruction:
+  """`polished` is None where there was no polish."""
+  declared = observed.declared
+  is_polished = polished is not None
+  certificate = {
+    'residual': found.residual,
+    'scale_is_free': float(found.scale_is_free),
+  }
+  certificate |= polished.certificate if is_polished else {}
+  layers = polished.ledger.layers if is_polished else (span_residual.LAYER,)
+  matches = is_polished and polished.is_certified
+  return observation.Reconstruction(
+    features=(found.features,),
+    certificate=certificate,
+    is_certified=bool(matches or found.residual < CERTIFIED),
+    ledger=observation.ledger(
+      observed,
+      layers,
+      uses_transcript=is_polished,
+      uses_length=declared.num_frames is not None,
+      uses_num_utterances=is_polished or declared.num_utterances is not None,
+      prior=_prior(observed, found),
+    ),
   )
 
 

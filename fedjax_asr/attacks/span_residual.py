@@ -5,8 +5,7 @@ convolutions give. With N a basis of the complement, every true frame solves
 N^T u / |u| = 0; neither labels nor loss nor recurrence is in it.
 """
 
-from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -27,7 +26,7 @@ LAYER = 'recurrent_0/input_kernel'
 # Keeps the slope finite at a frame of zeros, whose residual then is 1.
 _TINY = 1e-12
 
-Front = tuple[Callable, bool]
+Front = tuple[Any, bool]
 
 
 class Problem(NamedTuple):

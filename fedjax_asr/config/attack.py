@@ -203,7 +203,7 @@ class AttackConfig:
   # Utterances longer or shorter than this are passed over.
   min_seconds: float = bounded(0.0, low=0.0)
   max_seconds: float = bounded(20.0, above=0.0)
-  # Stretches of this length, from each utterance's start; 0: whole utterances.
+  # Stretches of this length, from each utterance's middle; 0: whole utterances.
   stretch_seconds: float = bounded(0.0, low=0.0)
   observed: Observed = Observed.GRADIENT
   # Utterances of a victim, and steps on them; 0: as in the run.
