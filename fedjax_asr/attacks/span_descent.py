@@ -220,7 +220,7 @@ def descended(
   state = State(
     points=points,
     minimiser=_ADAM.init(points),
-    residuals=jnp.full(len(points), jnp.inf),
+    residuals=jnp.full(len(points), jnp.inf, points.dtype),
     iteration=jnp.zeros((), jnp.int32),
   )
   while int(state.iteration) < schedule.num_iterations:
