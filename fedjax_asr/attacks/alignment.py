@@ -8,15 +8,13 @@ be read whether the model has learned to recognise speech or not.
 """
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import flax.linen as nn
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
-from fedjax_asr.attacks import labels, observation
+from fedjax_asr.attacks import forward_pass, labels, observation
 from fedjax_asr.models import decode
 from fedjax_asr.speech import text
 
@@ -84,24 +82,10 @@ def _forward(
   observed: observation.Observation, features: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
   """Inputs and probabilities of the output layer, [outputs, ...]."""
-  seen = []
-
-  def catch(call, args, kwargs, context: Any):
-    if context.module.name == 'output':
-      seen.append(args[0])
-    return call(*args, **kwargs)
-
-  with nn.intercept_methods(catch):
-    logits, num_outputs, _ = observed.acoustic.apply(
-      observed.params,
-      observed.norm_state,
-      jnp.asarray(features, jnp.float32)[None],
-      jnp.asarray([len(features)]),
-      train=False,
-    )
-  real = slice(int(num_outputs[0]))
-  inputs = np.asarray(seen[0][0, real], np.float64)
-  return inputs, np.asarray(jax.nn.softmax(logits[0, real]), np.float64)
+  passed = forward_pass.forward_pass(observed, features)
+  logits = passed.logits.astype(np.float64)
+  powers = np.exp(logits - logits.max(1, keepdims=True))
+  return passed.inputs.astype(np.float64), powers / powers.sum(1, keepdims=True)
 
 
 def _solution(

@@ -26,7 +26,7 @@ import numpy as np
 from jaxtyping import Float, Float64, Int
 
 from fedjax_asr import config
-from fedjax_asr.attacks import observation
+from fedjax_asr.attacks import forward_pass, observation
 from fedjax_asr.models import decode
 from fedjax_asr.speech import text
 
@@ -281,14 +281,7 @@ def _logits(
 ) -> np.ndarray:
   if not len(features):
     return np.zeros((0, text.VOCAB_SIZE), np.float32)
-  logits, num_outputs, _ = observed.acoustic.apply(
-    observed.params,
-    observed.norm_state,
-    jnp.asarray(features, jnp.float32)[None],
-    jnp.asarray([len(features)]),
-    train=False,
-  )
-  return np.asarray(logits[0, : int(num_outputs[0])])
+  return forward_pass.logits(observed, features)
 
 
 def _leaf(tree, name: str) -> np.ndarray:

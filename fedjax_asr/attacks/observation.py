@@ -7,7 +7,7 @@ import numpy as np
 
 from fedjax_asr import config
 from fedjax_asr.models import model
-from fedjax_asr.speech import features
+from fedjax_asr.speech import features as features_lib
 
 
 class ObservationError(config.UserError):
@@ -26,7 +26,7 @@ class Declared(NamedTuple):
   labels: tuple[np.ndarray, ...] | None = None
   num_frames: tuple[int, ...] | None = None
   num_utterances: int | None = None
-  speech: features.Statistics | None = None
+  speech: features_lib.Statistics | None = None
 
 
 class Observation(NamedTuple):

@@ -5,14 +5,12 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from fedjax_asr import config
 from fedjax_asr.attacks import observation, score, victim
 from fedjax_asr.federated import cohort
 from fedjax_asr.jobs import attacked_run
-from fedjax_asr.models import ctc
 from fedjax_asr.speech import features as features_lib
 from fedjax_asr.speech import text
 
@@ -54,38 +52,33 @@ def victims(
   Raises:
     UserError: no such client, or too few with utterances of that length.
   """
-  saved = attacked.saved
-  seed, round_index = saved.config.seed, saved.round
-  named = victim.chosen(
-    attacked.clients, attacked.settings, attack, seed, round_index
-  )
-  others = [] if attack.victim else _others(attacked, named)
+  size = attack.num_aggregated
+  wanted = size if attack.victim else attack.num_victims * size
   found: list[tuple[int, np.ndarray]] = []
-  wanted = 1 if attack.victim else attack.num_victims
-  for client in [*named, *others]:
+  for client in _candidates(attacked, attack):
     positions = _positions(attacked, attack, client)
     if positions is not None:
       found.append((client, positions))
-    if len(found) == wanted * attack.num_aggregated:
+    elif not found and attack.victim:
+      break  # The one that was named.
+    if len(found) == wanted:
       break
-  else:
-    if len(found) < attack.num_aggregated or attack.victim:
-      raise attacked_run.too_few(attack, len(found) // attack.num_aggregated)
-  groups = [
-    found[start : start + attack.num_aggregated]
-    for start in range(0, len(found), attack.num_aggregated)
-  ]
-  if len(groups) < wanted or len(groups[-1]) < attack.num_aggregated:
-    raise attacked_run.too_few(attack, len(found) // attack.num_aggregated)
+  if len(found) < wanted:
+    raise attacked_run.too_few(attack, len(found))
+  groups = [found[start : start + size] for start in range(0, wanted, size)]
   return [_victim(attacked, attack, group) for group in groups]
 
 
-def _others(attacked, named):
-  """All clients but these, in a random order."""
+def _candidates(attacked, attack) -> list[int]:
+  """The named client, the round's cohort, then all others at random."""
+  clients, settings = attacked.clients, attacked.settings
   seed, round_index = attacked.saved.config.seed, attacked.saved.round
+  named = victim.chosen(clients, settings, attack, seed, round_index)
+  anybody = dataclasses.replace(attack, victim='')
+  drawn = victim.chosen(clients, settings, anybody, seed, round_index)
   rng = np.random.default_rng([seed, round_index, _STREAM])
-  left = np.setdiff1d(np.arange(len(attacked.clients)), named)
-  return rng.permutation(left).tolist()
+  left = np.setdiff1d(np.arange(len(clients)), [*named, *drawn])
+  return list(dict.fromkeys([*named, *drawn, *rng.permutation(left).tolist()]))
 
 
 def _positions(attacked, attack, client):
@@ -113,7 +106,12 @@ def _positions(attacked, attack, client):
     return None
   rng = np.random.default_rng([seed, round_index, _STREAM, client])
   chosen = rng.permutation(eligible)[: attack.batch_size]
-  steps = attack.local_steps or attacked.settings.client.local_steps or 1
+  client_config = attacked.settings.client
+  steps = (
+    attack.local_steps
+    or client_config.local_steps
+    or client_config.local_epochs
+  )
   return np.broadcast_to(chosen, (steps, len(chosen)))
 
 
@@ -167,12 +165,7 @@ def _stretch(values, said, attack, cfg):
 def _feasible(labels, num_frames, acoustic):
   """As many labels as the model's output frames can hold."""
   outputs = acoustic.num_output_frames(num_frames)
-  labels = np.asarray(labels, np.int32)
-  while len(labels) > 1:
-    row = jnp.asarray(labels)[None]
-    needed = ctc.min_frames(row, jnp.array([len(labels)]))
-    if int(needed[0]) <= outputs:
-      break
+  while len(labels) > 1 and text.min_ctc_frames(labels) > outputs:
     labels = labels[:-1]
   return labels
 
@@ -181,8 +174,11 @@ def observations(
   attacked: attacked_run.AttackedRun,
   attack: config.AttackConfig,
   chosen: Sequence[Victim],
+  speech: features_lib.Statistics | None,
 ) -> Iterator[observation.Observation]:
   """What is observed of each victim, computed when it is asked for.
+
+  `speech`: what is declared of public speech.
 
   Raises:
     UserError: an update that tells nothing, such as one of a rate of zero.
@@ -193,8 +189,10 @@ def observations(
   )
   round_key = victim.round_key(jax.random.key(saved.config.seed), saved.round)
   rate = victim.learning_rate(attacked.settings, saved.round)
-  speakers = {item.speaker for each in chosen for item in each.spoken}
-  speech = attacked_run.public_speech(attacked, speakers)
+  # Jitted: it is an operation or two for each parameter.
+  aggregate = jax.jit(
+    lambda messages, key: victim.aggregate(messages, attacked.settings, key)
+  )
   for each in chosen:
     messages = [
       send(
@@ -207,7 +205,7 @@ def observations(
       )
       for client, steps in zip(each.clients, each.steps, strict=True)
     ]
-    update = victim.aggregate(messages, attacked.settings, round_key)
+    update = aggregate(messages, round_key)
     norm_update = messages[0].norm_update if len(messages) == 1 else None
     observed = observation.Observation(
       update=jax.device_get(update),
@@ -224,8 +222,21 @@ def observations(
       declared=_declared(attack, each, speech),
       norm_update=jax.device_get(norm_update),
     )
-    observation.check(observed)
+    try:
+      observation.check(observed)
+    except observation.ObservationError as error:
+      raise observation.ObservationError(
+        f'client {each.name} in round {saved.round}: {error}'
+      ) from error
     yield observed
+
+
+def public_speech(
+  attacked: attacked_run.AttackedRun, chosen: Sequence[Victim]
+) -> features_lib.Statistics | None:
+  """Statistics of the speech of everybody who is no victim."""
+  speakers = {item.speaker for each in chosen for item in each.spoken}
+  return attacked_run.public_speech(attacked, speakers)
 
 
 def _declared(attack, each: Victim, speech) -> observation.Declared:

@@ -1,12 +1,14 @@
 """The model under attack and the speech of its clients."""
 
 import dataclasses
+import os
+import pathlib
 from typing import NamedTuple
 
 import jax
 import numpy as np
 
-from fedjax_asr import config, run_directory, saved_run
+from fedjax_asr import config, saved_run
 from fedjax_asr.corpora import dataset, datasets, store, utterance
 from fedjax_asr.federated import partition
 from fedjax_asr.jobs import evaluated_set
@@ -32,13 +34,14 @@ class AttackedRun(NamedTuple):
 
 def load(
   cfg: config.Config,
-  directory: run_directory.RunDirectory,
+  workdir: str | os.PathLike[str],
   report: store.Report,
 ) -> AttackedRun:
   """`config.attack.run` at its round, or a fresh model of this config.
 
   Clients are those of the run's partition where their speech is that which it
-  trained on, and one for each speaker elsewhere.
+  trained on, and one for each speaker where the run does not know it. A fresh
+  model's are those of this config's partition.
 
   Raises:
     UserError: of the run, its round or the corpus.
@@ -46,14 +49,14 @@ def load(
   attack = cfg.attack
   if attack.run:
     saved = saved_run.load(attack.run, 'attack.run', attack.round)
-    saved_run.check_apart(saved, directory.path)
+    saved_run.check_apart(saved, workdir)
   else:
-    saved = _fresh(cfg, directory, report)
+    saved = _fresh(cfg, pathlib.Path(workdir), report)
   found = evaluated_set.load(
     attack.subset, 'attack.subset', cfg.data, saved, report
   )
   settings = saved.config.federated
-  if attack.subset is not config.Subset.TRAIN:
+  if attack.run and attack.subset is not config.Subset.TRAIN:
     num_speakers = len(set(found.examples.speakers))
     settings = dataclasses.replace(
       settings,
@@ -67,16 +70,14 @@ def load(
 
 
 def _fresh(
-  cfg: config.Config,
-  directory: run_directory.RunDirectory,
-  report: store.Report,
+  cfg: config.Config, path: pathlib.Path, report: store.Report
 ) -> saved_run.SavedRun:
   """As a run is before its first round."""
   acoustic = model.acoustic(cfg.model, cfg.features.num_features)
   # Under jit: a large model's initialisation is thousands of operations.
   params, norm_state = jax.jit(acoustic.init)(jax.random.key(cfg.seed))
   return saved_run.SavedRun(
-    path=directory.path,
+    path=path,
     config=cfg,
     acoustic=acoustic,
     params=params,
@@ -116,10 +117,15 @@ def public_speech(
 
 
 def too_few(attack: config.AttackConfig, found: int) -> utterance.CorpusError:
-  """What is said where fewer victims than asked can be attacked."""
+  """What is said where fewer clients than asked can be attacked."""
+  shortest = max(attack.min_seconds, attack.stretch_seconds)
+  wanted = f'config.attack.num_victims={attack.num_victims}'
+  if attack.victim:
+    wanted = f'config.attack.victim={attack.victim!r}'
+  if attack.num_aggregated > 1:
+    wanted += f' times num_aggregated={attack.num_aggregated}'
   return utterance.CorpusError(
-    f'{found} clients have {max(attack.batch_size, 1)} utterances between '
-    f'config.attack.min_seconds={attack.min_seconds:g} and max_seconds='
-    f'{attack.max_seconds:g}; want config.attack.num_victims='
-    f'{attack.num_victims}.'
+    f'{found} clients have config.attack.batch_size={attack.batch_size} '
+    f'utterances of {shortest:g} to {attack.max_seconds:g} seconds '
+    f'(min_seconds, stretch_seconds, max_seconds); want {wanted}.'
   )

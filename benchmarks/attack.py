@@ -1,0 +1,138 @@
+"""Runs an attack and records what it found, with intervals.
+
+  python benchmarks/attack.py RESULT.json --config=configs/ds1_attack.py [flags]
+
+RESULT.json gets the command, the machine, the versions, and for each method:
+how many utterances were reconstructed, certified and of the right length (with
+95% Wilson intervals), quantiles of SNR, best-lag correlation and MCD (the
+median's 95% interval by bootstrap over utterances), character errors of the
+transcripts, seconds, utterances per minute, and the ledger. The work directory
+is temporary unless --workdir is given.
+"""
+
+import json
+import math
+import pathlib
+import sys
+import tempfile
+
+import main_job
+import numpy as np
+
+_RESAMPLES = 2000
+
+
+def main(argv: list[str]) -> int:
+  if len(argv) < 3 or argv[1].startswith('-'):
+    print(__doc__, file=sys.stderr)
+    return 2
+  result, flags = pathlib.Path(argv[1]), argv[2:]
+  with tempfile.TemporaryDirectory() as scratch:
+    record = measured(flags, scratch)
+  record = {'command': ' '.join(['attack.py', *argv[1:]]), **record}
+  result.write_text(json.dumps(record, indent=2) + '\n')
+  print(json.dumps(record, indent=2))
+  return 0
+
+
+def measured(flags: list[str], scratch: str) -> dict:
+  """Attacks with these flags; what was found, by method."""
+  from fedjax_asr import command_line, run_directory
+  from fedjax_asr.jobs import attack
+
+  flags = [*flags[:1], f'--workdir={scratch}/attack', *flags[1:]]
+  command = command_line.parse(['attack.py', *flags])
+  attack.run(command.config, command.workdir)
+  path = pathlib.Path(command.workdir)
+  records = json.loads((path / 'attack.json').read_text())
+  methods = dict.fromkeys(record['method'] for record in records)
+  found = {
+    'machine': main_job.machine(),
+    'versions': run_directory.versions(),
+    'seed': command.config.seed,
+    'methods': {
+      method: summary([each for each in records if each['method'] == method])
+      for method in methods
+    },
+    'records': [
+      {name: value for name, value in record.items() if name not in _BULKY}
+      for record in records
+    ],
+    **main_job.memory(),
+  }
+  speakers = path / 'speakers.json'
+  if speakers.exists():
+    found['speakers'] = json.loads(speakers.read_text())
+  return found
+
+
+# Texts, and what is the same in every record.
+_BULKY = ('ledger', 'labels', 'reference', 'heard', 'aligned')
+
+
+def summary(records: list[dict]) -> dict:
+  """Of one method, over its utterances."""
+  made = [record for record in records if not record['refused']]
+  total = len(records)
+  record = {
+    'num_utterances': total,
+    'num_refused': total - len(made),
+    'reasons': sorted({each['refused'] for each in records} - {''}),
+  }
+  if not made:
+    return record
+  right = [each['num_frames'] == each['num_frames_found'] for each in made]
+  seconds = [each['seconds'] for each in made]
+  updates = {each['victim']: each['seconds'] for each in made}
+  return record | {
+    'certified': share(sum(each['is_certified'] for each in made), total),
+    'right_length': share(sum(right), total),
+    'snr_db': quantiles([each['snr_db'] for each in made]),
+    'best_lag_correlation': quantiles(
+      [each['best_lag_correlation'] for each in made]
+    ),
+    'mae': quantiles([each['mae'] for each in made]),
+    'cer_decoded': quantiles([each['cer'] for each in made]),
+    'cer_aligned': quantiles(
+      [each['aligned_cer'] for each in made if each['aligned_cer'] is not None]
+    ),
+    'seconds': quantiles(seconds),
+    'utterances_per_minute': round(60 * len(made) / sum(updates.values()), 2),
+    'ledger': made[0]['ledger'],
+  }
+
+
+def share(count: int, total: int) -> dict:
+  """A fraction with its 95% interval (Wilson 1927)."""
+  z = 1.96
+  rate = count / total
+  centre = rate + z**2 / (2 * total)
+  spread = z * math.sqrt(rate * (1 - rate) / total + z**2 / (4 * total**2))
+  scale = 1 + z**2 / total
+  low, high = (centre - spread) / scale, (centre + spread) / scale
+  return {
+    'count': count,
+    'of': total,
+    'interval': [round(max(low, 0.0), 3), round(min(high, 1.0), 3)],
+  }
+
+
+def quantiles(values: list[float]) -> dict | None:
+  """Least, median (95% interval by bootstrap) and largest."""
+  if not values:
+    return None
+  rng = np.random.default_rng(0)
+  draws = rng.choice(values, (_RESAMPLES, len(values)))
+  low, high = np.quantile(np.median(draws, 1), (0.025, 0.975))
+  numbers = (min(values), np.median(values), low, high, max(values))
+  least, median, low, high, most = (round(float(each), 5) for each in numbers)
+  return {
+    'min': least,
+    'median': median,
+    'median_interval': [low, high],
+    'max': most,
+  }
+
+
+if __name__ == '__main__':
+  sys.exit(main(sys.argv))
