@@ -6,7 +6,7 @@ import jax
 import numpy as np
 
 from fedjax_asr import config
-from fedjax_asr.models import model
+from fedjax_asr.models import model as model_lib
 from fedjax_asr.speech import features as features_lib
 
 
@@ -40,10 +40,10 @@ class Observation(NamedTuple):
     the update; None where nothing of the kind is sent.
   """
 
-  update: model.Params
-  params: model.Params
-  norm_state: model.NormState
-  acoustic: model.Model
+  update: model_lib.Params
+  params: model_lib.Params
+  norm_state: model_lib.NormState
+  acoustic: model_lib.Model
   model: config.ModelConfig
   features: config.FeaturesConfig
   client: config.ClientConfig
@@ -52,7 +52,7 @@ class Observation(NamedTuple):
   learning_rate: float
   round: int
   declared: Declared
-  norm_update: model.NormState | None = None
+  norm_update: model_lib.NormState | None = None
 
 
 class Ledger(NamedTuple):
@@ -145,7 +145,7 @@ def flat(tree: Any) -> dict[str, Any]:
   }
 
 
-def selected(params: model.Params, layers: tuple[str, ...]) -> tuple[str, ...]:
+def selected(params: model_lib.Params, layers: tuple[str, ...]) -> tuple[str, ...]:
   """Names of the parameters in these top-level modules; (): of all.
 
   Raises:
