@@ -1,0 +1,100 @@
+"""Reconstructs what clients of a DeepSpeech 2 said from what they send.
+
+  python -m fedjax_asr.main --config=configs/ds2_attack.py[:variant]
+
+Without a run, the model is freshly initialised. To attack a run at one of its
+rounds, say which; model, features and speech are then its own:
+  python -m fedjax_asr.main --config=configs/ds1_attack.py:run \\
+    --config.attack.run=runs/ds2_fedavg --config.attack.round=110
+
+Variants:
+  (none)       one client, 0.6 s of a spoken command: the frames that the
+               convolutions give, their order, the features; no transcript and
+               no length known.
+                 python -m fedjax_asr.main --config=configs/ds2_attack.py
+  base         the `base` model, stretches of 1 s; any corpus:
+               --config.data.corpus=manifest --config.data.path=...
+                 python -m fedjax_asr.main --config=configs/ds2_attack.py:base
+  spectrogram  the same on 161 bins, of which twice as many units see each.
+                 python -m fedjax_asr.main --config=configs/ds2_attack.py:spectrogram
+  batch_norm   `base` with batch norm in training mode, whose running averages
+               the client sends too.
+                 python -m fedjax_asr.main --config=configs/ds2_attack.py:batch_norm
+  descent      descent on the span residual, to compare; for a GPU.
+                 python -m fedjax_asr.main --config=configs/ds2_attack.py:descent
+
+What the attacks find is in docs/attacks.md.
+"""
+
+from fedjax_asr import config
+from fedjax_asr.models import presets
+
+
+def get_config(variant: str = '') -> config.Config:
+  """The config of a variant, for flags to override."""
+  variants = {
+    '': _default,
+    'base': _base,
+    'spectrogram': _spectrogram,
+    'batch_norm': _batch_norm,
+    'descent': _descent,
+  }
+  if variant not in variants:
+    names = ', '.join(repr(name) for name in variants)
+    raise ValueError(f'variant {variant!r}; want one of {names}.')
+  return variants[variant]()
+
+
+def _default() -> config.Config:
+  cfg = _base()
+  cfg.model.ds2.num_recurrent_layers = 1
+  cfg.model.ds2.recurrent_size = 128
+  cfg.attack.subset = config.Subset.TRAIN
+  cfg.attack.num_victims = 1
+  cfg.attack.stretch_seconds = 0.6
+  return cfg
+
+
+def _base() -> config.Config:
+  return config.Config(
+    job=config.Job.ATTACK,
+    name='ds2_attack',
+    data=config.DataConfig(
+      synthetic=config.SyntheticConfig(
+        num_speakers=20, utterances_per_speaker=4
+      ),
+      num_heldout_speakers=4,
+    ),
+    model=presets.ds2('base'),
+    attack=config.AttackConfig(
+      subset=config.Subset.CORPUS,
+      num_victims=20,
+      stretch_seconds=1.0,
+      methods=('demixing',),
+    ),
+  )
+
+
+def _spectrogram() -> config.Config:
+  cfg = _base()
+  cfg.features = config.FeaturesConfig(
+    kind=config.FeatureKind.LOG_SPECTROGRAM,
+    num_features=161,
+    fft_size=320,
+    window_ms=20.0,
+    hop_ms=10.0,
+  )
+  return cfg
+
+
+def _batch_norm() -> config.Config:
+  cfg = _base()
+  cfg.model.ds2.norm = config.Norm.BATCH
+  return cfg
+
+
+def _descent() -> config.Config:
+  cfg = _base()
+  cfg.attack.num_victims = 4
+  cfg.attack.methods = ('span_descent',)
+  return cfg
