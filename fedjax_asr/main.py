@@ -12,6 +12,9 @@ import sys
 from fedjax_asr import command_line
 from fedjax_asr import config as config_lib
 
+# A job that is started again goes on where it was interrupted, or starts anew.
+_RESUMED = (config_lib.Job.TRAIN, config_lib.Job.ATTACK)
+
 
 def main(argv: list[str]) -> int:
   """The exit status: 0; 2 for a mistake of the user; 130 for Ctrl-C."""
@@ -21,7 +24,7 @@ def main(argv: list[str]) -> int:
   resumes = False
   try:
     command = command_line.parse(argv)
-    resumes = command.config.job is config_lib.Job.TRAIN
+    resumes = command.config.job in _RESUMED
     _run(command)
   except config_lib.UserError as error:
     print(f'error: {" ".join(str(error).split())}', file=sys.stderr)

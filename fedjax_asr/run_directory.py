@@ -2,6 +2,7 @@
 its metrics, checkpoints and figures lie.
 """
 
+import copy
 import fcntl
 import importlib.metadata
 import json
@@ -25,10 +26,17 @@ _PACKAGES = (
   'librosa',
 )
 _MAX_SHOWN = 5
+# Came later; their defaults are what every run before them did.
+_ADDED = (
+  'model.ds2.frozen_norm',
+  'federated.privacy',
+  'federated.compression',
+)
 
 # Files of a run beside those that `RunDirectory` names.
 ALPHABET = 'alphabet.json'
 STATISTICS = 'feature_statistics.json'
+ATTACK = 'attack.json'
 
 
 class RunError(config_lib.UserError):
@@ -75,7 +83,7 @@ def open_run(
 
   Raises:
     RunError: the directory cannot be written, another process uses it, or it
-      holds rounds of another config and `allow_config_change` is not set.
+      holds results of another config and `allow_config_change` is not set.
   """
   path = pathlib.Path(workdir).expanduser().absolute()
   run = RunDirectory(path, _locked(path))
@@ -129,10 +137,11 @@ def _settle_config(
 ) -> None:
   wanted = config_lib.as_dict(config)
   if run.config_json.exists():
-    changes = _changes(_saved_config(run.config_json), wanted)
-    if not changes:
+    saved = _saved_config(run.config_json)
+    changes = _changes(_of_job(saved, config.job), _of_job(wanted, config.job))
+    if saved == wanted:
       return
-    if not allow_change and _has_rounds(run):
+    if changes and not allow_change and _has_results(run):
       more = len(changes) - _MAX_SHOWN
       shown = ', '.join(changes[:_MAX_SHOWN])
       shown += f' and {more} more' if more > 0 else ''
@@ -141,6 +150,31 @@ def _settle_config(
         '--workdir, or --allow_config_change to go on with the changed one.'
       )
   replace_text(run.config_json, json.dumps(wanted, indent=2) + '\n')
+
+
+def completed(saved: dict[str, Any]) -> dict[str, Any]:
+  """An earlier version's config, with the fields that came later."""
+  defaults = config_lib.as_dict(config_lib.Config())
+  saved = copy.deepcopy(saved)
+  for path in _ADDED:
+    *sections, name = path.split('.')
+    given, default = saved, defaults
+    for section in sections:
+      default = default[section]
+      given = given.get(section) if isinstance(given, dict) else None
+    if isinstance(given, dict):
+      given.setdefault(name, default[name])
+  return saved
+
+
+def _of_job(values: dict[str, Any], job: config_lib.Job) -> dict[str, Any]:
+  """All but the sections of other jobs, which change nothing."""
+  others = set(config_lib.Job) - {job}
+  return {
+    name: value
+    for name, value in completed(values).items()
+    if name not in others
+  }
 
 
 def _settle_alphabet(file: pathlib.Path) -> None:
@@ -159,9 +193,11 @@ def check_alphabet(file: pathlib.Path) -> None:
     )
 
 
-def _has_rounds(run: RunDirectory) -> bool:
+def _has_results(run: RunDirectory) -> bool:
   """Otherwise a changed config spoils nothing: say, a mistyped path mended."""
   if run.metrics.exists() and run.metrics.stat().st_size:
+    return True
+  if (run.path / ATTACK).exists():
     return True
   return run.checkpoints.exists() and any(run.checkpoints.iterdir())
 

@@ -99,7 +99,7 @@ def _config(path: pathlib.Path, field: str) -> config.Config:
       f'job {config.Job.TRAIN}.'
     )
   try:
-    cfg = config.from_dict(config.Config, _without_other_jobs(values))
+    cfg = config.from_dict(config.Config, _completed(values))
     validation.validate(cfg)
   except config.ConfigError as error:
     raise run_directory.RunError(
@@ -108,9 +108,11 @@ def _config(path: pathlib.Path, field: str) -> config.Config:
   return cfg
 
 
-def _without_other_jobs(values: Any) -> Any:
+def _completed(values: Any) -> Any:
+  """With defaults for what says nothing of the run, or what it lacks."""
   if not isinstance(values, dict):
     return values
+  values = run_directory.completed(values)
   defaults = config.as_dict(config.Config())
   return values | {name: defaults[name] for name in _OF_OTHER_JOBS}
 

@@ -365,6 +365,12 @@ def _check_attack(cfg: config.Config) -> None:
     attack.min_seconds,
     f'at most attack.max_seconds={attack.max_seconds}',
   )
+  _require(
+    bool(attack.batch_size) or not attack.stretch_seconds,
+    'attack.stretch_seconds',
+    attack.stretch_seconds,
+    '0 for attack.batch_size=0: the run trains on whole utterances',
+  )
   is_gradient = attack.observed is config.Observed.GRADIENT
   _require(
     not is_gradient or attack.local_steps == 1,

@@ -149,6 +149,23 @@ def test_config_of_another_version_is_named(run, edit, wanted):
   _refused(run, 'config.json', wanted, 'Another version wrote it?')
 
 
+def test_fields_that_came_later_are_as_they_were_before(run):
+  def edit(values):
+    del values['model']['ds2']['frozen_norm']
+    del values['federated']['privacy'], values['federated']['compression']
+
+  _edited(run, edit)
+  saved = saved_run.load(run, 'evaluate.run')
+  assert config.as_dict(saved.config) == config.as_dict(
+    untrained_run.small_config()
+  )
+
+
+def test_section_that_came_later_is_not_taken_from_no_section(run):
+  _edited(run, lambda values: values.update(federated=3))
+  _refused(run, 'config.federated=3; want a section')
+
+
 def test_config_that_is_no_section_is_named(run):
   (run / 'config.json').write_text('[1]')
   _refused(run, 'config.json', 'want a section')

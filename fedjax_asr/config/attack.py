@@ -80,7 +80,7 @@ class DemixingConfig:
   """DeepSpeech 2 through the frames that span its recurrent input."""
 
   # Joint descents that look for frames, and the iterations of each.
-  num_searches: int = bounded(6, low=1)
+  num_searches: int = bounded(12, low=1)
   num_search_iterations: int = bounded(1500, low=3)
   # Descent through the convolutions, from so many starts at once.
   num_starts: int = bounded(2, low=1)

@@ -27,25 +27,28 @@ def run(
   """Leaves `attack.json`, `reconstructions.h5`, `audio/` and `figures/`.
 
   A victim that is done is not attacked again: the same command goes on where
-  an interrupted one stopped.
+  an interrupted one stopped, and ends with what it would have ended with.
 
   Raises:
     UserError: of any room; the run itself is only read.
   """
   console = rich.console.Console(highlight=False, markup=False, soft_wrap=True)
+  # First, so that a mistyped run leaves no directory.
+  attacked = _loaded(cfg, workdir, console)
+  attack_methods.check_layers(cfg.attack, attacked.saved.params)
+  victims = attack_victims.victims(attacked, cfg.attack)
   with (
     run_directory.open_run(
       workdir, cfg, allow_config_change=allow_config_change
     ) as directory,
     disk_errors.explained(directory.path, '; the same command resumes'),
   ):
-    attacked = _loaded(cfg, directory, console)
-    victims = attack_victims.victims(attacked, cfg.attack)
     console.print(_title(cfg, attacked, victims))
     records = _attack_all(cfg, directory, attacked, victims, console)
     if cfg.attack.speaker_id.enabled:
+      tried = [record['method'] for record in records]
       attack_speakers.identify(
-        cfg.attack, directory.path, attacked, victims, console
+        cfg.attack, directory.path, attacked, victims, tried, console
       )
     figures = reconstruction.plot(directory.path)
   for line in summary(records):
@@ -57,11 +60,11 @@ def run(
   )
 
 
-def _loaded(cfg, directory, console) -> attacked_run.AttackedRun:
+def _loaded(cfg, workdir, console) -> attacked_run.AttackedRun:
   with console.status('features') as status:
     return attacked_run.load(
       cfg,
-      directory,
+      workdir,
       lambda done, total: status.update(f'features {done}/{total}'),
     )
 
@@ -79,23 +82,27 @@ def _title(cfg, attacked, victims) -> str:
 
 
 def _attack_all(cfg, directory, attacked, victims, console):
-  records = attack_results.read(directory.path)
+  records = attack_results.resumed(directory.path, attacked.saved.round)
   done = {record['victim'] for record in records}
   left = [victim for victim in victims if victim.name not in done]
   key = jax.random.key(cfg.seed)
-  observations = attack_victims.observations(attacked, cfg.attack, left)
+  speech = attack_victims.public_speech(attacked, victims)
+  observations = attack_victims.observations(attacked, cfg.attack, left, speech)
   total = len(victims)
+  if done:
+    console.print(f'{total - len(left)} of {total} victims were done before')
   with console.status('') as status:
     for index, victim in enumerate(left, total - len(left) + 1):
       where = f'victim {index}/{total}, {victim.name}'
       status.update(f'{where}: its update')
       observed = next(observations)
+      progress = directory.path / f'progress_{victim.clients[0]}.npz'
       attempts = attack_methods.attempts(
         observed,
         cfg.attack,
         jax.random.fold_in(key, victim.clients[0]),
         lambda line, where=where: status.update(f'{where}: {line}'),
-        directory.path / f'progress_{victim.clients[0]}.npz',
+        progress,
       )
       attack_results.keep(
         directory.path, victim, attempts, attacked.saved.config.features
@@ -103,6 +110,7 @@ def _attack_all(cfg, directory, attacked, victims, console):
       made = attack_results.records(victim, observed, attempts)
       records += made
       attack_results.write(directory.path, records)
+      progress.unlink(missing_ok=True)
       for record in made:
         console.print(f'{index}/{total} {_line(record)}')
   return records

@@ -10,6 +10,7 @@ import jax
 
 from fedjax_asr import config
 from fedjax_asr.attacks import observation
+from fedjax_asr.models import model
 
 Report = Callable[[str], None]
 
@@ -26,6 +27,23 @@ class Attempt(NamedTuple):
   found: observation.Reconstruction | None
   refused: str
   seconds: float
+
+
+def check_layers(attack: config.AttackConfig, params: model.Params) -> None:
+  """Before any attack: a method may be a long time coming.
+
+  Raises:
+    ObservationError: a method that will be tried names a layer that the model
+      lacks.
+  """
+  for name in attack.methods:
+    layers = getattr(getattr(attack, name), 'layers', ())
+    try:
+      observation.selected(params, layers)
+    except observation.ObservationError as error:
+      raise observation.ObservationError(
+        f'config.attack.{name}.layers: {error}'
+      ) from error
 
 
 def attempts(

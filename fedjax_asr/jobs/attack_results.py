@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import math
 import pathlib
 import re
 from collections.abc import Sequence
@@ -16,16 +17,52 @@ from fedjax_asr.jobs import attack_methods, attack_victims
 from fedjax_asr.models import scores
 from fedjax_asr.speech import inversion
 
-FILE = 'attack.json'
+FILE = run_directory.ATTACK
 FEATURES = 'reconstructions.h5'
 
 Record = dict[str, Any]
 
 
-def read(path: pathlib.Path) -> list[Record]:
-  """Records of victims that an earlier start had finished."""
+def resumed(path: pathlib.Path, round_index: int) -> list[Record]:
+  """Records of victims that an earlier start had finished.
+
+  Raises:
+    RunError: they are damaged, of another round, or without their features.
+  """
   file = path / FILE
-  return run_directory.read_json(file) if file.is_file() else []
+  if not file.is_file():
+    # Features that nothing scores yet, perhaps half of them.
+    (path / FEATURES).unlink(missing_ok=True)
+    return []
+  found = run_directory.read_json(file)
+  try:
+    rounds = {record['round'] for record in found}
+    utterances = {record['utterance'] for record in found}
+    _ = [record['victim'] for record in found]
+  except (KeyError, TypeError) as error:
+    raise run_directory.RunError(
+      f'{file}: {error!r}; want the scores of an attack, or the file removed.'
+    ) from error
+  if rounds - {round_index}:
+    raise run_directory.RunError(
+      f'{file} is of round {min(rounds - {round_index})}, the run is at '
+      f'round {round_index} now; want another --workdir.'
+    )
+  _check_features(path / FEATURES, utterances)
+  return found
+
+
+def _check_features(file: pathlib.Path, utterances: set[str]) -> None:
+  reason = 'not all utterances that attack.json scores'
+  try:
+    with h5py.File(file) as features:
+      if all(utterance in features for utterance in utterances):
+        return
+  except OSError as error:
+    reason = str(error)
+  raise run_directory.RunError(
+    f'{file}: {reason}; want it as it was, or {FILE} removed too.'
+  )
 
 
 def write(path: pathlib.Path, records: Sequence[Record]) -> None:
@@ -51,7 +88,7 @@ def records(
       victim.spoken, truths, pairs, texts, strict=True
     ):
       made.append(
-        _record(victim, item, attempt)
+        _record(victim, item, attempt, observed.round)
         | score.score(truth, values, observed.features)._asdict()
         | _errors(item, heard)
         | {'labels': told}
@@ -59,15 +96,21 @@ def records(
   return made
 
 
-def _record(victim, item, attempt) -> Record:
+def _record(victim, item, attempt, round_index) -> Record:
   found = attempt.found
+  certificate = found.certificate if found else {}
   return {
     'victim': victim.name,
     'utterance': item.utterance,
     'speaker': item.speaker,
+    'round': round_index,
     'method': attempt.method.value,
     'ledger': found.ledger._asdict() if found else {},
-    'certificate': found.certificate if found else {},
+    # JSON has no infinity, such as the ratio to an error of zero.
+    'certificate': {
+      name: value if math.isfinite(value) else None
+      for name, value in certificate.items()
+    },
     'is_certified': bool(found and found.is_certified),
     'refused': attempt.refused,
     'seconds': attempt.seconds,
@@ -75,8 +118,14 @@ def _record(victim, item, attempt) -> Record:
 
 
 def _labels(victim, observed) -> Record:
-  """What the output layer alone says of the transcripts, and how right."""
-  estimated = labels.estimate(observed)
+  """What the output layer alone says of the transcripts, and how right.
+
+  Empty where its update is zero, as compression may leave it.
+  """
+  try:
+    estimated = labels.estimate(observed)
+  except observation.Refused:
+    return {}
   compared = labels.compare(estimated, [item.labels for item in victim.spoken])
   return {
     'certain': estimated.certain,
@@ -131,11 +180,10 @@ def keep(
         kept[item.utterance][attempt.method.value] = values
   with h5py.File(path / FEATURES, 'a') as file:
     for utterance, arrays in kept.items():
-      name = utterance.replace('/', '_')
-      if name in file:
-        del file[name]
+      if utterance in file:
+        del file[utterance]
       for method, values in arrays.items():
-        file.create_dataset(f'{name}/{method}', data=np.asarray(values))
+        file.create_dataset(f'{utterance}/{method}', data=np.asarray(values))
   if cfg.kind is not config.FeatureKind.PRECOMPUTED:
     for item in victim.spoken:
       _sound(path / 'audio', item, kept[item.utterance], cfg)

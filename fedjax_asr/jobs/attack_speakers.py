@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+from collections.abc import Sequence
 from typing import Any
 
 import h5py
@@ -21,12 +22,14 @@ def identify(
   path: pathlib.Path,
   attacked: attacked_run.AttackedRun,
   victims: list[attack_victims.Victim],
+  methods: Sequence[str],
   console: rich.console.Console,
 ) -> None:
   """Leaves `speakers.json`: ranks on originals (the ceiling) and by method.
 
   The network learns from speakers who are no victims; victims are sought among
-  all victims' speakers, enrolled with other utterances of theirs.
+  all victims' speakers, enrolled with other utterances of theirs. Where a
+  method found nothing, it counts as wrong; `methods`: those that were tried.
 
   Raises:
     UserError: too few speakers, or a victim without other utterances.
@@ -43,9 +46,8 @@ def identify(
     identifier = speaker_id.train(
       others, attack.speaker_id, jax.random.key(seed), status.update
     )
-  methods = list(dict.fromkeys(attack.methods))
   report: dict[str, Any] = {'training_accuracy': identifier.accuracy}
-  for method in ['original', *methods]:
+  for method in ['original', *dict.fromkeys(methods)]:
     probes = [_probe(path, item, method) for item in spoken]
     found = speaker_id.identify(identifier, enrolled, probes)
     report[method] = found._asdict()
@@ -79,8 +81,7 @@ def _enrolled(attacked, spoken, cfg):
 
 def _probe(path, item, method) -> speaker_id.Utterance:
   """What a method found, or no frames."""
-  name = item.utterance.replace('/', '_')
   with h5py.File(path / attack_results.FEATURES) as file:
-    place = f'{name}/{method}'
+    place = f'{item.utterance}/{method}'
     values = np.asarray(file[place]) if place in file else item.features[:0]
   return speaker_id.Utterance(item.speaker, values)

@@ -1,3 +1,4 @@
+import contextlib
 import os
 
 import jax
@@ -23,9 +24,8 @@ def environment(cache):
   }
 
 
-@pytest.fixture
-def cached(cache):
-  """Lets runs in this process use the cache."""
+@contextlib.contextmanager
+def _compiling_to(cache):
   settings = {
     'jax_compilation_cache_dir': cache,
     'jax_persistent_cache_min_compile_time_secs': 0,
@@ -39,6 +39,20 @@ def cached(cache):
   for name, value in before.items():
     jax.config.update(name, value)
   compilation_cache.reset_cache()
+
+
+@pytest.fixture
+def cached(cache):
+  """Lets runs in this process use the cache."""
+  with _compiling_to(cache):
+    yield
+
+
+@pytest.fixture(scope='module')
+def cached_throughout(cache):
+  """Lets a whole module use the cache."""
+  with _compiling_to(cache):
+    yield
 
 
 @pytest.fixture(scope='session')

@@ -122,11 +122,12 @@ def test_other_corpus_is_normalised_by_the_statistics_of_the_run(
   run = saved_run.load(finished[0], 'evaluate.run')
   assert run.statistics is not None
   cfg = config.Config()
-  cfg.evaluate.subset = config.Subset.CORPUS
   cfg.data.corpus = config.Corpus.MANIFEST
   cfg.data.path = str(tmp_path / 'other.jsonl')
   cfg.data.cache_dir = str(tmp_path / 'cache')
-  examples, problems = evaluated_set.load(cfg, run, lambda *_: None)
+  examples, problems = evaluated_set.load(
+    config.Subset.CORPUS, 'evaluate.subset', cfg.data, run, lambda *_: None
+  )
   assert (examples.ids, problems) == (['loud'], [])
   mean, std = run.statistics
   np.testing.assert_allclose(

@@ -1,0 +1,186 @@
+"""What the job `attack` leaves, and that it never sees the victim's speech."""
+
+import h5py
+import jax
+import numpy as np
+import pytest
+import scipy.io.wavfile
+import tiny_attack
+
+from fedjax_asr import config
+from fedjax_asr.jobs import attack, attack_methods, attack_victims
+
+
+@pytest.fixture(scope='module', autouse=True)
+def place(cached_throughout, tmp_path_factory):
+  return tmp_path_factory.mktemp('attack')
+
+
+@pytest.fixture(scope='module')
+def run(place):
+  return tiny_attack.write_run(place)
+
+
+@pytest.fixture(scope='module')
+def finished(run, place):
+  """(directory, records) of two clients of a run's first round."""
+  cfg = tiny_attack.of_run(run)
+  cfg.attack.round = 1
+  return place / 'finished', tiny_attack.records(cfg, place / 'finished')
+
+
+def test_run_at_a_round_is_attacked_exactly(finished):
+  _, records = finished
+  assert len(records) == 2
+  assert len({record['victim'] for record in records}) == 2
+  for record in records:
+    assert record['round'] == record['ledger']['round'] == 1
+    assert record['is_certified']
+    assert record['snr_db'] > 60
+    assert record['num_frames_found'] == record['num_frames'] > 10
+
+
+def test_record_has_all_that_is_asked_of_it(finished):
+  wanted = {
+    'utterance': str,
+    'method': str,
+    'ledger': dict,
+    'snr_db': float,
+    'mae': float,
+    'correlation': float,
+    'best_lag_correlation': float,
+    'lag_frames': int,
+    'mcd_db': float,
+    'num_frames': int,
+    'num_frames_found': int,
+    'cer': float,
+    'wer': float,
+    'seconds': float,
+    'certificate': dict,
+  }
+  for record in finished[1]:
+    assert {name: type(record[name]) for name in wanted} == wanted
+    assert record['ledger']['knows_transcript'] is False
+    assert record['ledger']['knows_length'] is False
+    assert record['ledger']['layers'] == ['dense_0/kernel', 'dense_0/bias']
+
+
+def test_features_and_sound_lie_beside_the_scores(finished):
+  path, records = finished
+  with h5py.File(path / 'reconstructions.h5') as file:
+    for record in records:
+      original = np.asarray(file[f'{record["utterance"]}/original'])
+      found = np.asarray(file[f'{record["utterance"]}/span'])
+      assert original.shape == (record['num_frames'], 8)
+      assert np.abs(found - original).mean() == pytest.approx(record['mae'])
+  for record in records:
+    for name in ('original', 'span'):
+      file = path / 'audio' / f'{record["utterance"]}_{name}.wav'
+      rate, samples = scipy.io.wavfile.read(file)
+      assert rate == 16000
+      # A window of 50 ms for each frame.
+      assert len(samples) == pytest.approx(800 * record['num_frames'], abs=801)
+      assert np.abs(samples).max() > 0
+    figure = f'reconstruction_{record["utterance"]}_span.png'
+    assert (path / 'figures' / figure).stat().st_size > 0
+  assert (path / 'figures' / 'reconstruction_scores.png').is_file()
+
+
+def test_speech_replaced_by_nan_after_observation_changes_nothing(run):
+  """Attacks see the observation alone: nothing of the truth is left in it."""
+  cfg = tiny_attack.of_run(run)
+  cfg.attack.methods = ('span', 'hessian_free')
+  cfg.attack.tries_all = True
+  cfg.attack.knows_transcript = cfg.attack.knows_length = True
+  cfg.attack.hessian_free.max_iterations = 3
+  cfg.attack.hessian_free.num_directions = 4
+  cfg.attack.num_victims = 1
+  (victim,), (observed,) = tiny_attack.observed(cfg, run / 'attack')
+
+  def reconstructions():
+    made = attack_methods.attempts(
+      observed, cfg.attack, jax.random.key(0), lambda _: None, run / 'none.npz'
+    )
+    assert [each.refused for each in made] == ['', '']
+    return [each.found.features for each in made if each.found]
+
+  before = reconstructions()
+  for item in victim.spoken:
+    item.features.fill(np.nan)
+  after = reconstructions()
+  assert all(np.isnan(item.features).all() for item in victim.spoken)
+  jax.tree.map(np.testing.assert_array_equal, after, before)
+  assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(after))
+
+
+def test_next_method_is_tried_where_one_refuses(run, tmp_path):
+  """A DeepSpeech 2 method refuses; span is certified, so the third rests."""
+  cfg = tiny_attack.of_run(run)
+  cfg.attack.methods = ('demixing', 'span', 'gradient_matching')
+  cfg.attack.num_victims = 1
+  refused, found = tiny_attack.records(cfg, tmp_path)
+  assert (refused['method'], found['method']) == ('demixing', 'span')
+  assert 'DeepSpeech 2' in refused['refused']
+  assert (refused['certificate'], refused['ledger']) == ({}, {})
+  assert (refused['num_frames_found'], refused['snr_db']) == (0, 0.0)
+  assert found['is_certified']
+  with h5py.File(tmp_path / 'reconstructions.h5') as file:
+    assert set(file[found['utterance']]) == {'original', 'span'}
+
+
+def test_all_methods_are_tried_where_that_is_asked(run, tmp_path, capsys):
+  cfg = tiny_attack.of_run(run)
+  cfg.attack.methods = ('span', 'demixing')
+  cfg.attack.tries_all = True
+  cfg.attack.num_victims = 1
+  methods = [each['method'] for each in tiny_attack.records(cfg, tmp_path)]
+  assert methods == ['span', 'demixing']
+  output = capsys.readouterr().out
+  assert 'span: 1 of 1 reconstructed, 1 certified' in output
+  assert 'demixing: 0 of 1 reconstructed' in output
+
+
+def test_heldout_speech_is_attacked_by_speaker(run, tmp_path):
+  cfg = tiny_attack.of_run(run)
+  cfg.attack.subset = config.Subset.HELDOUT_SPEAKERS
+  cfg.attack.num_victims = 1
+  (heldout,), _ = tiny_attack.observed(cfg, tmp_path)
+  cfg.attack.subset = config.Subset.TRAIN
+  cfg.attack.num_victims = tiny_attack.NUM_CLIENTS
+  trained, _ = tiny_attack.observed(cfg, tmp_path)
+  assert heldout.name not in {victim.name for victim in trained}
+
+
+def test_update_without_output_layer_is_scored_without_labels(
+  run, tmp_path, monkeypatch
+):
+  """As when only the largest entries are sent."""
+  observations = attack_victims.observations
+
+  def without_output(*arguments):
+    for observed in observations(*arguments):
+      zeros = jax.tree.map(np.zeros_like, observed.update['output'])
+      update = {**observed.update, 'output': zeros}
+      yield observed._replace(update=update)
+
+  monkeypatch.setattr(attack_victims, 'observations', without_output)
+  cfg = tiny_attack.of_run(run)
+  cfg.attack.num_victims = 1
+  (record,) = tiny_attack.records(cfg, tmp_path)
+  assert record['is_certified']
+  assert record['labels'] == {}
+
+
+def test_summary_is_by_method():
+  record = {'method': 'span', 'refused': '', 'is_certified': True}
+  records = [
+    record | {'snr_db': 80.0, 'seconds': 1.0},
+    record | {'snr_db': 90.0, 'seconds': 4.0, 'is_certified': False},
+    record | {'snr_db': 70.0, 'seconds': 2.0},
+    record | {'refused': 'why'},
+    record | {'method': 'demixing', 'refused': 'why'},
+  ]
+  assert attack.summary(records) == [
+    'span: 3 of 4 reconstructed, 2 certified, median SNR 80.0 dB, median 2.0 s',
+    'demixing: 0 of 1 reconstructed',
+  ]
