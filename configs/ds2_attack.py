@@ -15,13 +15,12 @@ Variants:
   base         the `base` model, stretches of 1 s; any corpus:
                --config.data.corpus=manifest --config.data.path=...
                  python -m fedjax_asr.main --config=configs/ds2_attack.py:base
-  spectrogram  the same on 161 bins, of which twice as many units see each.
-                 python -m fedjax_asr.main --config=configs/ds2_attack.py:spectrogram
+  spectrogram  the same on 161 bins, of which twice as many units see each:
+               --config=configs/ds2_attack.py:spectrogram
   batch_norm   `base` with batch norm in training mode, whose running averages
-               the client sends too.
-                 python -m fedjax_asr.main --config=configs/ds2_attack.py:batch_norm
+               the client sends too: --config=configs/ds2_attack.py:batch_norm
   descent      descent on the span residual, to compare; for a GPU.
-                 python -m fedjax_asr.main --config=configs/ds2_attack.py:descent
+               --config=configs/ds2_attack.py:descent
 
 What the attacks find is in docs/attacks.md.
 """
