@@ -26,7 +26,8 @@ class Order(NamedTuple):
   """Frames of each utterance, as indices; together all frames.
 
   residual: the largest part of a state outside of the space.
-  margin: the smallest ratio of the second best frame's residual to the best's.
+  margin: the smallest ratio of the second best frame's residual to the best's,
+    first frames apart, of which several utterances have several.
   """
 
   utterances: tuple[tuple[int, ...], ...]
@@ -86,10 +87,10 @@ def _chains(step, projected):
         break
       state = None
       continue
+    second = outside[others[0]] if others else np.inf
     if state is None:
       chains.append([])
-    second = outside[others[0]] if others else np.inf
-    if np.isfinite(second):
+    elif np.isfinite(second):
       margins.append(float(second / max(outside[best], 1e-12)))
     residuals.append(float(outside[best]))
     chains[-1].append(int(best))

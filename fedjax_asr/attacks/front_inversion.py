@@ -19,6 +19,12 @@ from fedjax_asr import config
 from fedjax_asr.attacks import observation
 from fedjax_asr.models import model
 
+# Descent ends here: from there on Levenberg-Marquardt is faster,
+_NEAR = 1e-4
+# and ends at float32's precision, or after so many steps without a gain.
+_EXACT = 1e-13
+_MAX_FAILED = 4
+
 
 class Inversion(NamedTuple):
   """features of the best start; residual: mean over frames of |u/|u| - y|^2."""
@@ -41,7 +47,11 @@ def problem(
   target: Float[np.ndarray, 'outputs units'],
   num_frames: int,
 ) -> Problem:
-  """Features of so many frames are wanted, whose front gives the target."""
+  """Features of so many frames are wanted, whose front gives the target.
+
+  Features that are looked for have as many frames as could lead to the target;
+  those beyond `num_frames` are zeros.
+  """
   return Problem(
     observed.params,
     observed.norm_state,
@@ -57,9 +67,11 @@ def descended(
   key: jax.Array,
 ) -> Inversion:
   """By Adam, the best of `cfg.num_starts` random starts."""
-  frames = int(wanted.num_frames[0])
+  hop = int(np.prod(observed.model.ds2.conv_time_strides))
+  frames = hop * len(wanted.target)
   shape = (cfg.num_starts, frames, observed.features.num_features)
-  starts = 0.5 * jax.random.normal(key, shape)
+  is_inside = jnp.arange(frames) < wanted.num_frames
+  starts = 0.5 * jax.random.normal(key, shape) * is_inside[:, None]
   # Highest: a GPU would round products to TF32.
   with jax.default_matmul_precision('highest'):
     found, losses = _descended(
@@ -121,23 +133,36 @@ def _residuals(front, problem, features):
 
 @functools.partial(jax.jit, static_argnums=(0, 1, 2))
 def _descended(front, count, learning_rate, problem, starts):
-  """Adam with a cosine decay, from all starts at once."""
+  """Adam with a cosine decay from all starts, until one of them is near."""
   optimizer = optax.adam(optax.cosine_decay_schedule(learning_rate, count))
 
   def loss(features):
     return jnp.square(_residuals(front, problem, features)).sum()
 
-  def step(carry, _):
-    features, state = carry
-    updates, state = optimizer.update(jax.grad(loss)(features), state)
-    return (features + updates, state), None
+  def is_far(carry):
+    _, _, losses, index = carry
+    return (index < count) & (losses.min() > _NEAR)
 
-  def one(start):
-    carry = start, optimizer.init(start)
-    (features, _), _ = jax.lax.scan(step, carry, length=count)
-    return features, loss(features)
+  def step(carry):
+    features, state, _, index = carry
+    losses, gradients = jax.vmap(jax.value_and_grad(loss))(features)
+    updates, state = optimizer.update(gradients, state)
+    return features + updates, state, losses, index + 1
 
-  return jax.vmap(one)(starts)
+  losses = jnp.full(len(starts), jnp.inf)
+  start = starts, optimizer.init(starts), losses, 0
+  features, *_ = jax.lax.while_loop(is_far, step, start)
+  return features, jax.vmap(loss)(features)
+
+
+class _Polish(NamedTuple):
+  """Features, their loss, and steps since it last fell much."""
+
+  features: Float[Array, 'frames features']
+  damping: Float[Array, '']
+  loss: Float[Array, '']
+  num_failed: jax.Array
+  index: jax.Array
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1, 2))
@@ -145,28 +170,38 @@ def _polished(front, count, num_conjugate_gradients, problem, features):
   """Levenberg-Marquardt; the residual never rises."""
   residual = functools.partial(_residuals, front, problem)
 
-  def step(carry, _):
-    features, damping, loss = carry
-    values, forward = jax.linearize(residual, features)
-    _, backward = jax.vjp(residual, features)
+  def is_open(carry):
+    is_left = (carry.index < count) & (carry.num_failed < _MAX_FAILED)
+    return is_left & (carry.loss > _EXACT)
+
+  def step(carry):
+    values, forward = jax.linearize(residual, carry.features)
+    backward = jax.linear_transpose(forward, carry.features)
 
     def normal(direction):
-      return backward(forward(direction))[0] + damping * direction
+      return backward(forward(direction))[0] + carry.damping * direction
 
     move, _ = jax.scipy.sparse.linalg.cg(
-      normal, -backward(values)[0], maxiter=num_conjugate_gradients, tol=1e-9
+      normal, -backward(values)[0], maxiter=num_conjugate_gradients, tol=1e-5
     )
-    moved = features + move
+    moved = carry.features + move
     after = jnp.square(residual(moved)).sum()
-    better = after < loss
-    carry = (
-      jnp.where(better, moved, features),
-      jnp.where(better, damping * 0.1, damping * 10.0),
-      jnp.where(better, after, loss),
+    better = after < carry.loss
+    return _Polish(
+      features=jnp.where(better, moved, carry.features),
+      damping=carry.damping * jnp.where(better, 0.1, 10.0),
+      loss=jnp.where(better, after, carry.loss),
+      num_failed=jnp.where(after < 0.9 * carry.loss, 0, carry.num_failed + 1),
+      index=carry.index + 1,
     )
-    return carry, loss
 
   loss = jnp.square(residual(features)).sum()
-  start = features, jnp.asarray(1e-6, features.dtype), loss
-  (features, _, loss), _ = jax.lax.scan(step, start, length=count)
-  return Inversion(features, loss)
+  start = _Polish(
+    features=features,
+    damping=jnp.asarray(1e-6, features.dtype),
+    loss=loss,
+    num_failed=jnp.asarray(0),
+    index=jnp.asarray(0),
+  )
+  polished = jax.lax.while_loop(is_open, step, start)
+  return Inversion(polished.features, polished.loss)

@@ -26,18 +26,46 @@ from jaxtyping import Float, Int
 
 from fedjax_asr import config
 
-_NEGATIVE_WEIGHT = 10.0
-_WIDTH = (0.3, 0.05)
-_VOLUME = (1.0, 0.01)
-_RATE = 0.02
-_POLISH_WIDTH = (0.05, 0.005)
-_POLISH_RATE = 0.005
 # Relative to a frame's largest entry.
 _ZERO = 1e-5
 # Zeros beyond those that any vector of the subspace can be made to have.
 _SPARE_ZEROS = 0.05
+# Also relative: what a search leaves of zeros.
+_NEAR_ZERO = 0.02
 _ZERO_ROWS = 0.25
+_CORNER_WIDTH = 0.02
+# Linear programs are slow: for the last frames, this share of them.
+_FEW = 0.2
+_MAX_CORNERS = 8
 _SAME = 1 - 1e-4
+# The second least eigenvalue of the rows that vanish; of true frames it is
+# 1e-3 and more.
+_ONLY_ONE = 1e-4
+
+
+class _Schedule(NamedTuple):
+  """What a descent goes through, from the first to the second value."""
+
+  width: tuple[float, float]
+  negative: tuple[float, float]
+  volume: tuple[float, float] | None
+  rate: float
+
+
+# In turn: a last frame that is much like its neighbours is only kept off these
+# by more weight on the volume.
+_JOINT = (
+  _Schedule((0.3, 0.05), (10.0, 10.0), (1.0, 0.01), 0.02),
+  _Schedule((0.3, 0.05), (10.0, 10.0), (1.0, 0.1), 0.02),
+)
+# By itself: what keeps a column from its frame are small negative entries,
+# which now cost more. Some need to see further on the way, others get lost.
+_ALONE = (
+  _Schedule((0.05, 0.005), (10.0, 1000.0), None, 0.005),
+  _Schedule((0.3, 0.005), (100.0, 1000.0), None, 0.005),
+)
+# Starts of one search where little is missing.
+_MAX_STARTS = 4
 
 
 class Frames(NamedTuple):
@@ -55,21 +83,25 @@ def frames(
 ) -> Frames:
   """The sparse nonnegative directions of a subspace, in no order.
 
-  As many as its rank where all were found; at most `cfg.num_searches` searches
-  are made, each with the directions of those before as a start.
+  As many as its rank where all were found. At most `cfg.num_searches` searches
+  are made, each for what those before did not find: the determinant is of
+  what lies outside of the known frames' span.
   """
   _, rank = basis.shape
   found = Frames(np.zeros((0, len(basis))), np.zeros(0, int))
   seed = int(jax.random.bits(key))
   for search in range(cfg.num_searches):
+    outside = _outside(found.directions @ basis)
     rng = np.random.default_rng([seed, search])
     # On the CPU: a determinant at each of thousands of steps is small and
     # sequential, and takes a GPU ten times as long.
     with jax.default_device(jax.devices('cpu')[0]):
       columns = _searched(
         jnp.asarray(basis, jnp.float32),
-        jnp.asarray(_starts(basis, found.directions, rng), jnp.float32),
+        jnp.asarray(outside, jnp.float32),
+        jnp.asarray(_starts(basis, outside, rng), jnp.float32),
         cfg.num_search_iterations,
+        _JOINT[search % len(_JOINT)],
       )
     found = _accepted(basis, np.asarray(columns, np.float64), found)
     if report:
@@ -79,53 +111,67 @@ def frames(
   return found
 
 
-def _starts(basis, known, rng):
-  """[rank, rank]: what is known, and random vectors orthogonal to it."""
+def _outside(known):
+  """[rank, missing]: orthonormal, orthogonal to what is known."""
+  full, _ = np.linalg.qr(known.T, 'complete')
+  return full[:, len(known) :]
+
+
+def _starts(basis, outside, rng):
+  """[starts, missing, rank]: random unit vectors outside of what is known."""
   units, rank = basis.shape
-  draws = rng.standard_normal((rank - len(known), units))
-  columns = np.abs(draws) ** 3 @ basis
-  coordinates = known @ basis
-  if len(known):
-    orthogonal, _ = np.linalg.qr(coordinates.T)
-    columns = columns - (columns @ orthogonal) @ orthogonal.T
-  columns = columns / np.linalg.norm(columns, axis=1, keepdims=True)
-  return np.concatenate([coordinates, columns])
+  missing = outside.shape[1]
+  starts = min(_MAX_STARTS, rank // missing)
+  draws = rng.standard_normal((starts, missing, units))
+  columns = np.abs(draws) ** 3 @ basis @ outside @ outside.T
+  return columns / np.linalg.norm(columns, axis=2, keepdims=True)
 
 
-def _objective(basis, columns, width, volume):
-  unit = columns / jnp.linalg.norm(columns, axis=1, keepdims=True)
-  values = unit @ basis.T * jnp.sqrt(float(len(basis)))
-  count = jnp.log1p((values / width) ** 2) / jnp.log1p(1 / width**2)
-  negative = jnp.minimum(values, 0) ** 2
-  total = (count + _NEGATIVE_WEIGHT * negative).mean(1).sum()
-  return total - volume * jnp.linalg.slogdet(unit)[1]
+@functools.partial(jax.jit, static_argnums=(3, 4))
+def _searched(basis, outside, starts, num_iterations, schedule):
+  """Joint descents, then each column by itself: [columns, rank]."""
 
+  def joint(columns):
+    return _descended(basis, outside, columns, num_iterations, schedule)
 
-@functools.partial(jax.jit, static_argnums=2)
-def _searched(basis, columns, num_iterations):
-  """Joint descent, then each column by itself, without the volume."""
-  columns = _descended(basis, columns, num_iterations, _WIDTH, _VOLUME, _RATE)
-  return _descended(
-    basis, columns, num_iterations // 3, _POLISH_WIDTH, None, _POLISH_RATE
+  columns = jax.vmap(joint)(starts).reshape(-1, basis.shape[1])
+  return jnp.concatenate(
+    [
+      _descended(basis, outside, columns, num_iterations // 3, alone)
+      for alone in _ALONE
+    ]
   )
 
 
-def _descended(basis, columns, num_iterations, widths, volumes, rate):
-  optimizer = optax.adam(optax.cosine_decay_schedule(rate, num_iterations))
+def _descended(basis, outside, columns, num_iterations, schedule):
+  optimizer = optax.adam(
+    optax.cosine_decay_schedule(schedule.rate, num_iterations)
+  )
 
   def step(carry, index):
     columns, state = carry
     part = index / num_iterations
-    width = _between(widths, part)
-    volume = 0.0 if volumes is None else _between(volumes, part)
     columns = columns / jnp.linalg.norm(columns, axis=1, keepdims=True)
-    gradient = jax.grad(_objective, 1)(basis, columns, width, volume)
+    gradient = jax.grad(_objective)(columns, basis, outside, schedule, part)
     updates, state = optimizer.update(gradient, state)
     return (columns + updates, state), None
 
   start = (columns, optimizer.init(columns))
   (columns, _), _ = jax.lax.scan(step, start, jnp.arange(num_iterations))
   return columns
+
+
+def _objective(columns, basis, outside, schedule, part):
+  unit = columns / jnp.linalg.norm(columns, axis=1, keepdims=True)
+  values = unit @ basis.T * jnp.sqrt(float(len(basis)))
+  width = _between(schedule.width, part)
+  count = jnp.log1p((values / width) ** 2) / jnp.log1p(1 / width**2)
+  negative = jnp.minimum(values, 0) ** 2
+  total = count + _between(schedule.negative, part) * negative
+  if schedule.volume is None:
+    return total.mean(1).sum()
+  _, volume = jnp.linalg.slogdet(unit @ outside)
+  return total.mean(1).sum() - _between(schedule.volume, part) * volume
 
 
 def _between(ends, part):
@@ -135,34 +181,112 @@ def _between(ends, part):
 
 def _accepted(basis, columns, found):
   """The known frames and those that these columns lead to."""
-  units, rank = basis.shape
-  wanted = rank + _SPARE_ZEROS * units
-  for column in columns:
-    if not np.isfinite(column).all():
-      continue
-    values = _exact(basis, column)
-    zeros = int((np.abs(values) < _ZERO * values.max()).sum())
-    is_frame = zeros >= wanted and values.min() > -_ZERO * values.max()
-    if is_frame and not (found.directions @ values > _SAME).any():
-      found = Frames(
-        np.vstack([found.directions, values]), np.append(found.num_zeros, zeros)
-      )
+  rank = basis.shape[1]
+  candidates = _candidates(basis, columns)
+  for values in candidates:
+    found = _with(basis, found, _rounded(basis, values))
+  if rank - len(found.directions) > _FEW * rank:
+    return found
+  left = [
+    values for values in candidates if not _is_among(values, found.directions)
+  ]
+  for values in left[:_MAX_CORNERS]:
+    found = _with(basis, found, _at_corner(basis, values))
   return found
 
 
-def _exact(
-  basis: Float[np.ndarray, 'units rank'], column: Float[np.ndarray, ' rank']
+def _candidates(basis, columns):
+  """Distinct unit vectors with zeros enough, those with the most first."""
+  values = columns @ basis.T
+  values = values[np.isfinite(values).all(1)]
+  values /= np.linalg.norm(values, axis=1, keepdims=True)
+  near = np.abs(values) < _NEAR_ZERO * values.max(1, keepdims=True)
+  count = near.sum(1)
+  candidates = np.zeros((0, len(basis)))
+  for index in np.argsort(-count, kind='stable'):
+    is_new = not _is_among(values[index], candidates)
+    if is_new and count[index] >= _zeros_wanted(basis):
+      candidates = np.vstack([candidates, values[index]])
+  return candidates
+
+
+def _with(basis, found, values):
+  """These too where they are a frame that is not yet known."""
+  if not _is_frame(basis, values) or _is_among(values, found.directions):
+    return found
+  zeros = int((np.abs(values) < _ZERO * values.max()).sum())
+  return Frames(
+    np.vstack([found.directions, values]), np.append(found.num_zeros, zeros)
+  )
+
+
+def _is_among(values, directions):
+  return bool((directions @ values > _SAME).any())
+
+
+def _is_frame(basis, values):
+  """Nonnegative, with zeros enough, and the only one with these zeros.
+
+  A sum of two frames keeps the zeros that they share, often enough of them; but
+  then either frame has these too.
+  """
+  is_zero = np.abs(values) < _ZERO * values.max()
+  if values.min() < -_ZERO * values.max():
+    return False
+  if is_zero.sum() < _zeros_wanted(basis):
+    return False
+  rows = basis[is_zero]
+  return bool(np.linalg.eigvalsh(rows.T @ rows)[1] > _ONLY_ONE)
+
+
+def _zeros_wanted(basis):
+  units, rank = basis.shape
+  return rank + _SPARE_ZEROS * units
+
+
+def _rounded(
+  basis: Float[np.ndarray, 'units rank'], values: Float[np.ndarray, ' units']
 ) -> Float[np.ndarray, ' units']:
   """The unit vector of the subspace that vanishes where this one nearly does.
 
   Its least entries, more of them than the rank, are taken for zeros.
   """
   units, rank = basis.shape
-  values = basis @ column
   count = max(rank + 10, int(_ZERO_ROWS * units))
   for _ in range(4):
     rows = basis[np.argsort(np.abs(values))[:count]]
     _, vectors = np.linalg.eigh(rows.T @ rows)
     values = basis @ vectors[:, 0]
     values *= np.sign(values.sum())
+  return values
+
+
+def _at_corner(
+  basis: Float[np.ndarray, 'units rank'], values: Float[np.ndarray, ' units']
+) -> Float[np.ndarray, ' units']:
+  """The corner of the subspace's nonnegative vectors that this one points to.
+
+  By a linear program; slower, but not misled by small entries.
+  """
+  # Imported here: it takes long, and only this attack needs it.
+  from scipy import optimize
+
+  values = np.maximum(values, 0)
+  for _ in range(2):
+    costs = 1 / (values + _CORNER_WIDTH * values.max())
+    solved = optimize.linprog(
+      basis.T @ (costs / costs.sum()),
+      A_ub=-basis,
+      b_ub=np.zeros(len(basis)),
+      A_eq=(values @ basis)[None],
+      b_eq=[1.0],
+      bounds=(None, None),
+      method='highs-ds',
+    )
+    if solved.x is None:
+      break
+    values = basis @ solved.x
+    values /= np.linalg.norm(values)
+    if _is_frame(basis, values):
+      break
   return values

@@ -1,0 +1,89 @@
+"""Updates of a small DeepSpeech 2 whose convolutions can be inverted."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from fedjax_asr import config
+from fedjax_asr.attacks import observation
+from fedjax_asr.models import model
+
+FEATURES = 8
+
+
+def speech(seed, num_frames):
+  """Frames that resemble the ones before, as speech does."""
+  rng = np.random.default_rng(seed)
+  walk = np.cumsum(rng.standard_normal((num_frames, FEATURES)), 0)
+  frames = walk * 0.3 + 0.3 * rng.standard_normal((num_frames, FEATURES))
+  return ((frames - frames.mean(0)) / frames.std(0)).astype(np.float32)
+
+
+@functools.cache
+def _model(norm):
+  cfg = config.ModelConfig(
+    ds2=config.DeepSpeech2Config(
+      conv_channels=(12, 48),
+      conv_time_kernels=(5, 5),
+      conv_frequency_kernels=(7, 5),
+      conv_time_strides=(2, 1),
+      conv_frequency_strides=(2, 2),
+      num_recurrent_layers=1,
+      recurrent_size=64,
+      norm=norm,
+    )
+  )
+  acoustic = model.acoustic(cfg, FEATURES)
+  return cfg, acoustic, *acoustic.init(jax.random.key(1))
+
+
+@functools.cache
+def observed(lengths, norm=config.Norm.LAYER):
+  """Of the gradient of an arbitrary function of the logits.
+
+  Returns the observation, the utterances and the frames of each.
+  """
+  cfg, acoustic, params, norm_state = _model(norm)
+  utterances = [speech(seed, length) for seed, length in enumerate(lengths)]
+  longest = max(lengths)
+  batch = jnp.stack(
+    [np.pad(each, ((0, longest - len(each)), (0, 0))) for each in utterances]
+  )
+  num_frames = jnp.array(lengths)
+
+  def loss(params):
+    logits, num_outputs, _ = acoustic.apply(
+      params, norm_state, batch, num_frames, train=False
+    )
+    weights = jax.random.normal(jax.random.key(2), logits.shape)
+    mask = jnp.arange(logits.shape[1]) < num_outputs[:, None]
+    return (jax.nn.log_softmax(logits) * weights * mask[..., None]).sum()
+
+  seen = observation.Observation(
+    update=jax.jit(jax.grad(loss))(params),
+    params=params,
+    norm_state=norm_state,
+    acoustic=acoustic,
+    model=cfg,
+    features=config.FeaturesConfig(num_features=FEATURES, num_mels=FEATURES),
+    client=config.ClientConfig(),
+    observed=config.Observed.GRADIENT,
+    num_steps=1,
+    learning_rate=1.0,
+    round=0,
+    declared=observation.Declared(),
+  )
+  values, num_outputs, _ = acoustic.front(
+    params, norm_state, batch, num_frames, train=False
+  )
+  frames = [
+    np.asarray(each[:count], np.float64)
+    for each, count in zip(values, num_outputs.tolist(), strict=True)
+  ]
+  return seen, utterances, frames
+
+
+def unit(frames):
+  return frames / np.linalg.norm(frames, axis=1, keepdims=True)
