@@ -126,3 +126,33 @@ def test_damaged_config_json_is_named(tmp_path, text):
   (tmp_path / 'config.json').write_text(text)
   with pytest.raises(run_directory.RunError, match=r'config\.json is not'):
     run_directory.open_run(tmp_path, config.Config())
+
+
+def test_sections_of_other_jobs_may_change(tmp_path):
+  """They change nothing of a run, and other versions have others."""
+  _with_rounds(tmp_path)
+  file = tmp_path / 'config.json'
+  saved = json.loads(file.read_text())
+  saved['attack']['round'] = 7
+  del saved['export']
+  file.write_text(json.dumps(saved))
+  _reopened(tmp_path).close()
+  assert json.loads(file.read_text()) == config.as_dict(config.Config())
+
+
+def test_run_of_a_version_without_later_fields_reopens(tmp_path):
+  _with_rounds(tmp_path)
+  file = tmp_path / 'config.json'
+  saved = json.loads(file.read_text())
+  del saved['federated']['privacy'], saved['model']['ds2']['frozen_norm']
+  file.write_text(json.dumps(saved))
+  _reopened(tmp_path).close()
+  with pytest.raises(run_directory.RunError, match=r'clip_norm: 0.0 -> 2.0'):
+    _reopened(tmp_path, federated__privacy__clip_norm=2.0)
+
+
+def test_config_may_not_change_once_there_are_results_of_an_attack(tmp_path):
+  _reopened(tmp_path).close()
+  (tmp_path / run_directory.ATTACK).write_text('[]')
+  with pytest.raises(run_directory.RunError, match='seed: 0 -> 1'):
+    _reopened(tmp_path, seed=1)

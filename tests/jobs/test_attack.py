@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import scipy.io.wavfile
 import tiny_attack
+import tiny_run
 
 from fedjax_asr import config
 from fedjax_asr.jobs import attack, attack_methods, attack_victims
@@ -184,3 +185,40 @@ def test_summary_is_by_method():
     'span: 3 of 4 reconstructed, 2 certified, median SNR 80.0 dB, median 2.0 s',
     'demixing: 0 of 1 reconstructed',
   ]
+
+
+def test_precomputed_features_have_no_sound(place, tmp_path):
+  rng = np.random.default_rng(0)
+  lines = []
+  for name in ('a', 'b', 'c'):
+    values = rng.normal(0.0, 2.0, (20, 8)).astype(np.float32)
+    np.save(tmp_path / f'{name}.npy', values)
+    lines.append({'features_filepath': f'{name}.npy', 'text': 'six'})
+    lines[-1]['speaker'] = name
+  tiny_run.write_manifest(tmp_path / 'manifest.jsonl', lines)
+  cfg = tiny_attack.fresh(place)
+  cfg.data.corpus = config.Corpus.MANIFEST
+  cfg.data.path = str(tmp_path / 'manifest.jsonl')
+  cfg.features.kind = config.FeatureKind.PRECOMPUTED
+  cfg.features.normalization = config.Normalization.GLOBAL
+  cfg.attack.num_victims = 1
+  (record,) = tiny_attack.records(cfg, tmp_path / 'out')
+  assert record['is_certified']
+  assert record['mcd_db'] is None
+  assert not (tmp_path / 'out' / 'audio').exists()
+
+
+def test_fresh_model_sees_globally_normalised_speech(place):
+  """By the statistics of what the run would train on: all three speakers."""
+  cfg = tiny_attack.fresh(place)
+  raw, _ = tiny_attack.attacked(cfg, place / 'none')
+  cfg.features.normalization = config.Normalization.GLOBAL
+  run, victims = tiny_attack.attacked(cfg, place / 'none')
+  frames = [raw.examples.raw(index) for index in range(len(raw.examples))]
+  mean, std = np.concatenate(frames).mean(0), np.concatenate(frames).std(0)
+  for item in [item for victim in victims for item in victim.spoken]:
+    raw_frames = frames[list(run.examples.ids).index(item.utterance)]
+    np.testing.assert_allclose(
+      item.features, (raw_frames - mean) / std, rtol=1e-3, atol=1e-3
+    )
+    assert item.statistics is run.saved.statistics
