@@ -7,6 +7,7 @@ The same command resumes training that was interrupted.
 """
 
 import importlib
+import os
 import sys
 
 from fedjax_asr import command_line
@@ -14,6 +15,7 @@ from fedjax_asr import config as config_lib
 
 # A job that is started again goes on where it was interrupted, or starts anew.
 _RESUMED = (config_lib.Job.TRAIN, config_lib.Job.ATTACK)
+_INTERRUPTED = 130
 
 
 def main(argv: list[str]) -> int:
@@ -32,7 +34,7 @@ def main(argv: list[str]) -> int:
   except KeyboardInterrupt:
     goes_on = 'resumes this run' if resumes else 'starts anew'
     print(f'interrupted; the same command {goes_on}.', file=sys.stderr)
-    return 130
+    return _INTERRUPTED
   return 0
 
 
@@ -46,5 +48,18 @@ def _run(command: command_line.Command) -> None:
   )
 
 
+def _leave(status: int) -> None:
+  """Ends the process, at once if it was interrupted.
+
+  What JAX was computing goes on in its own threads, and Python crashes where it
+  is taken down around them.
+  """
+  if status == _INTERRUPTED:
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
+  sys.exit(status)
+
+
 if __name__ == '__main__':
-  sys.exit(main(sys.argv))
+  _leave(main(sys.argv))
