@@ -263,7 +263,7 @@ def _result(observed, cfg, order, found: _Found) -> observation.Reconstruction:
 
 def _trimmed(
   features: Float[np.ndarray, 'frames features'],
-) -> Float[np.ndarray, 'frames features']:
+) -> Float[np.ndarray, 'heard features']:
   """Without zeros at the end, which are where the last stride found none."""
   energy = np.square(features).mean(1)
   heard = np.flatnonzero(energy > _SILENT * energy.mean())
