@@ -103,11 +103,11 @@ def scaled(
   norms = np.linalg.norm(explained) * np.linalg.norm(bias)
   cosine = float(explained @ bias / norms) if norms else 0.0
   factors = 1 / np.where(inverse > 0, inverse, 1.0)
-  is_free = not span.bias.any() and all(
-    each.max() < recurrence.CLIP for each in values
-  )
+  is_free = [
+    not span.bias.any() and each.max() < recurrence.CLIP for each in values
+  ]
   utterances = [
-    chain.frames * (factor if is_free else 1.0)
-    for chain, factor in zip(chains, factors, strict=True)
+    chain.frames * (factor if free else 1.0)
+    for chain, factor, free in zip(chains, factors, is_free, strict=True)
   ]
   return Scaled(utterances, factors, cosine)

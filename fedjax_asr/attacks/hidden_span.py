@@ -46,7 +46,13 @@ def outside(
   Its square is the fraction of h_t's energy there; 0 for h_t = 0, so zeros
   are no answer to look for but do no harm.
   """
-  values = hidden(span, windows)
+  return outside_of(span, hidden(span, windows))
+
+
+def outside_of(
+  span: HiddenSpan, values: Float[Array, '*n units']
+) -> Float[Array, '*n equations']:
+  """The part of each unit h_t that lies outside the span; see `outside`."""
   energy = jnp.sum(values**2, -1, keepdims=True)
   safe = jnp.where(energy > 0, energy, 1.0)
   return (values / jnp.sqrt(safe)) @ span.complement
@@ -71,6 +77,19 @@ def fractions(
   energy = jnp.sum(values**2, -1)
   left = jnp.sum((values @ span.complement) ** 2, -1)
   return jnp.where(energy > 0, left / jnp.where(energy > 0, energy, 1.0), 1.0)
+
+
+def fewer(span: HiddenSpan, num_equations: int) -> HiddenSpan:
+  """The span with about so many of its equations, for a cheaper search."""
+  every = max(span.complement.shape[1] // num_equations, 1)
+  return span._replace(complement=span.complement[:, ::every])
+
+
+def mirrored(span: HiddenSpan) -> HiddenSpan:
+  """The span as windows of an utterance that runs backwards see it."""
+  taps, units = span.kernel.shape
+  by_frame = span.kernel.reshape(-1, len(span.mean), units)
+  return span._replace(kernel=by_frame[::-1].reshape(taps, units))
 
 
 def to_frames(

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 # Dampings that are tried with every Jacobian, in units of the last best one.
 _FACTORS = (0.3, 3.0, 30.0)
@@ -58,17 +58,19 @@ def fit(
 
   def unfinished(carry):
     count, now = carry
-    return (
-      (count < num_iterations)
-      & (now.cost > tolerance)
-      & ((now.gain > _MIN_GAIN) | (now.damping < _MAX_DAMPING))
-    )
+    return (count < num_iterations) & ~is_over(now, tolerance)
 
   def advance(carry):
     count, now = carry
     return count + 1, step(residual, now)
 
   return jax.lax.while_loop(unfinished, advance, (0, state))[1]
+
+
+def is_over(state: Fit, tolerance: float = 0.0) -> Bool[Array, ' *starts']:
+  """Whether `fit` would not go on."""
+  is_stuck = (state.gain <= _MIN_GAIN) & (state.damping >= _MAX_DAMPING)
+  return (state.cost <= tolerance) | is_stuck
 
 
 def step(residual: Residual, state: Fit) -> Fit:

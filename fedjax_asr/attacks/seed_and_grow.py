@@ -4,18 +4,19 @@ The kernel's gradient of layer 2 has one dimension for each window, up to the
 layer's width, where layer 1's has at most one for each of its inputs. What a
 window must satisfy is no longer linear (`hidden_span`), so the beginning of an
 utterance is searched for, and the rest follows frame by frame
-(`window_chain`). Each utterance of a batch has its own beginning. Neither the
+(`chain_growth`). Each utterance of a batch has its own beginning. Neither the
 loss nor the labels nor what lies behind layer 2 matters.
 """
 
+import functools
 from collections.abc import Callable
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from fedjax_asr import config
 from fedjax_asr.attacks import (
+  chain_growth,
   closed_chain,
   hidden_span,
   observation,
@@ -31,11 +32,8 @@ _SEED_EQUATIONS = 14
 _GROWTH_EQUATIONS = 2
 # A drop of singular values that cannot be chance.
 _CLEAR_DROP = 30.0
-# Iterations between looks at the starts, windows between looks at a chain.
+# Iterations between looks at the starts.
 _ITERATIONS_AT_ONCE = 5
-_WINDOWS_AT_ONCE = 32
-# Windows that are polished together after that.
-_WINDOWS_POLISHED = 80
 # Cosine from which two beginnings are one.
 _SAME = 0.99
 
@@ -195,41 +193,86 @@ def num_seed_windows(
 
 
 def _chains(span, shape, rank, cfg, key, tell):
-  """Chains of at most `rank` windows together, from as many starts as needed.
+  """Chains of at most `rank` windows together: whole ones if possible.
 
-  Raises `Refused` where no start closes.
+  Where the utterances' beginnings do not do, from their ends. Raises `Refused`
+  where no start closes.
   """
   single = hidden_span.cast(span)
-  count = num_seed_windows(span.complement.shape[1], rank, shape)
-  chains, best = [], np.inf
-  for first in range(0, cfg.num_starts, cfg.num_parallel):
-    keys = jax.random.split(jax.random.fold_in(key, first), cfg.num_parallel)
-    fits = window_chain.seed_starts(single, shape, count, keys)
-    for done in range(0, cfg.num_iterations, _ITERATIONS_AT_ONCE):
-      fits = window_chain.seed_fits(
-        single, shape, count, fits, _ITERATIONS_AT_ONCE
-      )
-      costs = np.asarray(fits.cost)
-      best = min(best, float(costs.min()))
-      tell(
-        f'seed and grow: starts {first + 1}-{first + len(keys)}, iteration '
-        f'{done + _ITERATIONS_AT_ONCE}, residual {costs.min():.1e}'
-      )
-      for index in np.flatnonzero(costs <= cfg.max_residual):
-        seed = hidden_span.to_frames(single, fits.point[index])
-        if not _is_known(seed, chains, span.std):
-          missing = rank - sum(chain.num_windows for chain in chains)
-          chains.append(
-            _chain(single, shape, seed, count, missing, cfg, keys[index], tell)
-          )
-        if sum(chain.num_windows for chain in chains) >= rank:
-          return chains
+  search = functools.partial(_searched, shape=shape, cfg=cfg, tell=tell)
+  front, best = search(single, rank=rank, known=[], key=key)
+  chains = [chain for chain in front if chain.is_whole]
+  missing = rank - _num_windows(chains)
+  # The end of an utterance lies at a window's centre only without a stride.
+  if _num_windows(front) < rank and shape.stride == 1:
+    tell('seed and grow: backwards')
+    backwards = hidden_span.mirrored(single)
+    known = [_mirrored(chain) for chain in chains]
+    back, also = search(backwards, rank=missing, known=known, key=key)
+    back = [_mirrored(chain) for chain in back]
+    chains += [chain for chain in back if chain.is_whole]
+    front, best = max(front, back, key=_num_windows), min(best, also)
+  chains = _filled(chains, front, rank)
   if not chains:
     raise observation.Refused(
       f'{_KERNEL}: none of {cfg.num_starts} starts closes; residual '
       f'{best:.1e}, want {cfg.max_residual:.1e}.'
     )
   return chains
+
+
+def _num_windows(chains):
+  return sum(chain.num_windows for chain in chains)
+
+
+def _mirrored(chain):
+  return chain._replace(frames=chain.frames[::-1])
+
+
+def _filled(chains, others, rank):
+  """The chains, and of the others the longest broken ones that fit."""
+  for other in sorted(others, key=lambda chain: -chain.num_windows):
+    if not other.is_whole and _num_windows([*chains, other]) <= rank:
+      chains = [*chains, other]
+  return chains
+
+
+def _searched(span, *, shape, rank, known, cfg, key, tell):
+  """(chains, best residual) from as many starts as whole chains need."""
+  count = num_seed_windows(span.complement.shape[1], rank, shape)
+  chains, best = [], np.inf
+  for first in range(0, cfg.num_starts, cfg.num_parallel):
+    keys = jax.random.split(jax.random.fold_in(key, first), cfg.num_parallel)
+    name = f'starts {first + 1}-{first + len(keys)}'
+    for fits in _seeds(span, shape, count, keys, cfg, name, tell):
+      best = min(best, float(fits.cost.min()))
+      closed = np.asarray(fits.cost) <= cfg.max_residual
+      for index in np.flatnonzero(closed & window_chain.settled(fits)):
+        missing = rank - _num_windows(c for c in chains if c.is_whole)
+        seed = hidden_span.to_frames(span, fits.point[index])
+        if not _is_known(seed, [*known, *chains], span.std):
+          chains.append(
+            chain_growth.grown(
+              span, shape, seed, count, missing, cfg, keys[index], tell
+            )
+          )
+        if chains and chains[-1].num_windows == missing:
+          return chains, best
+  return chains, best
+
+
+def _seeds(span, shape, count, keys, cfg, name, tell):
+  """Fits of some starts, every few iterations until none goes on."""
+  fits = window_chain.seed_starts(span, shape, count, keys)
+  for done in range(0, cfg.num_iterations, _ITERATIONS_AT_ONCE):
+    fits = window_chain.seed_fits(span, shape, count, fits, _ITERATIONS_AT_ONCE)
+    tell(
+      f'seed and grow: {name}, iteration {done + _ITERATIONS_AT_ONCE}, '
+      f'residual {fits.cost.min():.1e}'
+    )
+    yield fits
+    if window_chain.settled(fits).all():
+      return
 
 
 def _is_known(seed, chains, std):
@@ -242,49 +285,3 @@ def _is_known(seed, chains, std):
     if both @ other > _SAME * norms:
       return True
   return False
-
-
-def _chain(span, shape, seed, count, missing, cfg, key, tell):
-  """The seed, grown until a window does not close or none is missing."""
-  padded, num_windows = np.pad(seed, ((shape.context, 0), (0, 0))), count
-  is_over = False
-  while num_windows < missing and not is_over:
-    key, now = jax.random.split(key)
-    _, grown, residuals = window_chain.grown(
-      span,
-      shape,
-      window_chain.tail_of(jnp.asarray(padded), shape),
-      _WINDOWS_AT_ONCE,
-      cfg.num_growth_starts,
-      cfg.max_residual,
-      now,
-    )
-    closed = int((np.asarray(residuals) <= cfg.max_residual).sum())
-    is_over = closed < _WINDOWS_AT_ONCE
-    closed = min(closed, missing - num_windows)
-    more = np.asarray(grown[:closed]).reshape(-1, shape.num_features)
-    num_windows += closed
-    padded = _polished(span, shape, np.concatenate([padded, more]), cfg)
-    tell(f'seed and grow: {num_windows} of {missing} windows')
-  return closed_chain.without_padding(
-    np.asarray(padded[shape.context :], np.float64),
-    num_windows,
-    shape,
-    np.asarray(span.std, np.float64),
-  )
-
-
-def _polished(span, shape, padded, cfg):
-  """The last frames fit to all windows that see them."""
-  num_windows = (len(padded) - shape.width) // shape.stride + 1
-  first = max(num_windows - _WINDOWS_POLISHED, 0)
-  start = first * shape.stride
-  block = window_chain.polished(
-    span,
-    shape,
-    jnp.asarray(padded[start:]),
-    shape.width - shape.stride if first else shape.context,
-    cfg.num_polish,
-    cfg.num_polish_inner,
-  )
-  return np.concatenate([padded[:start], np.asarray(block)])

@@ -10,14 +10,20 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from fedjax_asr.attacks import hidden_span, levenberg_marquardt, window_system
+from fedjax_asr.models import recurrence
 
 # A fit goes on until its residual is this small, or gains nothing more.
 _EXACT = 1e-13
+# ... which a step that gains less than this fraction of it tells.
+_SMALL_GAIN = 0.5
 # Iterations on one window whose other frames are known.
 _GROWTH_ITERATIONS = 30
+# Equations for each of its unknowns; the others only check the answer.
+_GROWTH_EQUATIONS = 16
 
 
 class Tail(NamedTuple):
@@ -74,6 +80,12 @@ def _seed_residual(span, shape, num_windows, point):
   padded = jnp.pad(frames, ((shape.context, 0), (0, 0)))
   windows = hidden_span.windows(padded, shape, num_windows)
   return hidden_span.outside(span, windows).ravel() / jnp.sqrt(num_windows)
+
+
+def settled(fits: levenberg_marquardt.Fit) -> np.ndarray:
+  """Which seeds have come as close as rounding lets them."""
+  is_over = levenberg_marquardt.is_over(fits, _EXACT)
+  return np.asarray(is_over | (fits.gain < _SMALL_GAIN))
 
 
 def tail_of(
@@ -157,18 +169,24 @@ def grown(
 
 def _next(span, shape, num_starts, max_residual, known, key):
   """(frames, residual) that follow the known ones."""
+  num_new = shape.stride * shape.num_features
+  before = known.ravel() @ span.kernel[:-num_new] + span.bias
+  few = hidden_span.fewer(span, _GROWTH_EQUATIONS * num_new)
+
+  def values(point):
+    new = hidden_span.to_frames(span, point).ravel()
+    return recurrence.clipped_relu(before + new @ span.kernel[-num_new:])
 
   def residual(point):
-    frames = hidden_span.to_frames(span, point)
-    window = jnp.concatenate([known, frames]).ravel()
-    return hidden_span.outside(span, window)
+    return hidden_span.outside_of(few, values(point))
 
   def solved(frames):
     begin = levenberg_marquardt.start(
       residual, hidden_span.to_unknowns(span, frames)
     )
     fit = levenberg_marquardt.fit(residual, begin, _GROWTH_ITERATIONS, _EXACT)
-    return hidden_span.to_frames(span, fit.point), fit.cost
+    left = hidden_span.outside_of(span, values(fit.point))
+    return hidden_span.to_frames(span, fit.point), jnp.sum(left**2)
 
   def retried(_):
     shape_of_frames = (num_starts, *last.shape)
