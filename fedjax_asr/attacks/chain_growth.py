@@ -28,7 +28,7 @@ _WINDOWS_POLISHED = 80
 # Sizes that are tried, as fractions of the largest that the clip leaves alone,
 # and those between which they stay. Without bounds they escape to zero: far
 # from the clip nothing depends on them.
-_SIZES = (0.999, 0.95, 0.9, 0.8, 0.7, 0.6, 0.45, 0.3)
+_SIZES = tuple(0.999 * 0.96**step for step in range(32))
 _SMALLEST, _LARGEST = 0.1, 1.01
 # Largest input of a unit, in clips, from which the size is known.
 _KNOWN_SIZE = 1.01
@@ -160,9 +160,10 @@ def _fit_of_size(span, shape, tail, room, key):
 
   def fitted(size):
     within = (size - _SMALLEST) / (_LARGEST - _SMALLEST)
-    point = jnp.append(jax.scipy.special.logit(within), first)
-    state = levenberg_marquardt.start(residual, point)
-    return levenberg_marquardt.fit(residual, state, _NUM_ITERATIONS).point
+    sized = jax.scipy.special.logit(within)
+    # Frames that do not fit yet would send the size anywhere.
+    frames = _fit(lambda frames: residual(jnp.append(sized, frames)), first)
+    return _fit(residual, jnp.append(sized, frames))
 
   last = jnp.repeat(tail[-1:], shape.stride, axis=0)
   first = hidden_span.to_unknowns(
@@ -174,3 +175,8 @@ def _fit_of_size(span, shape, tail, room, key):
   ).max(axis=1)
   best = jnp.argmin(costs)
   return *parts(points[best]), costs[best]
+
+
+def _fit(residual, point):
+  state = levenberg_marquardt.start(residual, point)
+  return levenberg_marquardt.fit(residual, state, _NUM_ITERATIONS, 1e-13).point

@@ -8,8 +8,15 @@ import numpy as np
 import pytest
 
 from fedjax_asr import config
-from fedjax_asr.attacks import observation, seed_and_grow, window_system
-from fedjax_asr.models import model
+from fedjax_asr.attacks import (
+  chain_growth,
+  hidden_span,
+  observation,
+  seed_and_grow,
+  window_system,
+)
+from fedjax_asr.models import model, recurrence
+from fedjax_asr.speech import features
 
 FEATURES, WIDTH = 4, 96
 CFG = config.SeedAndGrowConfig(num_starts=256, num_parallel=64)
@@ -48,7 +55,7 @@ def _apply(time_stride, bias_stddev):
   return cfg, acoustic, params, norm_state
 
 
-def _observation(utterances, time_stride=1, bias_stddev=0.0):
+def _observation(utterances, time_stride=1, bias_stddev=0.0, speech=None):
   """Of the gradient of an arbitrary function of the logits."""
   cfg, acoustic, params, norm_state = _apply(time_stride, bias_stddev)
   num_frames = jnp.array([len(each) for each in utterances])
@@ -76,7 +83,7 @@ def _observation(utterances, time_stride=1, bias_stddev=0.0):
     num_steps=1,
     learning_rate=0.1,
     round=0,
-    declared=observation.Declared(),
+    declared=observation.Declared(speech=speech),
   )
 
 
@@ -111,6 +118,86 @@ def test_utterances_of_a_batch_are_told_apart():
   found = sorted(result.features, key=len)
   for original, each in zip(originals, found, strict=True):
     assert _snr(original, each) > 80
+
+
+def test_features_of_very_different_sizes_are_found_where_the_clip_comes_late():
+  mean = np.array([-30.0, 2.0, 0.0, 0.0], np.float32)
+  std = np.array([8.0, 2.0, 0.5, 0.1], np.float32)
+  loudness = np.linspace(0.5, 3.0, 20, dtype=np.float32)[:, None]
+  original = loudness * (mean + std * _speech(4, 20))
+  kernel = _apply(1, 0.0)[2]['dense_0']['kernel']
+  inputs = _windows(original) @ kernel
+  # What the first windows say of their size is nothing.
+  assert inputs[:3].max() < recurrence.CLIP < inputs.max()
+  observed = _observation([original], speech=features.Statistics(mean, std))
+  result = _attack(observed)
+  assert result.is_certified
+  assert _snr(original, result.features[0]) > 80
+
+
+def _windows(frames):
+  """Of 3 frames, with zeros before and after."""
+  padded = np.pad(frames, ((1, 1), (0, 0)))
+  return np.stack([padded[t : t + 3].ravel() for t in range(len(frames))])
+
+
+def _span(windows):
+  """The span that they leave behind, without biases."""
+  kernel = np.asarray(_apply(1, 0.0)[2]['dense_0']['kernel'], np.float64)
+  values = np.clip(windows @ kernel, 0, recurrence.CLIP)
+  basis, _ = np.linalg.qr(values.T, mode='complete')
+  return hidden_span.cast(
+    hidden_span.HiddenSpan(
+      kernel=kernel,
+      bias=np.zeros(WIDTH),
+      complement=basis[:, len(windows) :],
+      mean=np.zeros(FEATURES),
+      std=np.ones(FEATURES),
+    )
+  )
+
+
+SHAPE = window_system.Shape(1, 1, FEATURES)
+
+
+def _grown(span, seed, missing):
+  return chain_growth.grown(
+    span,
+    SHAPE,
+    jnp.asarray(seed),
+    len(seed) - 1,
+    missing,
+    CFG,
+    jax.random.key(0),
+    print,
+  )
+
+
+@pytest.mark.parametrize('size', [0.4, 0.9])
+def test_a_seed_of_another_size_takes_the_size_that_the_clip_shows(size):
+  original = np.linspace(3, 60, 20, dtype=np.float32)[:, None] * _speech(0, 20)
+  chain = _grown(_span(_windows(original)), size * original[:3], 20)
+  assert chain.is_whole
+  assert _snr(original, chain.frames) > 80
+
+
+def test_a_seed_of_nothing_does_not_become_a_chain():
+  span = _span(_windows(30 * _speech(0, 20)))
+  chain = _grown(span, 1e-3 * _speech(5, 3), 20)
+  assert not chain.is_whole
+  assert chain.num_windows < 5
+  assert np.isfinite(chain.frames).all()
+  assert chain.frames.any()
+
+
+def test_an_utterance_grows_backwards_from_its_end():
+  original = 3 * _speech(0, 20)
+  windows = _windows(original)
+  span = hidden_span.mirrored(_span(windows))
+  backwards = original[::-1]
+  chain = _grown(span, backwards[:3], 20)
+  assert chain.is_whole
+  assert _snr(backwards, chain.frames) > 80
 
 
 def test_an_update_of_other_windows_does_not_close():
