@@ -23,6 +23,7 @@ from jaxtyping import Float
 
 from fedjax_asr import config
 from fedjax_asr.attacks import (
+  batch_statistics,
   frame_order,
   front_inversion,
   observation,
@@ -63,19 +64,23 @@ def reconstruct(
   report = report or (lambda _: None)
   _check(observed)
   search_key, invert_key = jax.random.split(key)
-  space = _space(observed)
+  # What the client's forward pass was; `observed` is what its gradients were.
+  seen, space = _seen(observed), _space(observed)
   found = sparse_frames.frames(space.basis, cfg, search_key, report)
   if len(found.directions) < space.rank:
     raise observation.Refused(
       f'{len(found.directions)} of {space.rank} frames found in '
       f'{space.basis.shape[0]} units.'
     )
-  order = frame_order.order(observed, found.directions)
+  mean = None
+  if batch_statistics.is_hidden(observed):
+    mean = batch_statistics.mean_frame(seen)
+  order = frame_order.order(seen, found.directions, mean)
   report(f'frames in order; residual {order.residual:.1g}')
   utterances = _Found([], [])
   for index, chain in enumerate(order.utterances):
     wanted, features = _inverted(
-      observed,
+      seen,
       found.directions[list(chain)],
       cfg,
       jax.random.fold_in(invert_key, index),
@@ -83,8 +88,16 @@ def reconstruct(
     utterances.problems.append(wanted)
     utterances.features.append(features)
     report(f'utterance {index + 1}/{len(order.utterances)} inverted')
-  utterances = _rescaled(observed, utterances, cfg)
-  return _result(observed, cfg, order, utterances)
+  if not batch_statistics.is_hidden(observed):
+    # Else the moments of the batch are known, and with them the scale.
+    utterances = _rescaled(observed, utterances, cfg)
+  return _result(observed, seen, cfg, order, utterances)
+
+
+def _seen(observed):
+  if batch_statistics.is_hidden(observed):
+    return batch_statistics.frozen(observed)
+  return observed
 
 
 def _check(observed):
@@ -118,7 +131,16 @@ def _space(observed) -> subspace.Subspace:
       f'the span of the input kernel has no end: rank {space.rank} of '
       f'{min(update.shape)}, from noise or too many frames.'
     )
+  if batch_statistics.is_hidden(observed):
+    return _completed(space, _seen(observed))
   return space
+
+
+def _completed(space, seen) -> subspace.Subspace:
+  """With the mean frame, which batch norm takes out of the update."""
+  mean = batch_statistics.mean_frame(seen)
+  basis, _ = np.linalg.qr(np.column_stack([space.basis, mean]))
+  return space._replace(basis=basis, complement=np.zeros((len(basis), 0)))
 
 
 def _inverted(observed, directions, cfg, key):
@@ -238,9 +260,11 @@ def _cosine(observed, found: _Found) -> float:
   return float(predicted @ seen / max(scale, 1e-300))
 
 
-def _result(observed, cfg, order, found: _Found) -> observation.Reconstruction:
+def _result(
+  observed, seen, cfg, order, found: _Found
+) -> observation.Reconstruction:
   residual = max(
-    front_inversion.residual(observed, wanted, features)
+    front_inversion.residual(seen, wanted, features)
     for wanted, features in zip(found.problems, found.features, strict=True)
   )
   cosine = _cosine(observed, found)

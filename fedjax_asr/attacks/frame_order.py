@@ -36,9 +36,13 @@ class Order(NamedTuple):
 
 
 def order(
-  observed: observation.Observation, frames: Float[np.ndarray, 'frames units']
+  observed: observation.Observation,
+  frames: Float[np.ndarray, 'frames units'],
+  mean: Float[np.ndarray, ' units'] | None = None,
 ) -> Order:
   """Puts the frames of one or more utterances in order.
+
+  `mean` is of all frames, where it is known; it tells their lengths.
 
   The last frame of an utterance leads to a state that no update knows: it is
   the one that is left, or the one most like the frame before where several
@@ -58,7 +62,7 @@ def order(
   # Highest: a GPU would round products to TF32.
   with jax.default_matmul_precision('highest'):
     step = _step(observed, states)
-    projected = _projected(observed, scaled(observed, frames))
+    projected = _projected(observed, scaled(observed, frames, mean))
     chains, residuals, margins = _chains(step, projected)
   if not any(chains):
     raise observation.Refused(
@@ -117,9 +121,11 @@ def _with_ends(chains, frames):
 
 
 def scaled(
-  observed: observation.Observation, frames: Float[np.ndarray, 'frames units']
+  observed: observation.Observation,
+  frames: Float[np.ndarray, 'frames units'],
+  mean: Float[np.ndarray, ' units'] | None = None,
 ) -> Float[np.ndarray, 'frames units']:
-  """Frames of the length that the bias's update says they have.
+  """Frames of the length that the bias's update, or their mean, says.
 
   With W's update equal to sum_t u_t d_t^T and the bias's to sum_t d_t, the
   lengths s_t of u_t = s_t v_t solve sum_t (s_t d_t) / s_t = sum_t d_t. Layer
@@ -131,6 +137,9 @@ def scaled(
     return frames * np.sqrt(frames.shape[1] / 2)
   layer = observed.update['recurrent_0']
   update = np.asarray(layer['input_kernel'], np.float64)
+  if mean is not None:
+    parts, *_ = np.linalg.lstsq(frames.T, mean * len(frames), rcond=None)
+    return frames * parts[:, None]
   total, known = _bias_update(observed)
   parts, *_ = np.linalg.lstsq(frames.T, update, rcond=None)
   inverse, *_ = np.linalg.lstsq(parts[:, known].T, total[known], rcond=None)

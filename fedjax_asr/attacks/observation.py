@@ -145,7 +145,9 @@ def flat(tree: Any) -> dict[str, Any]:
   }
 
 
-def selected(params: model_lib.Params, layers: tuple[str, ...]) -> tuple[str, ...]:
+def selected(
+  params: model_lib.Params, layers: tuple[str, ...]
+) -> tuple[str, ...]:
   """Names of the parameters in these top-level modules; (): of all.
 
   Raises:

@@ -22,13 +22,26 @@ def test_an_utterance_is_exact_its_scale_and_length_included():
   assert not found.ledger.knows_transcript
 
 
+def test_batch_norm_in_training_mode_is_undone_by_its_running_averages():
+  observed, (speech,), _ = small_front.observed(
+    (21,), config.Norm.BATCH, trains=True
+  )
+  found = demixing.reconstruct(observed, CFG, jax.random.key(0))
+  assert found.is_certified
+  np.testing.assert_allclose(found.features[0], speech, atol=1e-3)
+  with pytest.raises(observation.Refused, match='running averages'):
+    demixing.reconstruct(
+      observed._replace(norm_update=None), CFG, jax.random.key(0)
+    )
+
+
 def test_noise_is_refused():
   observed, _, _ = small_front.observed((21,))
   rng = np.random.default_rng(0)
   noisy = jax.tree.map(
     lambda leaf: leaf + 0.1 * rng.standard_normal(leaf.shape), observed.update
   )
-  with pytest.raises(observation.Refused, match='no end'):
+  with pytest.raises(observation.Refused, match='no end|frames found'):
     demixing.reconstruct(
       observed._replace(update=noisy), CFG, jax.random.key(0)
     )

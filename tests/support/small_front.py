@@ -22,7 +22,7 @@ def speech(seed, num_frames):
 
 
 @functools.cache
-def _model(norm):
+def _model(norm, trains):
   cfg = config.ModelConfig(
     ds2=config.DeepSpeech2Config(
       conv_channels=(12, 48),
@@ -33,6 +33,7 @@ def _model(norm):
       num_recurrent_layers=1,
       recurrent_size=64,
       norm=norm,
+      frozen_norm=not trains,
     )
   )
   acoustic = model.acoustic(cfg, FEATURES)
@@ -40,12 +41,14 @@ def _model(norm):
 
 
 @functools.cache
-def observed(lengths, norm=config.Norm.LAYER):
+def observed(lengths, norm=config.Norm.LAYER, trains=False):
   """Of the gradient of an arbitrary function of the logits.
+
+  Where it `trains`, batch norm goes by the batch's own moments.
 
   Returns the observation, the utterances and the frames of each.
   """
-  cfg, acoustic, params, norm_state = _model(norm)
+  cfg, acoustic, params, norm_state = _model(norm, trains)
   utterances = [speech(seed, length) for seed, length in enumerate(lengths)]
   longest = max(lengths)
   batch = jnp.stack(
@@ -54,15 +57,17 @@ def observed(lengths, norm=config.Norm.LAYER):
   num_frames = jnp.array(lengths)
 
   def loss(params):
-    logits, num_outputs, _ = acoustic.apply(
-      params, norm_state, batch, num_frames, train=False
+    logits, num_outputs, moved = acoustic.apply(
+      params, norm_state, batch, num_frames, train=trains
     )
     weights = jax.random.normal(jax.random.key(2), logits.shape)
     mask = jnp.arange(logits.shape[1]) < num_outputs[:, None]
-    return (jax.nn.log_softmax(logits) * weights * mask[..., None]).sum()
+    values = jax.nn.log_softmax(logits) * weights * mask[..., None]
+    return values.sum(), moved
 
+  update, moved = jax.jit(jax.grad(loss, has_aux=True))(params)
   seen = observation.Observation(
-    update=jax.jit(jax.grad(loss))(params),
+    update=update,
     params=params,
     norm_state=norm_state,
     acoustic=acoustic,
@@ -74,9 +79,10 @@ def observed(lengths, norm=config.Norm.LAYER):
     learning_rate=1.0,
     round=0,
     declared=observation.Declared(),
+    norm_update=jax.tree.map(jnp.subtract, norm_state, moved),
   )
   values, num_outputs, _ = acoustic.front(
-    params, norm_state, batch, num_frames, train=False
+    params, norm_state, batch, num_frames, train=trains
   )
   frames = [
     np.asarray(each[:count], np.float64)
