@@ -145,13 +145,12 @@ def _completed(space, seen) -> subspace.Subspace:
 
 def _inverted(observed, directions, cfg, key):
   """The length is the one that closes best."""
-  best = None
+  tried = []
   for frames in _lengths(observed, len(directions)):
     wanted = front_inversion.problem(observed, directions, frames)
     start = front_inversion.descended(observed, wanted, cfg, key)
-    if best is None or start.residual < best[1].residual:
-      best = wanted, start
-  wanted, start = best
+    tried.append((float(start.residual), wanted, start))
+  _, wanted, start = min(tried, key=lambda each: each[0])
   found = front_inversion.polished(observed, wanted, cfg, start.features)
   return wanted, found.features
 

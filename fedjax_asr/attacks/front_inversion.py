@@ -7,7 +7,8 @@ gradients then makes it exact. Frames count by direction, not by length.
 """
 
 import functools
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -109,8 +110,16 @@ def residual(
   return float(jnp.square(values).sum())
 
 
-def front(observed: observation.Observation):
-  """The front and its mode: batch norm's statistics are the batch's own."""
+def front(
+  observed: observation.Observation,
+) -> tuple[Callable[..., Any], bool]:
+  """The front and its mode: batch norm's statistics are the batch's own.
+
+  Raises:
+    Refused: the model has no convolutions.
+  """
+  if observed.acoustic.front is None:
+    raise observation.Refused('the model has no convolutions to invert.')
   cfg = observed.model.ds2
   train = cfg.norm is config.Norm.BATCH and not cfg.frozen_norm
   return observed.acoustic.front, train
@@ -162,7 +171,7 @@ class _Polish(NamedTuple):
   damping: Float[Array, '']
   loss: Float[Array, '']
   num_failed: jax.Array
-  index: jax.Array
+  iteration: jax.Array
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1, 2))
@@ -171,7 +180,7 @@ def _polished(front, count, num_conjugate_gradients, problem, features):
   residual = functools.partial(_residuals, front, problem)
 
   def is_open(carry):
-    is_left = (carry.index < count) & (carry.num_failed < _MAX_FAILED)
+    is_left = (carry.iteration < count) & (carry.num_failed < _MAX_FAILED)
     return is_left & (carry.loss > _EXACT)
 
   def step(carry):
@@ -192,7 +201,7 @@ def _polished(front, count, num_conjugate_gradients, problem, features):
       damping=carry.damping * jnp.where(better, 0.1, 10.0),
       loss=jnp.where(better, after, carry.loss),
       num_failed=jnp.where(after < 0.9 * carry.loss, 0, carry.num_failed + 1),
-      index=carry.index + 1,
+      iteration=carry.iteration + 1,
     )
 
   loss = jnp.square(residual(features)).sum()
@@ -201,7 +210,7 @@ def _polished(front, count, num_conjugate_gradients, problem, features):
     damping=jnp.asarray(1e-6, features.dtype),
     loss=loss,
     num_failed=jnp.asarray(0),
-    index=jnp.asarray(0),
+    iteration=jnp.asarray(0),
   )
   polished = jax.lax.while_loop(is_open, step, start)
   return Inversion(polished.features, polished.loss)

@@ -50,8 +50,8 @@ class SpanConfig:
   # and where the next best utterance fits the span this much worse (ratio of
   # eigenvalues),
   min_eigenvalue_gap: float = bounded(100.0, above=1.0)
-  # and where no more than this share of what is backpropagated reaches units
-  # that the reconstruction does not activate.
+  # and, where utterances of one length had to be told apart, no more than this
+  # share of what is backpropagated reaches units that are not active.
   max_inactive_energy: float = bounded(0.1, above=0.0, high=1.0)
   # Utterances that are looked for in one update.
   max_utterances: int = bounded(8, low=1)

@@ -41,7 +41,7 @@ def test_noise_is_refused():
   noisy = jax.tree.map(
     lambda leaf: leaf + 0.1 * rng.standard_normal(leaf.shape), observed.update
   )
-  with pytest.raises(observation.Refused, match='no end|frames found'):
+  with pytest.raises(observation.Refused, match=r'no end|frames found'):
     demixing.reconstruct(
       observed._replace(update=noisy), CFG, jax.random.key(0)
     )

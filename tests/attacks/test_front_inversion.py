@@ -1,6 +1,7 @@
 """Features found from what the convolutions make of them."""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import small_front
 
@@ -25,5 +26,7 @@ def test_features_are_found_up_to_scale_from_frames_directions():
 def test_the_truth_leaves_no_residual():
   observed, (speech,), (frames,) = small_front.observed((21,))
   wanted = front_inversion.problem(observed, small_front.unit(frames), 21)
-  assert front_inversion.residual(observed, wanted, speech) < 1e-12
-  assert front_inversion.residual(observed, wanted, speech[::-1]) > 0.1
+  assert front_inversion.residual(observed, wanted, jnp.asarray(speech)) < 1e-12
+  assert (
+    front_inversion.residual(observed, wanted, jnp.asarray(speech[::-1])) > 0.1
+  )
