@@ -136,7 +136,10 @@ _POINTS = {
       for fraction in (0.5, 0.1, 0.01)
     ),
   ],
-  'batch_size': _over(f'{_CLIENT}.batch_size', 1, 2, 4, 8),
+  'batch_size': [
+    {f'{_CLIENT}.batch_size': count, 'attack.batch_size': count}
+    for count in (1, 2, 4, 8)
+  ],
   'local_steps': _over(f'{_CLIENT}.local_steps', 1, 2, 4, 8, 16),
   # Rates of equal progress are another matter; these are common ones.
   'client_optimizer': [
@@ -150,7 +153,6 @@ _POINTS = {
 }
 # 0: as in training, where the defence lies.
 _ATTACKS: dict[str, dict[str, Any]] = {name: {} for name in _POINTS} | {
-  'batch_size': {'batch_size': 0},
   'local_steps': {'local_steps': 0},
   'client_optimizer': {'local_steps': 0},
 }

@@ -93,9 +93,6 @@ def reconstruct(
   members, signals, cosine = _scaled(members, layer, shape)
   inactive = _inactive_energy(members, signals, layer, shape, observed.params)
   gap = min(group.gap for group in groups)
-  # Alone at its length, an utterance is right by its eigenvalue; after local
-  # steps its units are no longer those that were active at first.
-  is_unmixed = any(len(group.basis) > 1 for group in groups)
   return observation.Reconstruction(
     features=tuple(
       (member.frames * layer.scale).astype(np.float32) for member in members
@@ -111,7 +108,7 @@ def reconstruct(
     is_certified=bool(
       cosine >= cfg.min_bias_cosine
       and gap >= cfg.min_eigenvalue_gap
-      and (inactive <= cfg.max_inactive_energy or not is_unmixed)
+      and inactive <= cfg.max_inactive_energy
     ),
     ledger=observation.ledger(observed, (_KERNEL, _BIAS)),
   )

@@ -138,7 +138,7 @@ def test_updates_are_what_the_round_sums_up(simulation, num_clients):
 def test_aggregate_weighs_by_what_was_sent_as_the_weight():
   updates = [{'a': np.float32([1, 2])}, {'a': np.float32([4, 8])}]
   messages = [
-    victim.Sent(update, jax.numpy.float32(weight))
+    victim.Sent(update, {}, jax.numpy.float32(weight))
     for update, weight in zip(updates, (1, 3), strict=True)
   ]
   mean = victim.aggregate(messages, PLAIN, jax.random.key(0))
