@@ -92,8 +92,7 @@ def leakage(variant: str, point: dict, flags: list[str]) -> dict:
   best = {}
   for row in found['records']:
     kept = best.get(row['utterance'])
-    # What the attacker would take: what is certified, or else the last.
-    if kept is None or row['is_certified'] >= kept['is_certified']:
+    if kept is None or _believed(row) > _believed(kept):
       best[row['utterance']] = row
   rows = list(best.values())
   speakers = found.get('speakers', {})
@@ -109,6 +108,11 @@ def leakage(variant: str, point: dict, flags: list[str]) -> dict:
       if isinstance(ranks, dict)
     },
   }
+
+
+def _believed(row: dict) -> tuple[bool, bool]:
+  """What an attacker goes by: a certificate, or else any reconstruction."""
+  return row['is_certified'], not row['refused']
 
 
 def word_errors(variant: str, point: dict, flags: list[str]) -> float:
