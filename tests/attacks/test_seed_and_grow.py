@@ -97,7 +97,10 @@ def _attack(observed, cfg=CFG, seed=0):
   return seed_and_grow.reconstruct(observed, cfg, jax.random.key(seed))
 
 
-@pytest.mark.parametrize(('time_stride', 'bias_stddev'), [(1, 0.0), (2, 0.1)])
+@pytest.mark.parametrize(
+  ('time_stride', 'bias_stddev'),
+  [(1, 0.0), pytest.param(2, 0.1, marks=pytest.mark.slow)],
+)
 def test_an_utterance_is_found_in_its_own_size_and_length(
   time_stride, bias_stddev
 ):
@@ -120,6 +123,7 @@ def test_utterances_of_a_batch_are_told_apart():
     assert _snr(original, each) > 80
 
 
+@pytest.mark.slow
 def test_features_of_very_different_sizes_are_found_where_the_clip_comes_late():
   mean = np.array([-30.0, 2.0, 0.0, 0.0], np.float32)
   std = np.array([8.0, 2.0, 0.5, 0.1], np.float32)
