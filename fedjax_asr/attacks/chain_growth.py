@@ -68,9 +68,9 @@ def grown(
       resized = _resized(span, shape, padded, num_windows, cfg, then)
       if resized is not None:
         is_over, padded, num_windows = False, resized, num_windows + 1
-        tell(f'seed and grow: resized at window {num_windows}')
+        tell(f'resized at window {num_windows}')
     padded = _polished(span, shape, padded, cfg)
-    tell(f'seed and grow: {num_windows} of {missing} windows')
+    tell(f'{num_windows} of {missing} windows')
   return _ended(span, shape, padded, num_windows)
 
 

@@ -69,12 +69,7 @@ def residuals(
 
 
 def _hidden(span, shape, frames, num_windows):
-  reach = (num_windows - 1) * shape.stride + shape.width
-  padded = np.zeros((reach, shape.num_features))
-  inside = frames[: reach - shape.context]
-  padded[shape.context : shape.context + len(inside)] = inside
-  starts = np.arange(num_windows)[:, None] * shape.stride
-  windows = padded[starts + np.arange(shape.width)].reshape(num_windows, -1)
+  windows = window_system.windows(frames, shape, num_windows)
   return np.clip(windows @ span.kernel + span.bias, 0, recurrence.CLIP)
 
 

@@ -111,7 +111,7 @@ def _check(observed):
       "Adam at the client: its delta does not keep the gradient's span."
     )
   units = len(observed.update['recurrent_0']['input_kernel'])
-  hop = int(np.prod(observed.model.ds2.conv_time_strides))
+  hop = front_inversion.time_stride(observed)
   unknowns = hop * observed.features.num_features
   # About half of the units are at zero and tell only a sign.
   if units < 2 * unknowns:
@@ -161,7 +161,7 @@ def _lengths(observed, num_outputs: int) -> list[int]:
   Lengths count as one where every convolution gives as many frames.
   """
   strides = observed.model.ds2.conv_time_strides
-  hop = int(np.prod(strides))
+  hop = front_inversion.time_stride(observed)
   lengths = {}
   for frames in range(hop * (num_outputs - 1) + 1, hop * num_outputs + 1):
     left, inside = frames, []

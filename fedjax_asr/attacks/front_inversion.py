@@ -68,7 +68,7 @@ def descended(
   key: jax.Array,
 ) -> Inversion:
   """By Adam, the best of `cfg.num_starts` random starts."""
-  hop = int(np.prod(observed.model.ds2.conv_time_strides))
+  hop = time_stride(observed)
   frames = hop * len(wanted.target)
   shape = (cfg.num_starts, frames, observed.features.num_features)
   is_inside = jnp.arange(frames) < wanted.num_frames
@@ -108,6 +108,11 @@ def residual(
   with jax.default_matmul_precision('highest'):
     values = _residuals(front(observed), wanted, features)
   return float(jnp.square(values).sum())
+
+
+def time_stride(observed: observation.Observation) -> int:
+  """Input frames for each frame that the convolutions give."""
+  return int(np.prod(observed.model.ds2.conv_time_strides))
 
 
 def front(

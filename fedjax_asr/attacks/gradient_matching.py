@@ -243,7 +243,7 @@ def _over_grids(
 
 def _line(report, grid, num_grids, iteration, limit, objectives):
   report(
-    f'gradient matching: grid {grid + 1} of {num_grids}, iteration '
+    f'grid {grid + 1} of {num_grids}, iteration '
     f'{min(iteration, limit)} of {limit}, objective {objectives.min():.3g}'
   )
 

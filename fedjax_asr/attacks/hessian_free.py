@@ -87,7 +87,7 @@ def reconstruct(
     search = advance(problem, search)
     if report:
       report(
-        f'Hessian-free: iteration {int(search.iteration)} of at most '
+        f'iteration {int(search.iteration)} of at most '
         f'{cfg.max_iterations}, radius {float(search.radius):.3g}, objective '
         f'{float(search.objective):.3g}'
       )

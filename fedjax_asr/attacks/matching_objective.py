@@ -53,7 +53,7 @@ def opened(
   problem = Problem(
     client_gradient.Sent(observed.params, observed.norm_state),
     gradient_distance.target(chosen, cfg.top_fraction),
-    speech or _standard(width),
+    speech or standard(width),
   )
   return Settings(observed, cfg, names, spoken), problem
 
@@ -73,7 +73,8 @@ def matched(
   return chosen
 
 
-def _standard(width):
+def standard(width: int) -> features_lib.Statistics:
+  """Units of features that nothing is declared of: as they are."""
   return features_lib.Statistics(
     np.zeros(width, np.float32), np.ones(width, np.float32)
   )

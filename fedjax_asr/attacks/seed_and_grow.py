@@ -59,7 +59,7 @@ def reconstruct(
   update = observation.flat(observed.update)
   kernel = np.asarray(update[_KERNEL], np.float64)
   space = _spanned(kernel, shape)
-  tell(f'seed and grow: {space.rank} windows in {len(kernel)} dimensions')
+  tell(f'{space.rank} windows in {len(kernel)} dimensions')
   span = _span(observed, space, shape)
   chains = _chains(span, shape, space.rank, cfg, key, tell)
   bias = np.asarray(update[_BIAS], np.float64)
@@ -205,7 +205,7 @@ def _chains(span, shape, rank, cfg, key, tell):
   missing = rank - _num_windows(chains)
   # The end of an utterance lies at a window's centre only without a stride.
   if _num_windows(front) < rank and shape.stride == 1:
-    tell('seed and grow: backwards')
+    tell('backwards')
     backwards = hidden_span.mirrored(single)
     known = [_mirrored(chain) for chain in chains]
     back, also = search(backwards, rank=missing, known=known, key=key)
@@ -267,7 +267,7 @@ def _seeds(span, shape, count, keys, cfg, name, tell):
   for done in range(0, cfg.num_iterations, _ITERATIONS_AT_ONCE):
     fits = window_chain.seed_fits(span, shape, count, fits, _ITERATIONS_AT_ONCE)
     tell(
-      f'seed and grow: {name}, iteration {done + _ITERATIONS_AT_ONCE}, '
+      f'{name}, iteration {done + _ITERATIONS_AT_ONCE}, '
       f'residual {fits.cost.min():.1e}'
     )
     yield fits

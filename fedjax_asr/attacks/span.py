@@ -83,10 +83,10 @@ def reconstruct(
   rng = np.random.default_rng(np.asarray(jax.random.bits(key, (4,))))
   shape = _shape(observed)
   layer, space = _first_layer(observed, shape)
-  tell(f'span: {space.rank} windows, spectrum drops {space.gap:.1e}-fold')
+  tell(f'{space.rank} windows, spectrum drops {space.gap:.1e}-fold')
   space, groups = _groups(space, shape, cfg, rng)
   found = [f'{len(each.basis)} x {each.num_windows}' for each in groups]
-  tell(f'span: utterances x windows: {", ".join(found)}')
+  tell(f'utterances x windows: {", ".join(found)}')
   members = _unmixed(groups, layer, shape, rng)
   projector = space.complement @ space.complement.T
   members = [_without_padding(each, projector, shape) for each in members]

@@ -28,6 +28,7 @@ from jaxtyping import Array, Float, Int
 
 from fedjax_asr import config
 from fedjax_asr.attacks import (
+  front_inversion,
   gradient_matching,
   matching_objective,
   observation,
@@ -155,7 +156,7 @@ def repaired(
     cfg.shift_learning_rate,
     cfg.shift_amplitude_prior,
   )
-  hop = span_residual.hop(observed)
+  hop = front_inversion.time_stride(observed)
   points, residuals = descended(
     span_residual.front(observed),
     schedule,
@@ -183,7 +184,7 @@ def refined(
 
 def _say(report, stage, state, schedule):
   report(
-    f'span descent: {stage}, iteration {int(state.iteration)} of '
+    f'{stage}, iteration {int(state.iteration)} of '
     f'{schedule.num_iterations}, residual {np.nanmin(state.residuals):.2g}'
   )
 

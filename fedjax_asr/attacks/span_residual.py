@@ -65,26 +65,15 @@ def opened(observed: observation.Observation) -> Problem:
   }
   declared = observed.declared
   width = observed.features.num_features
-  frames = space.rank * hop(observed)
+  frames = space.rank * front_inversion.time_stride(observed)
   if declared.num_frames is not None:
     (frames,) = declared.num_frames
   return Problem(
     convolutions,
     observed.norm_state,
     jnp.asarray(space.complement, jnp.float32),
-    declared.speech or _standard(width),
+    declared.speech or matching_objective.standard(width),
     jnp.full(1, frames, jnp.int32),
-  )
-
-
-def hop(observed: observation.Observation) -> int:
-  """Input frames for each output frame."""
-  return int(np.prod(observed.model.ds2.conv_time_strides))
-
-
-def _standard(width):
-  return features_lib.Statistics(
-    np.zeros(width, np.float32), np.ones(width, np.float32)
   )
 
 
@@ -114,7 +103,9 @@ def _space(observed) -> subspace.Subspace:
       f'{LAYER}: no drop in its {min(update.shape)} singular values: as many '
       'frames or more, or an update that is noisy, quantised or sparsified.'
     )
-  unknowns = hop(observed) * observed.features.num_features
+  unknowns = (
+    front_inversion.time_stride(observed) * observed.features.num_features
+  )
   if len(update) - space.rank < unknowns:
     raise observation.Refused(
       f'{LAYER}: {len(update) - space.rank} equations for {unknowns} unknowns '

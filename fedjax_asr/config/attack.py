@@ -210,7 +210,7 @@ class AttackConfig:
   # Utterances of a victim, and steps on them; 0: as in the run.
   batch_size: int = bounded(1, low=0)
   local_steps: int = bounded(1, low=0)
-  # Clients in a secure aggregate of which the sum is observed.
+  # Clients in a secure aggregate, of which the weighted mean is observed.
   num_aggregated: int = bounded(1, low=1)
   # What the attacker is told.
   knows_transcript: bool = False

@@ -103,9 +103,7 @@ def test_a_tiny_models_speech_is_recovered_from_noise():
   assert found.ledger.knows_length
   assert found.ledger.prior == ''
   assert len(found.ledger.layers) == len(jax.tree.leaves(made.params))
-  assert lines[0].startswith(
-    'gradient matching: grid 1 of 1, iteration 50 of 3000, objective '
-  )
+  assert lines[0].startswith('grid 1 of 1, iteration 50 of 3000, objective ')
 
 
 @pytest.mark.usefixtures('_quick')

@@ -225,7 +225,7 @@ def test_an_utterance_is_found_from_noise():
   assert not found.ledger.knows_transcript
   assert not found.ledger.knows_length
   assert found.ledger.prior == ''
-  assert lines[0].startswith('span descent: noise, iteration 100 of 600, res')
+  assert lines[0].startswith('noise, iteration 100 of 600, res')
   assert len(lines) == 6 + 4 + 15
 
 
