@@ -7,7 +7,8 @@ how many utterances were reconstructed, certified and of the right length (with
 95% Wilson intervals), quantiles of SNR, best-lag correlation and MCD (the
 median's 95% interval by bootstrap over utterances), character errors of the
 transcripts, seconds, utterances per minute, and the ledger. The work directory
-is temporary unless --workdir is given.
+is temporary unless --workdir is given. Interrupted (Ctrl-C, `timeout -s INT`),
+it still records the victims that are done, and that it was.
 """
 
 import json
@@ -42,14 +43,21 @@ def measured(flags: list[str], scratch: str) -> dict:
 
   flags = [*flags[:1], f'--workdir={scratch}/attack', *flags[1:]]
   command = command_line.parse(['attack.py', *flags])
-  attack.run(command.config, command.workdir)
+  interrupted = False
+  try:
+    attack.run(command.config, command.workdir)
+  except KeyboardInterrupt:
+    interrupted = True
   path = pathlib.Path(command.workdir)
-  records = json.loads((path / 'attack.json').read_text())
+  done = path / 'attack.json'
+  records = json.loads(done.read_text()) if done.exists() else []
   methods = dict.fromkeys(record['method'] for record in records)
   found = {
     'machine': main_job.machine(),
     'versions': run_directory.versions(),
     'seed': command.config.seed,
+    'victims_asked': command.config.attack.num_victims,
+    'interrupted': interrupted,
     'methods': {
       method: summary([each for each in records if each['method'] == method])
       for method in methods

@@ -17,7 +17,7 @@ Variants:
   long       the same where speech is too long for the first layer.
                python -m fedjax_asr.main --config=configs/ds1_attack.py:long
   matching   second-order gradient matching and the published Hessian-free
-             attack, transcript and length given.
+             attack on the same model, transcript and length given; for a GPU.
                python -m fedjax_asr.main --config=configs/ds1_attack.py:matching
   run        of a run: needs --config.attack.run.
                python -m fedjax_asr.main --config=configs/ds1_attack.py:run
@@ -85,8 +85,7 @@ def _long() -> config.Config:
 
 
 def _matching() -> config.Config:
-  cfg = _default()
-  cfg.attack.num_victims = 1
+  cfg = _privacy()
   cfg.attack.max_seconds = 4.0
   cfg.attack.methods = ('gradient_matching', 'hessian_free')
   cfg.attack.tries_all = True
