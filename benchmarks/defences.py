@@ -1,22 +1,28 @@
 """Leakage under each defence of configs/defences.py, and what it costs.
 
-  python benchmarks/defences.py RESULT.json [--wer] [--only=VARIANT,...] [flags]
+  python benchmarks/defences.py RESULT.json [--wer] [--only=VARIANT,...]
+      [--jobs=N] [flags]
 
 For each point of each variant's sweep: share of utterances certified, median
 SNR, and how often the speaker is found (top-1 of the victims' speakers, beside
 the ceiling on original features); with --wer also the WER on held-out speakers
-of a training run with the same overrides, which takes minutes each. Points
-that RESULT.json has already are not measured again. Other flags go to every
-attack and training, such as --config.seed=1.
+of a training run with the same overrides, which takes minutes each. What
+RESULT.json has already is not measured again. --jobs measures so many points at
+once, each in a process of its own. Other flags go to every attack and training,
+such as --config.seed=1.
 """
 
+import concurrent.futures
 import json
+import multiprocessing
 import pathlib
 import sys
 import tempfile
 
 import attack
 import main_job
+
+from fedjax_asr import config
 
 CONFIG = 'configs/defences.py'
 VARIANTS = (
@@ -38,15 +44,40 @@ def main(argv: list[str]) -> int:
     return 2
   result = pathlib.Path(argv[1])
   flags = [flag for flag in argv[2:] if flag.startswith('--config.')]
-  only = [flag[7:].split(',') for flag in argv[2:] if flag[:7] == '--only=']
+  variants = _value(argv, '--only=', ','.join(VARIANTS)).split(',')
   record = _opened(result, argv)
-  for variant in only[0] if only else VARIANTS:
-    for point in _points(variant):
-      _measure(record, result, variant, point, flags, '--wer' in argv)
-  return 0
+  tasks = _missing(record['points'], variants, '--wer' in argv)
+  with concurrent.futures.ProcessPoolExecutor(
+    int(_value(argv, '--jobs=', '1')),
+    # A process for each: a finished one gives its device memory back.
+    mp_context=multiprocessing.get_context('spawn'),
+    max_tasks_per_child=1,
+  ) as pool:
+    running = {
+      pool.submit(task, row['defence'], row['point'], flags): row
+      for row, task in tasks
+    }
+    failed = 0
+    for done in concurrent.futures.as_completed(running):
+      row = running[done]
+      try:
+        row.update(done.result())
+      except config.UserError as error:
+        failed = 1
+        print(f'{row["defence"]} {row["point"]}: {error}', file=sys.stderr)
+      result.write_text(json.dumps(record, indent=1) + '\n')
+      print(json.dumps(row), flush=True)
+  return failed
+
+
+def _value(argv, name, default):
+  return next(
+    (flag[len(name) :] for flag in argv if flag.startswith(name)), default
+  )
 
 
 def _opened(result: pathlib.Path, argv: list[str]) -> dict:
+  """The record, with a row for every point that was asked for before."""
   from fedjax_asr import run_directory
 
   if result.exists():
@@ -59,25 +90,27 @@ def _opened(result: pathlib.Path, argv: list[str]) -> dict:
   }
 
 
+def _missing(rows: list[dict], variants: list[str], with_wer: bool) -> list:
+  """(row, what measures the rest of it); new rows are added to `rows`."""
+  tasks = []
+  for variant in variants:
+    for point in _points(variant):
+      names = {'defence': variant, 'point': point}
+      row = next((row for row in rows if names.items() <= row.items()), None)
+      if row is None:
+        row = names
+        rows.append(row)
+      if 'certified' not in row:
+        tasks.append((row, leakage))
+      if with_wer and 'wer' not in row:
+        tasks.append((row, word_errors))
+  return tasks
+
+
 def _points(variant: str) -> list[dict]:
   from fedjax_asr import config_file
 
   return config_file.sweep(f'{CONFIG}:{variant}')
-
-
-def _measure(record, result, variant, point, flags, with_wer):
-  """Adds what is missing of a point, and writes the file."""
-  names = {'defence': variant, 'point': point}
-  found = next(
-    (row for row in record['points'] if names.items() <= row.items()), None
-  )
-  if found is None:
-    found = names | leakage(variant, point, flags)
-    record['points'].append(found)
-  if with_wer and 'wer' not in found:
-    found['wer'] = word_errors(variant, point, flags)
-  result.write_text(json.dumps(record, indent=1) + '\n')
-  print(json.dumps(found), flush=True)
 
 
 def _flags(variant, point, flags):
@@ -115,7 +148,7 @@ def _believed(row: dict) -> tuple[bool, bool]:
   return row['is_certified'], not row['refused']
 
 
-def word_errors(variant: str, point: dict, flags: list[str]) -> float:
+def word_errors(variant: str, point: dict, flags: list[str]) -> dict:
   """WER at the end of training with the same overrides."""
   shared = {
     name: value
@@ -129,7 +162,7 @@ def word_errors(variant: str, point: dict, flags: list[str]) -> float:
   ]
   with tempfile.TemporaryDirectory() as scratch:
     trained = main_job.measured(flags, scratch, 0.0)
-  return trained['final']['eval/wer']
+  return {'wer': trained['final']['eval/wer']}
 
 
 if __name__ == '__main__':

@@ -71,7 +71,7 @@ class SeedAndGrowConfig:
   # Gauss-Newton steps on the last windows together, and conjugate gradients in
   # each; without them errors double every 20 frames or so.
   num_polish: int = bounded(2, low=0)
-  num_polish_inner: int = bounded(20, low=1)
+  num_polish_inner: int = bounded(100, low=1)
   # Fraction of a window's energy under which it counts as exact.
   max_residual: float = bounded(1e-8, above=0.0)
 
