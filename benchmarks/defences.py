@@ -104,7 +104,8 @@ def _missing(rows: list[dict], variants: list[str], with_wer: bool) -> list:
         tasks.append((row, leakage))
       if with_wer and 'wer' not in row:
         tasks.append((row, word_errors))
-  return tasks
+  # The longest first, so that the last ones do not run alone.
+  return sorted(tasks, key=lambda task: task[1] is leakage)
 
 
 def _points(variant: str) -> list[dict]:

@@ -1,0 +1,81 @@
+"""The summary of an attack, against counts and quantiles known by hand."""
+
+import json
+
+import pytest
+
+from benchmarks import attack
+
+
+def _record(index, **changes):
+  return {
+    'victim': f'v{index}',
+    'utterance': f'u{index}',
+    'refused': '',
+    'is_certified': True,
+    'num_frames': 100,
+    'num_frames_found': 100,
+    'snr_db': 10.0 * index,
+    'best_lag_correlation': 1.0,
+    'mae': 0.0,
+    'cer': 0.5,
+    'aligned_cer': None,
+    'seconds': 2.0,
+    'ledger': {'method': 'span'},
+  } | changes
+
+
+def test_summary_counts_what_was_refused_among_all():
+  found = attack.summary(
+    [
+      _record(1),
+      _record(2, num_frames_found=99, is_certified=False),
+      _record(3),
+      _record(4, refused='too long'),
+    ]
+  )
+  assert (found['num_utterances'], found['num_refused']) == (4, 1)
+  assert found['reasons'] == ['too long']
+  assert found['certified']['count'] == 2
+  assert found['right_length']['of'] == 4
+  assert found['snr_db']['median'] == 20.0
+  assert found['utterances_per_minute'] == 30.0
+
+
+def test_batch_counts_its_seconds_once():
+  found = attack.summary([_record(1), _record(2, victim='v1')])
+  assert found['utterances_per_minute'] == 60.0
+
+
+def test_nothing_found_says_why():
+  found = attack.summary([_record(1, refused='noise')])
+  assert found == {
+    'num_utterances': 1,
+    'num_refused': 1,
+    'reasons': ['noise'],
+  }
+
+
+def test_share_is_wilsons_interval():
+  # Wilson (1927) for 9 of 10 at z = 1.96.
+  assert attack.share(9, 10)['interval'] == pytest.approx(
+    [0.596, 0.982], abs=1e-3
+  )
+
+
+def test_an_interrupted_attack_is_recorded(tmp_path, monkeypatch):
+  from fedjax_asr.jobs import attack as job
+
+  def interrupted(cfg, workdir):
+    path = tmp_path / 'attack'
+    path.mkdir()
+    (path / 'attack.json').write_text(
+      json.dumps([_record(1, method='span'), _record(2, method='span')])
+    )
+    raise KeyboardInterrupt
+
+  monkeypatch.setattr(job, 'run', interrupted)
+  found = attack.measured(['--config=configs/ds1_attack.py'], str(tmp_path))
+  assert found['interrupted']
+  assert found['victims_asked'] == 2
+  assert found['methods']['span']['num_utterances'] == 2
