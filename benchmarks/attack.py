@@ -6,9 +6,10 @@ RESULT.json gets the command, the machine, the versions, and for each method:
 how many utterances were reconstructed, certified and of the right length (with
 95% Wilson intervals), quantiles of SNR, best-lag correlation and MCD (the
 median's 95% interval by bootstrap over utterances), character errors of the
-transcripts, seconds, utterances per minute, and the ledger. The work directory
-is temporary unless --workdir is given. Interrupted (Ctrl-C, `timeout -s INT`),
-it still records the victims that are done, and that it was.
+transcripts, seconds, utterances per minute (as if one after another), and the
+ledger; and the seconds of the whole process, with features and compilation.
+The work directory is temporary unless --workdir is given. Interrupted (Ctrl-C,
+`timeout -s INT`), it still records the victims that are done, and that it was.
 """
 
 import json
@@ -16,6 +17,7 @@ import math
 import pathlib
 import sys
 import tempfile
+import time
 
 import main_job
 import numpy as np
@@ -44,6 +46,7 @@ def measured(flags: list[str], scratch: str) -> dict:
   flags = [*flags[:1], f'--workdir={scratch}/attack', *flags[1:]]
   command = command_line.parse(['attack.py', *flags])
   interrupted = False
+  started = time.perf_counter()
   try:
     attack.run(command.config, command.workdir)
   except KeyboardInterrupt:
@@ -58,6 +61,7 @@ def measured(flags: list[str], scratch: str) -> dict:
     'seed': command.config.seed,
     'victims_asked': command.config.attack.num_victims,
     'interrupted': interrupted,
+    'total_seconds': round(time.perf_counter() - started, 1),
     'methods': {
       method: summary([each for each in records if each['method'] == method])
       for method in methods

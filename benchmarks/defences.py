@@ -141,6 +141,7 @@ def leakage(variant: str, point: dict, flags: list[str]) -> dict:
       for method, ranks in speakers.items()
       if isinstance(ranks, dict)
     },
+    'leakage_on': found['machine']['devices'][0],
   }
 
 
@@ -163,7 +164,10 @@ def word_errors(variant: str, point: dict, flags: list[str]) -> dict:
   ]
   with tempfile.TemporaryDirectory() as scratch:
     trained = main_job.measured(flags, scratch, 0.0)
-  return {'wer': trained['final']['eval/wer']}
+  return {
+    'wer': trained['final']['eval/wer'],
+    'wer_on': trained['machine']['devices'][0],
+  }
 
 
 if __name__ == '__main__':

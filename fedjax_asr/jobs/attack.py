@@ -15,6 +15,7 @@ from fedjax_asr.jobs import (
   attack_victims,
   attacked_run,
   disk_errors,
+  parallel_calls,
 )
 
 
@@ -92,28 +93,38 @@ def _attack_all(cfg, directory, attacked, victims, console):
   if done:
     console.print(f'{total - len(left)} of {total} victims were done before')
   with console.status('') as status:
-    for index, victim in enumerate(left, total - len(left) + 1):
+
+    def attempts_of(numbered, observed):
+      index, victim = numbered
       where = f'victim {index}/{total}, {victim.name}'
-      status.update(f'{where}: its update')
-      observed = next(observations)
-      progress = directory.path / f'progress_{victim.clients[0]}.npz'
-      attempts = attack_methods.attempts(
+      return attack_methods.attempts(
         observed,
         cfg.attack,
         jax.random.fold_in(key, victim.clients[0]),
-        lambda line, where=where: status.update(f'{where}: {line}'),
-        progress,
+        lambda line: status.update(f'{where}: {line}'),
+        _progress(directory, victim),
       )
+
+    numbered = enumerate(left, total - len(left) + 1)
+    for (index, victim), observed, attempts in parallel_calls.in_order(
+      attempts_of,
+      zip(numbered, observations, strict=True),
+      cfg.attack.num_parallel,
+    ):
       attack_results.keep(
         directory.path, victim, attempts, attacked.saved.config.features
       )
       made = attack_results.records(victim, observed, attempts)
       records += made
       attack_results.write(directory.path, records)
-      progress.unlink(missing_ok=True)
+      _progress(directory, victim).unlink(missing_ok=True)
       for record in made:
         console.print(f'{index}/{total} {_line(record)}')
   return records
+
+
+def _progress(directory, victim):
+  return directory.path / f'progress_{victim.clients[0]}.npz'
 
 
 def _line(record) -> str:

@@ -68,6 +68,15 @@ def _counted(monkeypatch, interrupted_at=None):
   return attacked
 
 
+def test_victims_at_once_are_attacked_as_one_after_another(
+  place, source, finished
+):
+  parallel = place / 'parallel'
+  assert _main(source, parallel, '--config.attack.num_parallel=2') == 0
+  assert _records(parallel) == _records(finished)
+  assert _features(parallel) == _features(finished)
+
+
 def test_interrupted_attack_ends_as_if_it_had_not_been(
   source, finished, tmp_path, monkeypatch, capsys
 ):
