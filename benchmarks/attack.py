@@ -5,9 +5,10 @@
 RESULT.json gets the command, the machine, the versions, and for each method:
 how many utterances were reconstructed, certified and of the right length (with
 95% Wilson intervals), quantiles of SNR, best-lag correlation and MCD (the
-median's 95% interval by bootstrap over utterances), character errors of the
-transcripts, seconds, utterances per minute (as if one after another), and the
-ledger; and the seconds of the whole process, with features and compilation.
+median's 95% interval by bootstrap over utterances), the same of a guess that is
+the mean of public speech, character errors of the transcripts, seconds,
+utterances per minute (as if one after another), and the ledger; and the seconds
+of the whole process, with features and compilation.
 The work directory is temporary unless --workdir is given. Interrupted (Ctrl-C,
 `timeout -s INT`), it still records the victims that are done, and that it was.
 """
@@ -103,15 +104,20 @@ def summary(records: list[dict]) -> dict:
     'best_lag_correlation': quantiles(
       [each['best_lag_correlation'] for each in made]
     ),
+    'public_snr_db': quantiles(_known(made, 'public_snr_db')),
+    'public_mcd_db': quantiles(_known(made, 'public_mcd_db')),
+    'mcd_db': quantiles(_known(made, 'mcd_db')),
     'mae': quantiles([each['mae'] for each in made]),
     'cer_decoded': quantiles([each['cer'] for each in made]),
-    'cer_aligned': quantiles(
-      [each['aligned_cer'] for each in made if each['aligned_cer'] is not None]
-    ),
+    'cer_aligned': quantiles(_known(made, 'aligned_cer')),
     'seconds': quantiles(seconds),
     'utterances_per_minute': round(60 * len(made) / sum(updates.values()), 2),
     'ledger': made[0]['ledger'],
   }
+
+
+def _known(records, name):
+  return [each[name] for each in records if each[name] is not None]
 
 
 def share(count: int, total: int) -> dict:

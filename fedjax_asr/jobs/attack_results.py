@@ -90,6 +90,7 @@ def records(
       made.append(
         _record(victim, item, attempt, observed.round)
         | score.score(truth, values, observed.features)._asdict()
+        | _of_public_speech(truth, observed)
         | _errors(item, heard)
         | {'labels': told}
       )
@@ -115,6 +116,20 @@ def _record(victim, item, attempt, round_index) -> Record:
     'refused': attempt.refused,
     'seconds': attempt.seconds,
   }
+
+
+def _of_public_speech(truth, observed) -> Record:
+  """What a guess scores that takes every frame for the mean of public speech.
+
+  A reconstruction that is no better has found nothing. None where nothing is
+  declared of public speech.
+  """
+  speech = observed.declared.speech
+  if speech is None:
+    return {'public_snr_db': None, 'public_mcd_db': None}
+  guess = np.broadcast_to(speech.mean, truth.features.shape)
+  scored = score.score(truth, guess, observed.features)
+  return {'public_snr_db': scored.snr_db, 'public_mcd_db': scored.mcd_db}
 
 
 def _labels(victim, observed) -> Record:

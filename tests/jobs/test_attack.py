@@ -9,7 +9,12 @@ import tiny_attack
 import tiny_run
 
 from fedjax_asr import config
-from fedjax_asr.jobs import attack, attack_methods, attack_victims
+from fedjax_asr.jobs import (
+  attack,
+  attack_methods,
+  attack_results,
+  attack_victims,
+)
 
 
 @pytest.fixture(scope='module', autouse=True)
@@ -112,6 +117,23 @@ def test_speech_replaced_by_nan_after_observation_changes_nothing(run):
   assert all(np.isnan(item.features).all() for item in victim.spoken)
   jax.tree.map(np.testing.assert_array_equal, after, before)
   assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(after))
+
+
+def test_mean_of_public_speech_is_scored_as_a_guess(run):
+  """What a reconstruction has to beat before it has found anything."""
+  cfg = tiny_attack.of_run(run)
+  cfg.attack.num_victims = 1
+  (victim,), (observed,) = tiny_attack.observed(cfg, run / 'attack')
+  attempt = attack_methods.Attempt(config.AttackMethod.SPAN, None, 'none', 0.0)
+  (record,) = attack_results.records(victim, observed, [attempt])
+  features, mean = victim.spoken[0].features, observed.declared.speech.mean
+  ratio = np.square(features).sum() / np.square(features - mean).sum()
+  assert record['public_snr_db'] == pytest.approx(
+    10 * np.log10(ratio), abs=1e-3
+  )
+  silent = observed._replace(declared=observed.declared._replace(speech=None))
+  (record,) = attack_results.records(victim, silent, [attempt])
+  assert record['public_snr_db'] is None
 
 
 def test_next_method_is_tried_where_one_refuses(run, tmp_path):
