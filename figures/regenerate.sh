@@ -17,3 +17,21 @@ $main --config=configs/ds2_converge.py:librispeech \
   --config.data.path="${1:?a folder of LibriSpeech}" \
   --workdir="$runs/ds2_converge"
 cp "$runs/ds2_converge/figures/batch_convergence.png" figures/
+
+# The same folder under attack; the Hessian-free search wants a GPU.
+speech="--config.data.corpus=librispeech --config.data.path=$1"
+speech="$speech --config.data.num_heldout_speakers=0"
+$main --config=configs/ds2_attack.py:base --workdir="$runs/ds2_attack" \
+  $speech --config.attack.num_victims=1
+cp "$runs"/ds2_attack/figures/reconstruction_*_demixing.png \
+  figures/reconstruction_deepspeech2.png
+$main --config=configs/ds1_attack.py:long --workdir="$runs/ds1_long" \
+  $speech --config.attack.num_victims=1 --config.attack.stretch_seconds=15
+cp "$runs"/ds1_long/figures/reconstruction_*_seed_and_grow.png \
+  figures/reconstruction_deepspeech1_15s.png
+$main --config=configs/ds1_attack.py:matching --workdir="$runs/hessian_free" \
+  $speech --config.attack.num_victims=1 \
+  --config.attack.methods="('hessian_free',)" \
+  --config.attack.hessian_free.max_iterations=3000
+cp "$runs"/hessian_free/figures/reconstruction_*_hessian_free.png \
+  figures/reconstruction_hessian_free.png
