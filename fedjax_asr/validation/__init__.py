@@ -6,6 +6,7 @@ import typing
 from typing import Any
 
 from fedjax_asr import config
+from fedjax_asr.validation import jobs, requirement
 
 
 def validate(cfg: config.Config) -> None:
@@ -25,14 +26,7 @@ def validate(cfg: config.Config) -> None:
   _check_privacy(cfg.federated)
   _check_compression(cfg.federated.compression)
   _check_checkpoint(cfg)
-  _check_job(cfg)
-
-
-def _require(met: bool, path: str, value: Any, wanted: str) -> None:
-  if not met:
-    raise config.ConfigError(
-      f'config.{path}={config.plain(value)!r}; want {wanted}.'
-    )
+  jobs.check(cfg)
 
 
 def _check_type(path: str, hint: Any, value: Any) -> None:
@@ -69,7 +63,7 @@ def _check_range(path: str, value: Any, number: float, limits: Any) -> None:
 
 
 def _check_name(name: str) -> None:
-  _require(
+  requirement.require(
     name not in ('', '.', '..') and '/' not in name,
     'name',
     name,
@@ -79,20 +73,20 @@ def _check_name(name: str) -> None:
 
 def _check_data(data: config.DataConfig) -> None:
   if data.corpus is not config.Corpus.SYNTHETIC:
-    _require(
+    requirement.require(
       bool(data.path), 'data.path', data.path, f'the path of the {data.corpus}'
     )
     return
-  _require(
+  requirement.require(
     not data.path, 'data.path', data.path, "'' for data.corpus=synthetic"
   )
-  _require(
+  requirement.require(
     not data.heldout_path,
     'data.heldout_path',
     data.heldout_path,
     "'' for data.corpus=synthetic",
   )
-  _require(
+  requirement.require(
     data.num_heldout_speakers < data.synthetic.num_speakers,
     'data.num_heldout_speakers',
     data.num_heldout_speakers,
@@ -101,7 +95,7 @@ def _check_data(data: config.DataConfig) -> None:
 
 
 def _check_precomputed(cfg: config.Config) -> None:
-  _require(
+  requirement.require(
     cfg.features.kind is not config.FeatureKind.PRECOMPUTED
     or cfg.data.corpus is config.Corpus.MANIFEST,
     'features.kind',
@@ -115,20 +109,20 @@ def _check_features(features: config.FeaturesConfig) -> None:
   if features.kind is config.FeatureKind.PRECOMPUTED:
     return
   window = round(features.window_ms * features.sample_rate / 1000)
-  _require(
+  requirement.require(
     window <= features.fft_size,
     'features.fft_size',
     features.fft_size,
     f'at least the window of {window} samples',
   )
   hop = round(features.hop_ms * features.sample_rate / 1000)
-  _require(
+  requirement.require(
     1 <= hop <= window,
     'features.hop_ms',
     features.hop_ms,
     f'at most features.window_ms={features.window_ms}, and a sample or more',
   )
-  _require(
+  requirement.require(
     features.low_hz < features.high_hz <= features.sample_rate / 2,
     'features.high_hz',
     features.high_hz,
@@ -149,7 +143,7 @@ def _check_features(features: config.FeaturesConfig) -> None:
     ),
     config.FeatureKind.MFCC: f'at most features.num_mels={features.num_mels}',
   }
-  _require(
+  requirement.require(
     wanted[features.kind],
     'features.num_features',
     features.num_features,
@@ -158,7 +152,7 @@ def _check_features(features: config.FeaturesConfig) -> None:
 
 
 def _check_ds1(model: config.DeepSpeech1Config) -> None:
-  _require(
+  requirement.require(
     len(model.dense_sizes) == 3,
     'model.ds1.dense_sizes',
     model.dense_sizes,
@@ -168,7 +162,7 @@ def _check_ds1(model: config.DeepSpeech1Config) -> None:
 
 def _check_ds2(model: config.DeepSpeech2Config) -> None:
   count = len(model.conv_channels)
-  _require(
+  requirement.require(
     count >= 1,
     'model.ds2.conv_channels',
     model.conv_channels,
@@ -181,7 +175,7 @@ def _check_ds2(model: config.DeepSpeech2Config) -> None:
     'conv_frequency_strides',
   ):
     value = getattr(model, name)
-    _require(
+    requirement.require(
       len(value) == count,
       f'model.ds2.{name}',
       value,
@@ -189,7 +183,7 @@ def _check_ds2(model: config.DeepSpeech2Config) -> None:
     )
   if model.norm is config.Norm.GROUP:
     for width in (*model.conv_channels, model.recurrent_size):
-      _require(
+      requirement.require(
         width % model.num_norm_groups == 0,
         'model.ds2.num_norm_groups',
         model.num_norm_groups,
@@ -200,21 +194,21 @@ def _check_ds2(model: config.DeepSpeech2Config) -> None:
 def _check_federated(federated: config.FederatedConfig) -> None:
   devices = federated.num_devices
   if devices:
-    _require(
+    requirement.require(
       devices <= federated.cohort_size,
       'federated.num_devices',
       devices,
       f'at most federated.cohort_size={federated.cohort_size}',
     )
   server = federated.server
-  _require(
+  requirement.require(
     server.warmup_rounds < federated.num_rounds,
     'federated.server.warmup_rounds',
     server.warmup_rounds,
     f'fewer than federated.num_rounds={federated.num_rounds}',
   )
   if federated.partition is not config.Partition.SPEAKER:
-    _require(
+    requirement.require(
       federated.cohort_size <= federated.num_clients,
       'federated.cohort_size',
       federated.cohort_size,
@@ -226,21 +220,21 @@ def _check_privacy(federated: config.FederatedConfig) -> None:
   privacy = federated.privacy
   for name in ('local_noise_multiplier', 'central_noise_multiplier'):
     value = getattr(privacy, name)
-    _require(
+    requirement.require(
       not value or bool(privacy.clip_norm),
       f'federated.privacy.{name}',
       value,
       '0 without a federated.privacy.clip_norm, of which it is a multiple',
     )
   if privacy.central_noise_multiplier:
-    _require(
+    requirement.require(
       federated.weighting is config.Weighting.UNIFORM,
       'federated.weighting',
       federated.weighting,
       'uniform with federated.privacy.central_noise_multiplier: a client may '
       'move the sum by clip_norm at most',
     )
-    _require(
+    requirement.require(
       federated.compression.method not in _LENGTHENING,
       'federated.compression.method',
       federated.compression.method,
@@ -265,7 +259,7 @@ def _check_compression(compression: config.CompressionConfig) -> None:
     ('top_fraction', config.Compression.TOP_K),
   ):
     value, unread = getattr(compression, name), getattr(default, name)
-    _require(
+    requirement.require(
       value == unread or compression.method is method,
       f'federated.compression.{name}',
       value,
@@ -279,155 +273,10 @@ def _check_checkpoint(cfg: config.Config) -> None:
     cfg.evaluation.every_rounds,
   )
   if cfg.checkpoint.keep_best:
-    _require(
+    requirement.require(
       evaluated % every == 0,
       'evaluation.every_rounds',
       evaluated,
       f'a multiple of checkpoint.every_rounds={every}, so that the best '
       'round is one that is saved (or checkpoint.keep_best=0)',
-    )
-
-
-def _check_job(cfg: config.Config) -> None:
-  jobs = config.Job
-  if cfg.job in (jobs.EVALUATE, jobs.TRANSCRIBE, jobs.EXPORT):
-    run = getattr(cfg, cfg.job).run
-    _require(bool(run), f'{cfg.job}.run', run, 'the directory of a run')
-    _check_unread(cfg)
-  if cfg.job is jobs.TRANSCRIBE:
-    _check_transcribe(cfg.transcribe)
-  if cfg.job is jobs.ATTACK:
-    _check_attack(cfg)
-  if cfg.job is jobs.CONVERGE:
-    _require(
-      cfg.converge.warmup_iterations < cfg.converge.num_iterations,
-      'converge.warmup_iterations',
-      cfg.converge.warmup_iterations,
-      f'fewer than converge.num_iterations={cfg.converge.num_iterations}',
-    )
-  if cfg.job is jobs.LANGUAGE_MODEL and cfg.language_model.run:
-    _require(
-      not cfg.language_model.text,
-      'language_model.text',
-      cfg.language_model.text,
-      "'' with a language_model.run",
-    )
-  _check_decode(cfg.decode)
-
-
-# What a job on a finished run reads; the rest is the run's own.
-_READ = {
-  config.Job.EVALUATE: {'evaluate', 'evaluation', 'decode'},
-  config.Job.TRANSCRIBE: {'transcribe', 'decode'},
-  config.Job.EXPORT: {'export'},
-  config.Job.ATTACK: {'attack'},
-}
-
-
-def _check_unread(cfg: config.Config) -> None:
-  """A field that the job would not read is refused, not passed over."""
-  read = {'job', 'name', 'seed'} | _READ[cfg.job]
-  reason = f'the job {cfg.job} goes by that of the run'
-  if cfg.job in (config.Job.EVALUATE, config.Job.ATTACK):
-    if getattr(cfg, cfg.job).subset is config.Subset.CORPUS:
-      read.add('data')
-    else:
-      reason += f' (config.data is for {cfg.job}.subset=corpus)'
-  leaves = zip(config.walk(cfg), config.walk(config.Config()), strict=True)
-  for (path, _, _, value), (_, _, _, default) in leaves:
-    _, section, *_ = path.split('.')
-    _require(
-      section in read or value == default,
-      path.removeprefix('config.'),
-      value,
-      f'{config.plain(default)!r}: {reason}',
-    )
-
-
-def _check_attack(cfg: config.Config) -> None:
-  attack = cfg.attack
-  names = [method.value for method in config.AttackMethod]
-  _require(
-    bool(attack.methods) and all(name in names for name in attack.methods),
-    'attack.methods',
-    attack.methods,
-    f'one or more of {", ".join(names)}',
-  )
-  _require(
-    bool(attack.run) or attack.round < 0,
-    'attack.round',
-    attack.round,
-    '-1 without an attack.run: a fresh model has no rounds',
-  )
-  _require(
-    attack.min_seconds <= attack.max_seconds,
-    'attack.min_seconds',
-    attack.min_seconds,
-    f'at most attack.max_seconds={attack.max_seconds}',
-  )
-  _require(
-    bool(attack.batch_size) or not attack.stretch_seconds,
-    'attack.stretch_seconds',
-    attack.stretch_seconds,
-    '0 for attack.batch_size=0: the run trains on whole utterances',
-  )
-  is_gradient = attack.observed is config.Observed.GRADIENT
-  _require(
-    not is_gradient or attack.local_steps == 1,
-    'attack.local_steps',
-    attack.local_steps,
-    '1 for attack.observed=gradient',
-  )
-  matching = attack.gradient_matching
-  _require(
-    matching.grid_overlap < max(matching.grid_frames, 1),
-    'attack.gradient_matching.grid_overlap',
-    matching.grid_overlap,
-    f'less than grid_frames={matching.grid_frames}',
-  )
-  _require(
-    attack.hessian_free.min_radius <= attack.hessian_free.radius,
-    'attack.hessian_free.min_radius',
-    attack.hessian_free.min_radius,
-    f'at most radius={attack.hessian_free.radius}',
-  )
-  if attack.run:
-    _check_unread(cfg)
-
-
-def _check_transcribe(transcribe: config.TranscribeConfig) -> None:
-  _require(
-    bool(transcribe.input),
-    'transcribe.input',
-    transcribe.input,
-    'an audio file or a folder of them',
-  )
-  _require(
-    transcribe.overlap_seconds < transcribe.window_seconds / 2,
-    'transcribe.overlap_seconds',
-    transcribe.overlap_seconds,
-    f'less than half of transcribe.window_seconds={transcribe.window_seconds}',
-  )
-
-
-def _check_decode(decode: config.DecodeConfig) -> None:
-  """A field that the decoder would not read is refused, not passed over."""
-  is_greedy = decode.method is config.Decoder.GREEDY
-  for path, field, _, value in config.walk(decode, 'decode'):
-    _require(
-      not is_greedy or field.name == 'method' or value == field.default,
-      path,
-      value,
-      f'{field.default!r} for decode.method=greedy',
-    )
-  for name, needed in (
-    ('language_model_weight', 'language_model'),
-    ('word_score', 'lexicon'),
-  ):
-    value, default = getattr(decode, name), getattr(config.DecodeConfig(), name)
-    _require(
-      value == default or bool(getattr(decode, needed)),
-      f'decode.{name}',
-      value,
-      f'{default!r} without a decode.{needed}',
     )

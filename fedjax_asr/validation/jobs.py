@@ -1,0 +1,152 @@
+"""What each job needs of its config, and what it would not read."""
+
+from fedjax_asr import config
+from fedjax_asr.validation import requirement
+
+
+def check(cfg: config.Config) -> None:
+  """Raises `ConfigError` unless the job and its sections can work."""
+  jobs = config.Job
+  if cfg.job in (jobs.EVALUATE, jobs.TRANSCRIBE, jobs.EXPORT):
+    run = getattr(cfg, cfg.job).run
+    requirement.require(
+      bool(run), f'{cfg.job}.run', run, 'the directory of a run'
+    )
+    _check_unread(cfg)
+  if cfg.job is jobs.TRANSCRIBE:
+    _check_transcribe(cfg.transcribe)
+  if cfg.job is jobs.ATTACK:
+    _check_attack(cfg)
+  if cfg.job is jobs.CONVERGE:
+    requirement.require(
+      cfg.converge.warmup_iterations < cfg.converge.num_iterations,
+      'converge.warmup_iterations',
+      cfg.converge.warmup_iterations,
+      f'fewer than converge.num_iterations={cfg.converge.num_iterations}',
+    )
+  if cfg.job is jobs.LANGUAGE_MODEL and cfg.language_model.run:
+    requirement.require(
+      not cfg.language_model.text,
+      'language_model.text',
+      cfg.language_model.text,
+      "'' with a language_model.run",
+    )
+  _check_decode(cfg.decode)
+
+
+# What a job on a finished run reads; the rest is the run's own.
+_READ = {
+  config.Job.EVALUATE: {'evaluate', 'evaluation', 'decode'},
+  config.Job.TRANSCRIBE: {'transcribe', 'decode'},
+  config.Job.EXPORT: {'export'},
+  config.Job.ATTACK: {'attack'},
+}
+
+
+def _check_unread(cfg: config.Config) -> None:
+  """A field that the job would not read is refused, not passed over."""
+  read = {'job', 'name', 'seed'} | _READ[cfg.job]
+  reason = f'the job {cfg.job} goes by that of the run'
+  if cfg.job in (config.Job.EVALUATE, config.Job.ATTACK):
+    if getattr(cfg, cfg.job).subset is config.Subset.CORPUS:
+      read.add('data')
+    else:
+      reason += f' (config.data is for {cfg.job}.subset=corpus)'
+  leaves = zip(config.walk(cfg), config.walk(config.Config()), strict=True)
+  for (path, _, _, value), (_, _, _, default) in leaves:
+    _, section, *_ = path.split('.')
+    requirement.require(
+      section in read or value == default,
+      path.removeprefix('config.'),
+      value,
+      f'{config.plain(default)!r}: {reason}',
+    )
+
+
+def _check_attack(cfg: config.Config) -> None:
+  attack = cfg.attack
+  names = [method.value for method in config.AttackMethod]
+  requirement.require(
+    bool(attack.methods) and all(name in names for name in attack.methods),
+    'attack.methods',
+    attack.methods,
+    f'one or more of {", ".join(names)}',
+  )
+  requirement.require(
+    bool(attack.run) or attack.round < 0,
+    'attack.round',
+    attack.round,
+    '-1 without an attack.run: a fresh model has no rounds',
+  )
+  requirement.require(
+    attack.min_seconds <= attack.max_seconds,
+    'attack.min_seconds',
+    attack.min_seconds,
+    f'at most attack.max_seconds={attack.max_seconds}',
+  )
+  requirement.require(
+    bool(attack.batch_size) or not attack.stretch_seconds,
+    'attack.stretch_seconds',
+    attack.stretch_seconds,
+    '0 for attack.batch_size=0: the run trains on whole utterances',
+  )
+  is_gradient = attack.observed is config.Observed.GRADIENT
+  requirement.require(
+    not is_gradient or attack.local_steps == 1,
+    'attack.local_steps',
+    attack.local_steps,
+    '1 for attack.observed=gradient',
+  )
+  matching = attack.gradient_matching
+  requirement.require(
+    matching.grid_overlap < max(matching.grid_frames, 1),
+    'attack.gradient_matching.grid_overlap',
+    matching.grid_overlap,
+    f'less than grid_frames={matching.grid_frames}',
+  )
+  requirement.require(
+    attack.hessian_free.min_radius <= attack.hessian_free.radius,
+    'attack.hessian_free.min_radius',
+    attack.hessian_free.min_radius,
+    f'at most radius={attack.hessian_free.radius}',
+  )
+  if attack.run:
+    _check_unread(cfg)
+
+
+def _check_transcribe(transcribe: config.TranscribeConfig) -> None:
+  requirement.require(
+    bool(transcribe.input),
+    'transcribe.input',
+    transcribe.input,
+    'an audio file or a folder of them',
+  )
+  requirement.require(
+    transcribe.overlap_seconds < transcribe.window_seconds / 2,
+    'transcribe.overlap_seconds',
+    transcribe.overlap_seconds,
+    f'less than half of transcribe.window_seconds={transcribe.window_seconds}',
+  )
+
+
+def _check_decode(decode: config.DecodeConfig) -> None:
+  """A field that the decoder would not read is refused, not passed over."""
+  is_greedy = decode.method is config.Decoder.GREEDY
+  for path, field, _, value in config.walk(decode, 'decode'):
+    requirement.require(
+      not is_greedy or field.name == 'method' or value == field.default,
+      path,
+      value,
+      f'{field.default!r} for decode.method=greedy',
+    )
+  for name, needed in (
+    ('language_model_weight', 'language_model'),
+    ('word_score', 'lexicon'),
+  ):
+    value, default = getattr(decode, name), getattr(config.DecodeConfig(), name)
+    requirement.require(
+      value == default or bool(getattr(decode, needed)),
+      f'decode.{name}',
+      value,
+      f'{default!r} without a decode.{needed}',
+    )
