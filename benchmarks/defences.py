@@ -10,6 +10,10 @@ of a training run with the same overrides, which takes minutes each. What
 RESULT.json has already is not measured again. --jobs measures so many points at
 once, each in a process of its own. Other flags go to every attack and training,
 such as --config.seed=1.
+
+  python benchmarks/defences.py RESULT.json --table
+
+prints what it has as a table in Markdown.
 """
 
 import concurrent.futures
@@ -21,8 +25,6 @@ import tempfile
 
 import attack
 import main_job
-
-from fedjax_asr import config
 
 CONFIG = 'configs/defences.py'
 VARIANTS = (
@@ -43,6 +45,9 @@ def main(argv: list[str]) -> int:
     print(__doc__, file=sys.stderr)
     return 2
   result = pathlib.Path(argv[1])
+  if '--table' in argv:
+    print(table(json.loads(result.read_text())['points']))
+    return 0
   flags = [flag for flag in argv[2:] if flag.startswith('--config.')]
   variants = _value(argv, '--only=', ','.join(VARIANTS)).split(',')
   record = _opened(result, argv)
@@ -62,9 +67,10 @@ def main(argv: list[str]) -> int:
       row = running[done]
       try:
         row.update(done.result())
-      except config.UserError as error:
+      except Exception as error:  # The other points go on.
         failed = 1
-        print(f'{row["defence"]} {row["point"]}: {error}', file=sys.stderr)
+        name = f'{row["defence"]} {row["point"]}'
+        print(f'{name}: {type(error).__name__}: {error}', file=sys.stderr)
       result.write_text(json.dumps(record, indent=1) + '\n')
       print(json.dumps(row), flush=True)
   return failed
@@ -112,6 +118,37 @@ def _points(variant: str) -> list[dict]:
   from fedjax_asr import config_file
 
   return config_file.sweep(f'{CONFIG}:{variant}')
+
+
+def table(rows: list[dict]) -> str:
+  """Markdown, a line a point; a dash where nothing was measured."""
+  lines = [
+    '| defence | point | certified | median SNR | speaker found | WER |',
+    '|---|---|---|---|---|---|',
+  ]
+  for row in rows:
+    point = ', '.join(
+      f'{name.rpartition(".")[2]} {value}'
+      for name, value in row['point'].items()
+    )
+    cells = [row['defence'], point, *_leaked(row)]
+    cells.append(f'{row["wer"]:.1%}' if 'wer' in row else '-')
+    lines.append(f'| {" | ".join(cells)} |')
+  return '\n'.join(lines)
+
+
+def _leaked(row: dict) -> list[str]:
+  if 'certified' not in row:
+    return ['-', '-', '-']
+  certified = row['certified']
+  found = [
+    rate for name, rate in row['speaker_top1'].items() if name != 'original'
+  ]
+  return [
+    f'{certified["count"]} of {certified["of"]}',
+    f'{row["snr_db"]["median"]:.1f} dB',
+    f'{max(found):.0%}' if found else '-',
+  ]
 
 
 def _flags(variant, point, flags):

@@ -128,6 +128,8 @@ def _shape(observed):
 
 def _spanned(kernel, shape):
   """Column space of the kernel's update; refuses where it tells too little."""
+  if not kernel.any():
+    raise observation.Refused(f'{_KERNEL}: all of its update is zero.')
   sizes = np.linalg.norm(kernel, axis=0)
   # Units of one size: then rounding is of one size too.
   space = subspace.column_space(kernel[:, sizes > 0] / sizes[sizes > 0])

@@ -222,6 +222,14 @@ def test_too_long_for_layer_2_is_refused():
     _attack(_observation([_speech(0, 90)]))
 
 
+def test_an_update_that_is_zero_in_layer_2_is_refused():
+  """As sending the largest hundredth of an update may leave it."""
+  observed = _observation([_speech(0, 20)])
+  zero = jax.tree.map(np.zeros_like, observed.update['dense_1'])
+  with pytest.raises(observation.Refused, match='all of its update is zero'):
+    _attack(observed._replace(update={**observed.update, 'dense_1': zero}))
+
+
 def _changed(observed, **changes):
   return observed._replace(model=_model(**changes))
 

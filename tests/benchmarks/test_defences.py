@@ -25,3 +25,17 @@ def test_only_what_is_missing_is_measured():
 def test_every_defence_of_the_config_is_measured():
   for variant in defences.VARIANTS:
     assert defences._points(variant)
+
+
+def test_table_has_dashes_for_what_was_not_measured():
+  row = {
+    'defence': 'dropout',
+    'point': {'model.ds1.dropout': 0.1},
+    'certified': {'count': 3, 'of': 4},
+    'snr_db': {'median': 92.06},
+    'speaker_top1': {'original': 1.0, 'span': 0.25},
+  }
+  half = {'defence': 'dropout', 'point': {'model.ds1.dropout': 0.2}, 'wer': 0.3}
+  _, _, first, second = defences.table([row, half]).splitlines()
+  assert first == '| dropout | dropout 0.1 | 3 of 4 | 92.1 dB | 25% | - |'
+  assert second == '| dropout | dropout 0.2 | - | - | - | 30.0% |'
