@@ -6,7 +6,9 @@ non-negative least squares of `librosa.feature.inverse`, phases by fast
 Griffin-Lim (Perraudin et al. 2013).
 """
 
+import inspect
 import os
+from typing import Any
 
 import numpy as np
 import soundfile
@@ -106,6 +108,10 @@ def _griffin_lim(
   num_repeated = -(-cfg.fft_size // hop)
   num_samples = (magnitude.shape[1] - 1) * hop + window
   repeated = np.pad(magnitude, ((0, 0), (num_repeated, num_repeated)), 'edge')
+  # librosa 1.0 renamed the seed.
+  parameters = inspect.signature(librosa.griffinlim).parameters
+  seed = 'rng' if 'rng' in parameters else 'random_state'
+  options: dict[str, Any] = {seed: 0}
   samples = librosa.griffinlim(
     repeated,
     n_iter=num_iterations,
@@ -114,7 +120,7 @@ def _griffin_lim(
     n_fft=cfg.fft_size,
     window=features.hann_window(window),
     center=False,
-    random_state=0,
+    **options,
   )
   start = num_repeated * hop + (cfg.fft_size - window) // 2
   return samples[start : start + num_samples]
