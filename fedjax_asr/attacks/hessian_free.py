@@ -222,6 +222,7 @@ def _reconstruction(observed, names, spoken, search):
     certificate={
       'objective': float(search.objective),
       'relative_squared_distance': residual,
+      'iterations': int(search.iteration),
     },
     is_certified=residual < gradient_matching.CERTIFIED,
     ledger=observation.ledger(
