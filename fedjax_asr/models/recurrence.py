@@ -117,6 +117,30 @@ def scan(
   return _fused_scan(cell, dtype, mask, projected, weights, bias)
 
 
+def _over_frames(step, start, frames, *, reverse=False):
+  """`jax.lax.scan`, with each frame handed over in the carry on CPUs.
+
+  There XLA fuses the slice of a scanned array into the cell and then does not
+  vectorise its exponentials, which takes four times as long.
+  """
+  if jax.default_backend() != 'cpu':
+    return jax.lax.scan(step, start, frames, reverse=reverse)
+  first = -1 if reverse else 0
+  shift = 1 if reverse else -1
+  following = jax.tree.map(lambda leaf: jnp.roll(leaf, shift, 0), frames)
+
+  def carried(carry, following):
+    state, frame = carry
+    state, output = step(state, frame)
+    return (state, following), output
+
+  carry = start, jax.tree.map(lambda leaf: leaf[first], frames)
+  (state, _), outputs = jax.lax.scan(
+    carried, carry, following, reverse=reverse
+  )
+  return state, outputs
+
+
 def directed_states(
   cell: CellSpec,
   dtype: jnp.dtype,
@@ -166,7 +190,7 @@ def _plain_scan(cell, dtype, mask, projected, weights, bias):
     (*projected.shape[1:3], cell.num_states * size),
     jnp.result_type(projected, weights, bias),
   )
-  _, states = jax.lax.scan(step, start, (projected, mask))
+  _, states = _over_frames(step, start, (projected, mask))
   return states
 
 
@@ -196,7 +220,7 @@ def _scan_backward(cell, dtype, residuals, gradients):
 
   inputs = (projected, recurrent, previous, mask, gradients)
   start = jnp.zeros_like(states[0])
-  _, (d_projected, d_recurrent) = jax.lax.scan(
+  _, (d_projected, d_recurrent) = _over_frames(
     step, start, inputs, reverse=True
   )
   d_weights = product.einsum(

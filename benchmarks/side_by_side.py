@@ -1,0 +1,90 @@
+"""What the benchmarks of rounds have in common: ours and PyTorch's, in one run.
+"""
+
+import copy
+import statistics
+import time
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import torch
+import torch_models
+import torch_round
+
+from fedjax_asr import config
+from fedjax_asr.models import ctc, model
+from fedjax_asr.speech import text
+
+
+def same_loss(cfg: config.ModelConfig, num_features: int) -> dict:
+  """The loss of one random batch by both, without norms, in float32.
+
+  Raises:
+    AssertionError: they are not the same model.
+  """
+  cfg = copy.deepcopy(cfg)
+  cfg.ds2.norm = config.Norm.NONE
+  cfg.ds1.dtype = cfg.ds2.dtype = config.Dtype.FLOAT32
+  acoustic = model.acoustic(cfg, num_features)
+  params, norm_state = acoustic.init(jax.random.key(0))
+  rng = np.random.default_rng(0)
+  num_frames = np.array([80, 45, 61])
+  features = rng.standard_normal((3, 80, num_features)).astype(np.float32)
+  features[np.arange(80) >= num_frames[:, None]] = 0
+  labels, num_labels = rng.integers(1, 28, (3, 6)), np.array([6, 3, 4])
+
+  @jax.jit
+  def ours(params):
+    logits, num_outputs, _ = acoustic.apply(
+      params, norm_state, features, jnp.asarray(num_frames), train=True
+    )
+    losses = ctc.loss(
+      logits, num_outputs, jnp.asarray(labels), jnp.asarray(num_labels)
+    )
+    return losses.mean()
+
+  module = torch_models.model(cfg, num_features, text.VOCAB_SIZE)
+  module.load(jax.device_get(params))
+  arrays = map(torch.tensor, (features, num_frames, labels, num_labels))
+  with torch.no_grad():
+    theirs = torch_models.loss(module, *arrays, text.BLANK)
+  with jax.default_matmul_precision('highest'):
+    losses = {'fedjax_asr': float(ours(params)), 'pytorch': float(theirs)}
+  np.testing.assert_allclose(*losses.values(), rtol=1e-4)
+  return losses
+
+
+def torch_rounds(
+  cfg: config.Config, params, num_features: int, device: str
+) -> torch_round.Rounds:
+  """Rounds that start from these parameters."""
+  module = torch_models.model(cfg.model, num_features, text.VOCAB_SIZE)
+  module = module.to(device)
+  module.load(jax.device_get(params))
+  dtype = getattr(cfg.model, cfg.model.architecture).dtype
+  return torch_round.Rounds(
+    module,
+    cfg.federated.client,
+    cfg.federated.server.learning_rate,
+    half=dtype == config.Dtype.BFLOAT16,
+  )
+
+
+def seconds(run, rounds) -> list[float]:
+  """Of `run(index)`, which returns when the round is done, for each round."""
+  taken = []
+  for index in rounds:
+    started = time.perf_counter()
+    run(index)
+    taken.append(time.perf_counter() - started)
+  return taken
+
+
+def spread(values: list[float]) -> dict:
+  """Least, median and most."""
+  return {
+    'min': round(min(values), 4),
+    'median': round(statistics.median(values), 4),
+    'max': round(max(values), 4),
+  }
