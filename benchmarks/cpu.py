@@ -15,7 +15,7 @@ import tempfile
 
 import main_job
 
-NUM_ROUNDS = 6
+NUM_ROUNDS = 8
 
 
 def main(argv: list[str]) -> int:

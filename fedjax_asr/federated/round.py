@@ -153,9 +153,7 @@ def _device_sums(training, federated, frame_buckets):
       keys = jax.vmap(jax.random.fold_in, (None, 0))(
         round_key, block.client_ids
       )
-      start = jax.vmap(training.start, (None, None, None), axis_size=len(keys))(
-        params, norm_state, rate
-      )
+      start = training.start(params, norm_state, rate)
       state = _train_block(training, frame_buckets, start, block, keys, rate)
       added = _block_sums(training, federated, params, norm_state, state, keys)
       return jax.tree.map(jnp.add, sums, added), None
@@ -174,27 +172,62 @@ def _zero_sums(params, norm_state):
 
 
 def _train_block(training, frame_buckets, start, block, keys, rate):
-  """Local training of a block of clients, all its steps."""
-  step = jax.vmap(training.step, (0, 0, 0, None))
+  """Local training of a block of clients, all its steps.
 
-  def at_length(frames):
-    def run(state, batch, step_keys):
-      features = batch.features[..., :frames, :]
-      return step(state, batch._replace(features=features), step_keys, rate)
+  In the first step all have the server's parameters, so it runs on the shared
+  weights: `start` has no client axis, and what multiplies weights is one
+  product for all clients. Where it is the only step, that is FedSGD.
+  """
 
-    return run
-
-  branches = [lambda state, batch, step_keys: state]
-  branches += [at_length(frames) for frames in frame_buckets]
-
-  def advance(state, inputs):
+  def advance(state, inputs, *, is_first):
     index, bucket, batch = inputs
     step_keys = jax.vmap(jax.random.fold_in, (0, None))(keys, index)
-    return jax.lax.switch(bucket, branches, state, batch, step_keys), None
+    step = jax.vmap(training.step, (None if is_first else 0, 0, 0, None))
 
-  steps = jnp.arange(len(block.bucket))
-  inputs = (steps, block.bucket, block.batches)
-  return jax.lax.scan(advance, start, inputs)[0]
+    def at_length(frames):
+      def run(state, batch, step_keys):
+        features = batch.features[..., :frames, :]
+        return step(state, batch._replace(features=features), step_keys, rate)
+
+      return run
+
+    def skipped(state, batch, step_keys):
+      return _repeated(state, len(keys)) if is_first else state
+
+    branches = [skipped, *map(at_length, frame_buckets)]
+    return jax.lax.switch(bucket, branches, state, batch, step_keys)
+
+  num_steps = len(block.bucket)
+  inputs = (jnp.arange(num_steps), block.bucket, block.batches)
+  if not _shares_first_step(num_steps):
+    state, first = _repeated(start, len(keys)), 0
+  else:
+    state = advance(
+      start, jax.tree.map(lambda leaf: leaf[0], inputs), is_first=True
+    )
+    first = 1
+  if first == num_steps:
+    return state
+  return jax.lax.scan(
+    lambda state, inputs: (advance(state, inputs, is_first=False), None),
+    state,
+    jax.tree.map(lambda leaf: leaf[first:], inputs),
+  )[0]
+
+
+def _shares_first_step(num_steps: int) -> bool:
+  """Whether it is compiled by itself, which doubles what is compiled.
+
+  On CPUs weights need not travel, and one step of several gains less than its
+  compilation takes.
+  """
+  return num_steps == 1 or jax.default_backend() != 'cpu'
+
+
+def _repeated(tree, count):
+  return jax.tree.map(
+    lambda leaf: jnp.broadcast_to(leaf, (count, *leaf.shape)), tree
+  )
 
 
 def _block_sums(training, federated, params, norm_state, state, keys):

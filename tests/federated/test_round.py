@@ -328,3 +328,31 @@ def test_rounds_compile_once_and_transfer_nothing(name):
     pytest.raises(Exception, match='isallow'),
   ):
     jax.jit(lambda x: x + 1)(np.ones(2))
+
+
+@pytest.mark.parametrize('local_steps', [1, 3])
+def test_first_step_on_shared_weights_changes_no_result(
+  monkeypatch, local_steps
+):
+  """Against the same steps on each client's own copy, clipped and with norms."""
+  client = {'local_steps': local_steps, 'clip_norm': 0.5}
+  runs = {}
+  for shares in (False, True):
+    monkeypatch.setattr(
+      round_lib, '_shares_first_step', lambda steps, shares=shares: shares
+    )
+    simulation = population.Simulation(
+      population.acoustic_model(norm=config.Norm.BATCH),
+      population.federated(block_size=3, client=client),
+    )
+    runs[shares] = simulation.run(2)
+    start = simulation.start()
+  (state, metrics), (wanted, wanted_metrics) = runs[True], runs[False]
+  moved = population.distance(wanted.params, start.params)
+  assert population.distance(trained(state), trained(wanted)) < 1e-5 * moved
+  for got, want in zip(metrics, wanted_metrics, strict=True):
+    np.testing.assert_allclose(got, want, rtol=1e-5)
+
+
+def test_one_step_is_on_shared_weights_everywhere():
+  assert round_lib._shares_first_step(1)
