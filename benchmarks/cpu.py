@@ -42,9 +42,7 @@ def measured(flags: list[str], scratch: str) -> dict:
   from fedjax_asr.jobs import cohort_feed
   from fedjax_asr.models import model
 
-  flags = [
-    flags[0], f'--config.data.cache_dir={scratch}', *flags[1:]
-  ]
+  flags = [flags[0], f'--config.data.cache_dir={scratch}', *flags[1:]]
   cfg = command_line.parse(['cpu.py', *flags]).config
   width = cfg.features.num_features
   acoustic = model.acoustic(cfg.model, width)
@@ -74,9 +72,7 @@ def measured(flags: list[str], scratch: str) -> dict:
     _batches(feed, data.train, cfg, index) for index in range(NUM_ROUNDS + 1)
   ]
   # Round 0 compiles, and warms PyTorch up.
-  losses = {
-    'fedjax_asr': float(run(0).loss), 'pytorch': theirs.run(batches[0])
-  }
+  losses = {'fedjax_asr': float(run(0).loss), 'pytorch': theirs.run(batches[0])}
   taken = {'fedjax_asr': [], 'pytorch': []}
   for index in range(1, NUM_ROUNDS + 1):
     taken['fedjax_asr'] += side_by_side.seconds(run, [index])

@@ -35,7 +35,12 @@ def main(argv: list[str]) -> int:
 
 def measured(flags: list[str], scratch: str, started: float) -> dict:
   """Trains with these flags; what it took, by name."""
-  from fedjax_asr import command_line, run_directory, run_log
+  from fedjax_asr import (
+    command_line,
+    compilation_cache,
+    run_directory,
+    run_log,
+  )
   from fedjax_asr.jobs import train
 
   defaults = [
@@ -47,6 +52,7 @@ def measured(flags: list[str], scratch: str, started: float) -> dict:
   at = next(i for i, flag in enumerate(flags) if flag.startswith('--config='))
   flags = [flags[at], *defaults, *flags[:at], *flags[at + 1 :]]
   command = command_line.parse(['main_job.py', *flags])
+  compilation_cache.enable(command.config.data.cache_dir)
   train.run(command.config, command.workdir)
   seconds = time.perf_counter() - started
   rounds = run_log.read_metrics(pathlib.Path(command.workdir) / 'metrics.jsonl')

@@ -1,5 +1,4 @@
-"""What the benchmarks of rounds have in common: ours and PyTorch's, in one run.
-"""
+"""What benchmarks of rounds have in common: ours beside PyTorch's."""
 
 import copy
 import statistics

@@ -1,4 +1,4 @@
-"""The models in PyTorch, as a simulator that trains clients one by one has them.
+"""The models in PyTorch, as simulators of one client at a time have them.
 
 Same layers, strides, masks and parameters as `fedjax_asr.models`, with cuDNN's
 (or the CPU's) convolutions and recurrences. One difference, which saves PyTorch
@@ -63,7 +63,7 @@ class _Recurrence(nn.Module):
 
   @torch.no_grad()
   def load(self, input_kernel, recurrent_kernel, input_bias, recurrent_bias):
-    """Kernels [inputs, directions, gates], [directions, size, gates] and so on."""
+    """Kernels [inputs, directions, gates] and [directions, size, gates]."""
     for index in range(2 if self.bidirectional else 1):
       end = '_l0_reverse' if index else '_l0'
       for name, value in (
@@ -94,7 +94,7 @@ class _Recurrence(nn.Module):
 
 
 def _zero_padding(values, num_frames):
-  """[batch, frames, ...] with zeros behind each end; `num_frames` on the CPU."""
+  """[batch, frames, ...], zeros behind each end; `num_frames` on the CPU."""
   frames = values.shape[1]
   if int(num_frames.min()) >= frames:
     return values

@@ -62,6 +62,8 @@ class Rounds:
         norm = torch.linalg.vector_norm(
           torch.stack(torch._foreach_norm(slopes))
         )
-        torch._foreach_mul_(slopes, (self._client.clip_norm / norm).clamp(max=1))
+        torch._foreach_mul_(
+          slopes, (self._client.clip_norm / norm).clamp(max=1)
+        )
       torch._foreach_add_(leaves, slopes, alpha=-self._client.learning_rate)
     return loss.detach()

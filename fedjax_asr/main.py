@@ -41,6 +41,8 @@ def main(argv: list[str]) -> int:
 def _run(command: command_line.Command) -> None:
   # JAX takes seconds to import; a mistyped flag is answered without it.
   job = importlib.import_module(f'fedjax_asr.jobs.{command.config.job}')
+  cache = importlib.import_module('fedjax_asr.compilation_cache')
+  cache.enable(command.config.data.cache_dir)
   job.run(
     command.config,
     command.workdir,

@@ -1,6 +1,7 @@
 """The cohorts of a run, on the devices."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent import futures
 from typing import NamedTuple
 
 from fedjax_asr import config
@@ -49,3 +50,22 @@ class CohortFeed:
     members = cohort.assemble(drawn, self._examples, self.layout)
     waste = cohort.padding_waste(members, self.layout)
     return Fed(devices.spread(members, self._devices), waste)
+
+  def ahead(self, rounds: Iterable[int]) -> Iterator[Fed]:
+    """The cohorts of these rounds, each assembled while the last one is used.
+
+    By a thread of its own, so that evaluation and checkpoints overlap with it
+    too. One cohort waits on the devices beside the one in use, no more.
+    """
+    pool = futures.ThreadPoolExecutor(1, thread_name_prefix='cohort_feed')
+    try:
+      waiting = None
+      for index in rounds:
+        following = pool.submit(self, index)
+        if waiting is not None:
+          yield waiting.result()
+        waiting = following
+      if waiting is not None:
+        yield waiting.result()
+    finally:
+      pool.shutdown(wait=False, cancel_futures=True)

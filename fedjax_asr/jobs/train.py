@@ -87,23 +87,25 @@ def _train(
   )
   console.print(summary.text(cfg, data, feed, device_list, state))
   key, num_rounds = jax.random.key(cfg.seed), cfg.federated.num_rounds
-  fed = feed(first)
+  cohorts = feed.ahead(range(first, num_rounds))
+  fed = next(cohorts)
   round_fn, compile_seconds = _compiled(
     _round_fn(cfg, acoustic, feed, device_list), state, fed.members, key
   )
   record: dict[str, float] = {'compile_seconds': compile_seconds}
   with (
+    contextlib.closing(cohorts),
     run_log.MetricsLog(directory, first or None) as log,
     progress.Progress(num_rounds, start=first, console=console) as bar,
   ):
     for index in range(first + 1, num_rounds + 1):
       is_last = index == num_rounds
       clock = time.perf_counter()
+      # With the wait for a cohort, if there is one.
+      fed = fed or next(cohorts)
       record['padding_waste'] = fed.padding_waste
       state, measured = round_fn(state, fed.members, key)
-      if not is_last:
-        # While the devices work: fetching the metrics waits for them.
-        fed = feed(index)
+      # Waits for the devices, while the next cohort is assembled.
       measured = jax.device_get(measured)
       seconds = time.perf_counter() - clock
       record |= metrics.of_round(measured, seconds, cfg.features)
@@ -118,7 +120,7 @@ def _train(
         clients_per_second=record['clients_per_second'],
         audio_hours_per_second=record['audio_hours_per_second'],
       )
-      record = {}
+      record, fed = {}, None
 
 
 def _round_fn(

@@ -135,9 +135,7 @@ def _over_frames(step, start, frames, *, reverse=False):
     return (state, following), output
 
   carry = start, jax.tree.map(lambda leaf: leaf[first], frames)
-  (state, _), outputs = jax.lax.scan(
-    carried, carry, following, reverse=reverse
-  )
+  (state, _), outputs = jax.lax.scan(carried, carry, following, reverse=reverse)
   return state, outputs
 
 

@@ -334,7 +334,7 @@ def test_rounds_compile_once_and_transfer_nothing(name):
 def test_first_step_on_shared_weights_changes_no_result(
   monkeypatch, local_steps
 ):
-  """Against the same steps on each client's own copy, clipped and with norms."""
+  """Against each client's own copy in all steps, clipped and with norms."""
   client = {'local_steps': local_steps, 'clip_norm': 0.5}
   runs = {}
   for shares in (False, True):
