@@ -4,7 +4,8 @@
 
 Traces one jitted round (of the first cohort, block and number of steps) with
 JAX's profiler, and adds up the time of its kernels by the name that XLA gave
-their operation and by the source of it, largest first.
+their operation and by the source of it, largest first. CUDA graphs hide operations:
+set XLA_FLAGS="--xla_gpu_enable_command_buffer=".
 """
 
 import collections
@@ -75,7 +76,11 @@ def profiled(chosen: dict) -> dict:
       for name, taken in times.most_common(NUM_LINES)
     ],
     'by_source': [
-      {'source': source, 'ms': round(taken, 3), 'share': round(taken / total, 3)}
+      {
+        'source': source,
+        'ms': round(taken, 3),
+        'share': round(taken / total, 3),
+      }
       for source, taken in by_source.most_common(NUM_LINES)
     ],
   }

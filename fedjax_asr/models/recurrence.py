@@ -177,10 +177,12 @@ def _batch_major(values):
 
 def _plain_scan(cell, dtype, mask, projected, weights, bias):
   size = weights.shape[1]
+  # Outside: XLA would round them anew at every frame.
+  rounded = product.operand(weights, dtype)
 
   def step(state, inputs):
     frame, real = inputs
-    recurrent = _recurrent(state[..., :size], weights, bias, dtype)
+    recurrent = _recurrent(state[..., :size], rounded, bias, dtype)
     state = _masked_step(cell, real, frame, recurrent, state)
     return state, state
 
@@ -202,7 +204,7 @@ def _scan_backward(cell, dtype, residuals, gradients):
   size = weights.shape[1]
   previous = jnp.concatenate([jnp.zeros_like(states[:1]), states[:-1]])
   recurrent = _recurrent(previous[..., :size], weights, bias, dtype)
-  transposed = jnp.swapaxes(weights, 1, 2)
+  transposed = product.operand(jnp.swapaxes(weights, 1, 2), dtype)
 
   def step(gradient, inputs):
     frame, frame_recurrent, state, real, arriving = inputs
