@@ -4,8 +4,8 @@
 
 Traces one jitted round (of the first cohort, block and number of steps) with
 JAX's profiler, and adds up the time of its kernels by the name that XLA gave
-their operation and by the source of it, largest first. CUDA graphs hide operations:
-set XLA_FLAGS="--xla_gpu_enable_command_buffer=".
+their operation and by the source of it, largest first. CUDA graphs hide what is in
+them: set XLA_FLAGS="--xla_gpu_enable_command_buffer=".
 """
 
 import collections

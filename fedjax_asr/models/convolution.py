@@ -3,9 +3,7 @@
 Under per-client weights a vmapped `lax.conv` becomes a grouped convolution,
 slow on every backend. Here the frequency axis is a banded matrix and the time
 taps are gathered beside each other, so that a client's convolution is one
-matrix product and a vmap over clients is a batched one. Much of a band is
-zeros: off the CPU, the bins are cut in windows that overlap and share one
-smaller matrix, which each client has to build and to differentiate.
+matrix product and a vmap over clients is a batched one.
 """
 
 import typing
@@ -18,9 +16,6 @@ from jaxtyping import Array, Float, Int
 
 from fedjax_asr.models import product
 
-# Fraction of the products that windows must save: each repeats some inputs.
-_WORTHWHILE = 0.25
-_WINDOW_COUNTS = (2, 4)
 Count = typing.TypeVar('Count', int, np.ndarray, jax.Array)
 
 
@@ -29,47 +24,11 @@ def output_length(length: int, stride: int) -> int:
   return -(-length // stride)
 
 
-def _band(num_bins: int, outputs: int, kernel: int, stride: int) -> np.ndarray:
+def _band(num_bins: int, kernel: int, stride: int) -> np.ndarray:
   """[kernel, bins, outputs]: 1 where a tap of the kernel meets a bin."""
-  bins = np.arange(outputs) * stride + np.arange(kernel)[:, None]
+  outputs = np.arange(output_length(num_bins, stride)) * stride
+  bins = outputs - (kernel - 1) // 2 + np.arange(kernel)[:, None]
   return bins[:, None, :] == np.arange(num_bins)[:, None]
-
-
-def num_windows(num_bins: int, kernel: int, stride: int) -> int:
-  """Windows that the bins are cut in: the fewest that save `_WORTHWHILE`.
-
-  One on CPUs, where what windows save goes into gathering them.
-  """
-  if jax.default_backend() == 'cpu':
-    return 1
-  outputs = output_length(num_bins, stride)
-  for count in _WINDOW_COUNTS:
-    size = -(-outputs // count)
-    products = count * size * _reach(size, kernel, stride)
-    if products <= (1 - _WORTHWHILE) * outputs * num_bins:
-      return count
-  return 1
-
-
-def _reach(outputs: int, kernel: int, stride: int) -> int:
-  """Positions that so many neighbouring outputs see."""
-  return (outputs - 1) * stride + kernel
-
-
-def _frequency_windows(inputs, count, kernel, stride):
-  """[batch, frames, bins, channels] -> [count * batch, frames, bins of one *
-  channels], zeros beyond the ends, and the outputs of one.
-  """
-  batch, frames, bins, channels = inputs.shape
-  size = -(-output_length(bins, stride) // count)
-  before = (kernel - 1) // 2
-  behind = _reach(count * size, kernel, stride) - before - bins
-  padded = jnp.pad(inputs, ((0, 0), (0, 0), (before, max(0, behind)), (0, 0)))
-  reach = _reach(size, kernel, stride)
-  starts = np.arange(count) * size * stride
-  windows = [padded[:, :, start : start + reach] for start in starts]
-  shape = (count * batch, frames, reach * channels)
-  return jnp.stack(windows).reshape(shape), size
 
 
 def time_taps(
@@ -111,34 +70,20 @@ class BandedConv(nn.Module):
   ) -> Float[Array, 'batch outputs output_bins output_channels']:
     batch, frames, bins, channels = inputs.shape
     time, frequency = self.kernel
-    stride = self.strides[1]
     kernel = self.param(
       'kernel',
       nn.initializers.he_normal(),
       (time, frequency, channels, self.channels),
     )
     bias = self.param('bias', nn.initializers.zeros, (self.channels,))
-    # Cast here, so that all is gathered at the operands' width.
-    values = product.operand(inputs, self.dtype)
-    count = num_windows(bins, frequency, stride)
-    if count == 1:
-      values = values.reshape(batch, frames, bins * channels)
-      size = output_length(bins, stride)
-      band = _band(bins + 2 * frequency, size, frequency, stride)
-      before = (frequency - 1) // 2
-      band = band[:, before : before + bins]
-    else:
-      values, size = _frequency_windows(values, count, frequency, stride)
-      band = _band(_reach(size, frequency, stride), size, frequency, stride)
-    matrix = jnp.einsum('kbo,tkcd->tbcod', band.astype(kernel.dtype), kernel)
-    matrix = matrix.reshape(-1, size * self.channels)
-    taps = time_taps(values, time, self.strides[0])
-    outputs = product.einsum('btx,xy->bty', taps, matrix, self.dtype)
-    if count > 1:
-      outputs = outputs.reshape(count, batch, *outputs.shape[1:])
-      outputs = jnp.moveaxis(outputs, 0, 2)
-    outputs = outputs.reshape(batch, outputs.shape[1], -1, self.channels)
-    return outputs[:, :, : output_length(bins, stride)] + bias
+    band = _band(bins, frequency, self.strides[1]).astype(kernel.dtype)
+    matrix = jnp.einsum('kbo,tkcd->tbcod', band, kernel)
+    matrix = matrix.reshape(time * bins * channels, -1)
+    flat = inputs.reshape(batch, frames, bins * channels)
+    # Cast here, so that the taps are gathered at the operands' width.
+    taps = time_taps(product.operand(flat, self.dtype), time, self.strides[0])
+    outputs = product.dense(taps, matrix, self.dtype)
+    return outputs.reshape(*outputs.shape[:2], -1, self.channels) + bias
 
 
 def frames_after(num_frames: Count, strides: tuple[int, ...]) -> Count:

@@ -29,7 +29,7 @@ class DenseLayer(nn.Module):
       'bias', nn.initializers.normal(self.model.bias_stddev), (self.size,)
     )
     dtype = jnp.dtype(self.model.dtype)
-    return product.einsum('btx,xy->bty', inputs, kernel, dtype) + bias
+    return product.dense(inputs, kernel, dtype) + bias
 
 
 class RecurrentLayer(nn.Module):

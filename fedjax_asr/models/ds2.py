@@ -37,7 +37,7 @@ class RecurrentLayer(nn.Module):
       nn.initializers.lecun_normal(),
       (inputs.shape[-1], directions * gates),
     )
-    projected = product.einsum('btx,xy->bty', inputs, projection, dtype)
+    projected = product.dense(inputs, projection, dtype)
     projected = norms.apply(self.model, 'norm', projected, mask, train)
     weights = self.param(
       'recurrent_kernel',

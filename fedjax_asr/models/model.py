@@ -1,5 +1,6 @@
 """`Model(init, apply)`: what training and attacks know of an architecture."""
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -24,7 +25,8 @@ class Model(NamedTuple):
     num_output_frames [batch], norm_state)
   num_output_frames(num_frames) -> frames of logits, for ints and arrays
   front: as `apply`, but gives what the first recurrence of a DeepSpeech 2 is
-    given [batch, outputs, units] instead of logits; None for others
+    given [batch, outputs, units] instead of logits, in float32 whatever the
+    model's dtype; None for others
   """
 
   init: Callable[[jax.Array], tuple[Params, NormState]]
@@ -61,7 +63,9 @@ def deepspeech2(
 ) -> Model:
   """DeepSpeech 2 over the project's alphabet."""
   module = ds2.DeepSpeech2(cfg, text.VOCAB_SIZE, smoothing)
-  front = ds2.Front(cfg, text.VOCAB_SIZE, smoothing)
+  # In float32: what inverts it differentiates forwards too (`product.dense`).
+  exact = dataclasses.replace(cfg, dtype=config.Dtype.FLOAT32)
+  front = ds2.Front(exact, text.VOCAB_SIZE, smoothing)
   pure = _pure(module, num_features, cfg.conv_time_strides)
   return pure._replace(front=_applied(front))
 
