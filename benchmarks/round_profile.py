@@ -4,7 +4,7 @@
 
 Traces one jitted round (of the first cohort, block and number of steps) with
 JAX's profiler, and adds up the time of its kernels by the name that XLA gave
-their operation and by the source of it, largest first. CUDA graphs hide what is in
+their operation and by its source, largest first. CUDA graphs hide what is in
 them: set XLA_FLAGS="--xla_gpu_enable_command_buffer=".
 """
 
