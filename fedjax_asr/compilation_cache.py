@@ -14,6 +14,6 @@ def enable(cache_dir: str | os.PathLike[str]) -> None:
   under a second are not kept (JAX's default). What cannot be read or written
   there is compiled again: JAX warns and goes on.
   """
-  if jax.config.jax_compilation_cache_dir is None:
+  if jax.config.values['jax_compilation_cache_dir'] is None:
     path = pathlib.Path(cache_dir).expanduser() / 'xla'
     jax.config.update('jax_compilation_cache_dir', str(path))

@@ -1,6 +1,6 @@
 """The cohorts of a run, on the devices."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from concurrent import futures
 from typing import NamedTuple
 
@@ -51,7 +51,7 @@ class CohortFeed:
     waste = cohort.padding_waste(members, self.layout)
     return Fed(devices.spread(members, self._devices), waste)
 
-  def ahead(self, rounds: Iterable[int]) -> Iterator[Fed]:
+  def ahead(self, rounds: Iterable[int]) -> Generator[Fed, None, None]:
     """The cohorts of these rounds, each assembled while the last one is used.
 
     By a thread of its own, so that evaluation and checkpoints overlap with it

@@ -1,0 +1,61 @@
+import threading
+
+import numpy as np
+import population
+import pytest
+
+from fedjax_asr.federated import devices
+from fedjax_asr.jobs import cohort_feed
+
+
+@pytest.fixture
+def feed():
+  chosen = devices.select(population.PLAIN)
+  examples = population.examples(population.uneven())
+  return cohort_feed.CohortFeed(
+    examples, population.PLAIN, population.SEED, chosen
+  )
+
+
+def test_cohorts_ahead_are_those_of_their_rounds(feed):
+  rounds = [2, 3, 4]
+  for index, fed in zip(rounds, feed.ahead(rounds), strict=True):
+    wanted = feed(index)
+    assert fed.padding_waste == wanted.padding_waste
+    np.testing.assert_array_equal(
+      fed.members.client_ids, wanted.members.client_ids
+    )
+    np.testing.assert_array_equal(
+      fed.members.batches.features, wanted.members.batches.features
+    )
+  assert list(feed.ahead([])) == []
+
+
+def test_the_next_cohort_and_no_more_is_assembled_meanwhile(feed, monkeypatch):
+  assembled, started = [], threading.Event()
+  call = cohort_feed.CohortFeed.__call__
+
+  def recorded(self, index):
+    assembled.append((index, threading.current_thread().name))
+    if index == 1:
+      started.set()
+    return call(self, index)
+
+  monkeypatch.setattr(cohort_feed.CohortFeed, '__call__', recorded)
+  cohorts = feed.ahead(range(5))
+  next(cohorts)
+  assert started.wait(60)
+  cohorts.close()
+  assert [index for index, _ in assembled] == [0, 1]
+  assert all(name.startswith('cohort_feed') for _, name in assembled)
+
+
+def test_what_goes_wrong_in_the_thread_is_raised_where_it_is_used(
+  feed, monkeypatch
+):
+  def fails(self, index):
+    raise OSError(f'round {index}')
+
+  monkeypatch.setattr(cohort_feed.CohortFeed, '__call__', fails)
+  with pytest.raises(OSError, match='round 0'):
+    next(feed.ahead(range(2)))
