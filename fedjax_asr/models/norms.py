@@ -79,8 +79,8 @@ class FrameNorm(nn.Module):
     size = inputs.shape[-1]
     frames = math.prod(inputs.shape[:2])
     if self.num_groups == 1:
-      # All of a frame side by side: a third faster in the default round on
-      # CPUs, gradient included, than means over two axes.
+      # All of a frame side by side: on CPUs a step of the default round takes
+      # a fifth less time so than with means over two axes.
       grouped, axes = inputs.reshape(frames, -1), (1,)
     else:
       split = (self.num_groups, size // self.num_groups)

@@ -317,3 +317,19 @@ def test_wide_layers_start_under_jit():
   first, second = jax.block_until_ready(both(keys))
   assert first.shape == second.shape == (2, 256, 768)
   np.testing.assert_allclose(first, init(keys[0], (2, 256, 768)), atol=1e-4)
+
+
+@by_cell
+def test_frames_in_the_carry_change_nothing(cell, monkeypatch):
+  """What CPUs do against what other devices do, gradients included."""
+  mask, values = operands(cell)
+
+  def run():
+    def loss(values):
+      return loss_of(fused_scan, cell, mask, values)
+
+    return jax.jit(jax.value_and_grad(loss))(values)
+
+  carried = run()
+  monkeypatch.setattr(jax, 'default_backend', lambda: 'gpu')
+  assert_trees_close(run(), carried, rtol=1e-5, atol=1e-5)
