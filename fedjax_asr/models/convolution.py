@@ -6,6 +6,7 @@ taps are gathered beside each other, so that a client's convolution is one
 matrix product and a vmap over clients is a batched one.
 """
 
+import functools
 import typing
 
 import flax.linen as nn
@@ -31,6 +32,7 @@ def _band(num_bins: int, kernel: int, stride: int) -> np.ndarray:
   return bins[:, None, :] == np.arange(num_bins)[:, None]
 
 
+@functools.partial(jax.custom_jvp, nondiff_argnums=(1, 2))
 def time_taps(
   inputs: Float[Array, 'batch frames bins'], kernel: int, stride: int
 ) -> Float[Array, 'batch outputs taps']:
@@ -39,16 +41,34 @@ def time_taps(
   Output t sees frames t * stride - (kernel - 1) // 2 onwards whatever the
   padded length, unlike XLA's SAME padding.
   """
-  frames = inputs.shape[1]
+  batch, frames, _ = inputs.shape
   outputs = output_length(frames, stride)
-  before = (kernel - 1) // 2
-  reach = (outputs - 1) * stride + kernel
-  padded = jnp.pad(
-    inputs, ((0, 0), (before, max(0, reach - before - frames)), (0, 0))
-  )
-  last = (outputs - 1) * stride + 1
+  seen = np.arange(outputs)[:, None] * stride + np.arange(kernel)
+  taps = _padded(inputs, kernel, stride).at[:, seen]
+  return taps.get(mode='promise_in_bounds').reshape(batch, outputs, -1)
+
+
+@time_taps.defjvp
+def _time_taps_jvp(kernel, stride, primals, tangents):
+  """The same function, as slices and not as a gather.
+
+  A gather is several times faster, but not its transpose, a scatter; that of
+  slices is a sum of shifted arrays.
+  """
+  (inputs,), (tangent,) = primals, tangents
+  padded = _padded(tangent, kernel, stride)
+  last = (output_length(inputs.shape[1], stride) - 1) * stride + 1
   taps = [padded[:, k : k + last : stride] for k in range(kernel)]
-  return jnp.concatenate(taps, axis=-1)
+  return time_taps(inputs, kernel, stride), jnp.concatenate(taps, axis=-1)
+
+
+def _padded(inputs, kernel, stride):
+  """Zeros as far as the first and the last kernel reach beyond the ends."""
+  frames = inputs.shape[1]
+  before = (kernel - 1) // 2
+  reach = (output_length(frames, stride) - 1) * stride + kernel
+  after = max(0, reach - before - frames)
+  return jnp.pad(inputs, ((0, 0), (before, after), (0, 0)))
 
 
 class BandedConv(nn.Module):

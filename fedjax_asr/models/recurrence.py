@@ -4,6 +4,11 @@ The input projection is hoisted out of the scan. The backward pass scans only
 the cell's gradients and forms the recurrent weight's gradient in one matrix
 product afterwards: plain autodiff would read and write it at every frame. It
 is built of ordinary JAX operations, so it can itself be differentiated.
+
+With bfloat16 operands the pre-activations, and their gradients, are also kept
+in bfloat16 between the scan and the products beside it: a scan is bound by
+what it reads and writes. States, and the gradient that goes from frame to
+frame, are float32.
 """
 
 import functools
@@ -97,7 +102,8 @@ def _masked_step(cell, real, projected, recurrent, state):
   Its values are cleared first: NaN would reach the gradient through the branch
   not taken.
   """
-  projected = jnp.where(real, projected, 0)
+  projected = jnp.where(real, projected, 0).astype(state.dtype)
+  recurrent = recurrent.astype(state.dtype)
   return jnp.where(real, cell.step(projected, recurrent, state), state)
 
 
@@ -149,14 +155,14 @@ def directed_states(
 ) -> Float[Array, 'batch frames directions states']:
   """`scan` over batches; the second direction runs backwards in time.
 
-  Behind an utterance's end the states hold their last value, not zeros.
+  `projected` is rounded to `dtype`. Behind an utterance's end the states hold their last value, not zeros.
   """
   directions = projected.shape[2]
   states = scan(
     cell,
     dtype,
     _time_major(mask[:, :, None, None].repeat(directions, 2)),
-    _time_major(projected),
+    _time_major(product.operand(projected, dtype)),
     weights,
     bias,
   )
@@ -203,7 +209,9 @@ def _scan_backward(cell, dtype, residuals, gradients):
   mask, projected, weights, bias, states = residuals
   size = weights.shape[1]
   previous = jnp.concatenate([jnp.zeros_like(states[:1]), states[:-1]])
-  recurrent = _recurrent(previous[..., :size], weights, bias, dtype)
+  recurrent = product.operand(
+    _recurrent(previous[..., :size], weights, bias, dtype), dtype
+  )
   transposed = product.operand(jnp.swapaxes(weights, 1, 2), dtype)
 
   def step(gradient, inputs):
@@ -226,12 +234,12 @@ def _scan_backward(cell, dtype, residuals, gradients):
   d_weights = product.einsum(
     'tdbh,tdbg->dhg', previous[..., :size], d_recurrent, dtype
   )
-  d_bias = d_recurrent.sum((0, 2))
+  d_bias = d_recurrent.sum((0, 2), dtype=bias.dtype)
   return (
     None,
     d_projected,
     d_weights.astype(weights.dtype),
-    d_bias.astype(bias.dtype),
+    d_bias,
   )
 
 
