@@ -189,11 +189,13 @@ def _polished(front, count, num_conjugate_gradients, problem, features):
     return is_left & (carry.loss > _EXACT)
 
   def step(carry):
-    values, forward = jax.linearize(residual, carry.features)
-    backward = jax.linear_transpose(forward, carry.features)
+    # The transpose of the transpose, as products have no forward mode.
+    values, backward = jax.vjp(residual, carry.features)
+    forward = jax.linear_transpose(backward, values)
 
     def normal(direction):
-      return backward(forward(direction))[0] + carry.damping * direction
+      (change,) = forward((direction,))
+      return backward(change)[0] + carry.damping * direction
 
     move, _ = jax.scipy.sparse.linalg.cg(
       normal, -backward(values)[0], maxiter=num_conjugate_gradients, tol=1e-5

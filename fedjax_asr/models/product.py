@@ -28,6 +28,7 @@ def einsum(
   return jnp.einsum(subscripts, left, right, preferred_element_type=sums)
 
 
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
 def dense(
   inputs: Float[Array, 'batch frames inputs'],
   kernel: Float[Array, 'inputs outputs'],
@@ -35,23 +36,17 @@ def dense(
 ) -> Float[Array, 'batch frames outputs']:
   """inputs @ kernel, and both gradients, of `operand`s.
 
-  The gradient of a plain product of bfloat16 is one of a float32 and a bfloat16
-  array, which XLA computes in TF32, several times slower. Narrower than
-  float32 it cannot be differentiated forwards (`jax.jvp`), backwards any number
+  Autodiff's gradients are slower. In bfloat16 they would be products of a
+  float32 and a bfloat16 array, which XLA computes in TF32. On CPUs the kernel's
+  would first transpose the gradient of the outputs, together with all that
+  makes it. Cannot be differentiated forwards (`jax.jvp`), backwards any number
   of times.
   """
-  if dtype == jnp.float32:
-    return einsum('btx,xy->bty', inputs, kernel, dtype)
-  return _narrow_dense(dtype, inputs, kernel)
-
-
-@functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
-def _narrow_dense(dtype, inputs, kernel):
   return einsum('btx,xy->bty', inputs, kernel, dtype)
 
 
-def _dense_forward(dtype, inputs, kernel):
-  return _narrow_dense(dtype, inputs, kernel), (inputs, kernel)
+def _dense_forward(inputs, kernel, dtype):
+  return dense(inputs, kernel, dtype), (inputs, kernel)
 
 
 def _dense_backward(dtype, residuals, gradient):
@@ -61,4 +56,4 @@ def _dense_backward(dtype, residuals, gradient):
   return d_inputs.astype(inputs.dtype), d_kernel.astype(kernel.dtype)
 
 
-_narrow_dense.defvjp(_dense_forward, _dense_backward)
+dense.defvjp(_dense_forward, _dense_backward)

@@ -91,6 +91,19 @@ def test_equals_lax_convolution_in_value_and_gradient(
     )
 
 
+@pytest.mark.parametrize(('kernel', 'strides', 'frames', 'bins'), GEOMETRIES)
+def test_taps_as_slices_are_taps_as_a_gather(kernel, strides, frames, bins):
+  """The tangent is made in another way than the value, of which it is linear."""
+  inputs = jnp.asarray(random(2, frames, bins), jnp.float32)
+  value, tangent = jax.jvp(
+    lambda x: convolution.time_taps(x, kernel[0], strides[0]),
+    (inputs,),
+    (inputs,),
+  )
+  np.testing.assert_array_equal(value, tangent)
+  assert jnp.abs(value).max() > 0
+
+
 def test_equals_flax_convolution_with_the_same_parameters():
   inputs = jnp.asarray(random(2, 15, 21, 2), jnp.float32)
   variables = {'params': random_params((5, 7))}
