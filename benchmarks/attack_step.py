@@ -37,14 +37,64 @@ def main(argv: list[str]) -> int:
     'command': ' '.join(['attack_step.py', 'RESULT.json', *argv[2:]]),
     'machine': main_job.machine(),
     'versions': run_directory.versions(),
-    **measured(chosen, [int(count) for count in restarts.split(',')]),
   }
-  pathlib.Path(argv[1]).write_text(json.dumps(record, indent=1) + '\n')
-  print(json.dumps(record, indent=1))
+  counts = [int(count) for count in restarts.split(',')]
+  for part in measured(chosen, counts):
+    # Kept from the first row on: a later one may not fit.
+    record |= part
+    pathlib.Path(argv[1]).write_text(json.dumps(record, indent=1) + '\n')
+    print(json.dumps(part), flush=True)
   return 0
 
 
-def measured(chosen: dict, restarts: list[int]) -> dict:
+def measured(chosen: dict, restarts: list[int]):
+  """Yields parts of the record, `second_order` growing."""
+  import jax
+
+  from fedjax_asr.attacks import gradient_distance
+  from fedjax_asr.models import model
+
+  params, gradient, objective, shape = problem(chosen)
+  keys = jax.random.split(jax.random.key(2), 1 + max(restarts))
+  points = jax.vmap(lambda key: jax.random.normal(key, shape))(keys)
+  first = jax.jit(gradient)
+  target = gradient_distance.target(
+    jax.device_get(first(params, points[0])), 1.0
+  )
+  base = _milliseconds(first, (params, points[0]), chosen)
+  yield {
+    'model': chosen['model'],
+    'num_parameters': model.num_parameters(params),
+    'frames': shape[0],
+    'dtype': chosen['dtype'],
+    'first_order_ms': round(base, 3),
+  }
+  slopes = jax.jit(
+    jax.vmap(jax.value_and_grad(objective, argnums=2), (None, None, 0))
+  )
+  rows = []
+  for count in restarts:
+    taken = _milliseconds(
+      slopes, (params, target, points[1 : 1 + count]), chosen
+    )
+    rows.append(
+      {
+        'restarts': count,
+        'second_order_ms': round(taken, 3),
+        'ms_per_restart': round(taken / count, 3),
+        'times_first_order': round(taken / count / base, 2),
+        'reconstructions_per_minute': round(60e3 / (taken * ITERATIONS), 3),
+      }
+    )
+    yield {'second_order': rows}
+
+
+def problem(chosen: dict):
+  """(params, gradient, objective, shape of the features) of one utterance.
+
+  gradient(params, features) is by parameter; objective(params, target,
+  features) is its distance from the target.
+  """
   import jax
   import jax.numpy as jnp
 
@@ -63,49 +113,19 @@ def measured(chosen: dict, restarts: list[int]) -> dict:
     )
     return ctc.loss(logits, num_outputs, labels, jnp.array([40])).sum()
 
-  def flat(params, features):
+  def gradient(params, features):
     leaves = jax.tree.leaves(jax.grad(loss)(params, features))
     return {str(index): leaf for index, leaf in enumerate(leaves)}
 
   def objective(params, target, features):
     return gradient_distance.distance(
-      config.Distance.COSINE, flat(params, features), target, per_layer=False
+      config.Distance.COSINE,
+      gradient(params, features),
+      target,
+      per_layer=False,
     )
 
-  keys = jax.random.split(jax.random.key(2), 1 + max(restarts))
-  points = jax.vmap(lambda key: jax.random.normal(key, (frames, width)))(keys)
-  first = jax.jit(flat)
-  target = gradient_distance.target(
-    jax.device_get(first(params, points[0])), 1.0
-  )
-  base = _milliseconds(first, (params, points[0]), chosen)
-  rows = []
-  for count in restarts:
-    slope = jax.jit(
-      jax.vmap(jax.value_and_grad(objective, argnums=2), (None, None, 0))
-    )
-    taken = _milliseconds(
-      slope, (params, target, points[1 : 1 + count]), chosen
-    )
-    per_restart = taken / count
-    rows.append(
-      {
-        'restarts': count,
-        'second_order_ms': round(taken, 3),
-        'ms_per_restart': round(per_restart, 3),
-        'times_first_order': round(per_restart / base, 2),
-        'reconstructions_per_minute': round(60e3 / (taken * ITERATIONS), 3),
-      }
-    )
-    print(json.dumps(rows[-1]), flush=True)
-  return {
-    'model': chosen['model'],
-    'num_parameters': model.num_parameters(params),
-    'frames': frames,
-    'dtype': chosen['dtype'],
-    'first_order_ms': round(base, 3),
-    'second_order': rows,
-  }
+  return params, gradient, objective, (frames, width)
 
 
 def _milliseconds(function, arguments, chosen):

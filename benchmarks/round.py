@@ -231,8 +231,7 @@ def _pytorch(chosen, all_steps):
   for steps in all_steps:
     best = None
     for half in (True, False) if device == 'cuda' else (False,):
-      rounds = side_by_side.torch_rounds(cfg, params, width, device)
-      rounds._half = half
+      rounds = side_by_side.torch_rounds(cfg, params, width, device, half=half)
 
       def run(_, rounds=rounds, steps=steps):
         rounds.run([[batch] * steps] * count)

@@ -55,18 +55,17 @@ def same_loss(cfg: config.ModelConfig, num_features: int) -> dict:
 
 
 def torch_rounds(
-  cfg: config.Config, params, num_features: int, device: str
+  cfg: config.Config, params, num_features: int, device: str, *, half=False
 ) -> torch_round.Rounds:
-  """Rounds that start from these parameters."""
+  """Rounds that start from these parameters; `half`: bfloat16 autocast."""
   module = torch_models.model(cfg.model, num_features, text.VOCAB_SIZE)
   module = module.to(device)
   module.load(jax.device_get(params))
-  dtype = getattr(cfg.model, cfg.model.architecture).dtype
   return torch_round.Rounds(
     module,
     cfg.federated.client,
     cfg.federated.server.learning_rate,
-    half=dtype == config.Dtype.BFLOAT16,
+    half=half,
   )
 
 

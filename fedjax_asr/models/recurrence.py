@@ -155,7 +155,8 @@ def directed_states(
 ) -> Float[Array, 'batch frames directions states']:
   """`scan` over batches; the second direction runs backwards in time.
 
-  `projected` is rounded to `dtype`. Behind an utterance's end the states hold their last value, not zeros.
+  `projected` is rounded to `dtype`. Behind an utterance's end the states hold
+  their last value, not zeros.
   """
   directions = projected.shape[2]
   states = scan(

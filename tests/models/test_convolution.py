@@ -93,7 +93,7 @@ def test_equals_lax_convolution_in_value_and_gradient(
 
 @pytest.mark.parametrize(('kernel', 'strides', 'frames', 'bins'), GEOMETRIES)
 def test_taps_as_slices_are_taps_as_a_gather(kernel, strides, frames, bins):
-  """The tangent is made in another way than the value, of which it is linear."""
+  """Linear, so in direction x the tangent is the value, made another way."""
   inputs = jnp.asarray(random(2, frames, bins), jnp.float32)
   value, tangent = jax.jvp(
     lambda x: convolution.time_taps(x, kernel[0], strides[0]),
