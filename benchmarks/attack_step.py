@@ -17,6 +17,7 @@ import sys
 
 import main_job
 import round as round_benchmark
+import timing
 
 ITERATIONS = 1000
 
@@ -130,14 +131,13 @@ def problem(chosen: dict):
 
 def _milliseconds(function, arguments, chosen):
   import jax
-  import side_by_side
 
   def run(_):
     jax.block_until_ready(function(*arguments))
 
   run(0)
-  taken = side_by_side.seconds(run, range(int(chosen['rounds'])))
-  return 1e3 * side_by_side.spread(taken)['median']
+  taken = timing.seconds(run, range(int(chosen['rounds'])))
+  return 1e3 * timing.spread(taken)['median']
 
 
 if __name__ == '__main__':

@@ -14,6 +14,7 @@ import sys
 import tempfile
 
 import main_job
+import timing
 
 NUM_ROUNDS = 8
 
@@ -75,11 +76,11 @@ def measured(flags: list[str], scratch: str) -> dict:
   losses = {'fedjax_asr': float(run(0).loss), 'pytorch': theirs.run(batches[0])}
   taken = {'fedjax_asr': [], 'pytorch': []}
   for index in range(1, NUM_ROUNDS + 1):
-    taken['fedjax_asr'] += side_by_side.seconds(run, [index])
-    taken['pytorch'] += side_by_side.seconds(
+    taken['fedjax_asr'] += timing.seconds(run, [index])
+    taken['pytorch'] += timing.seconds(
       lambda index: theirs.run(batches[index]), [index]
     )
-  spreads = {name: side_by_side.spread(each) for name, each in taken.items()}
+  spreads = {name: timing.spread(each) for name, each in taken.items()}
   ratio = spreads['pytorch']['median'] / spreads['fedjax_asr']['median']
   return {
     'machine': main_job.machine(),

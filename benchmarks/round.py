@@ -20,6 +20,7 @@ import sys
 import time
 
 import main_job
+import timing
 
 BATCH = 8
 # Frames a second are 100 for log-mel, 50 for the MFCC of DeepSpeech 1.
@@ -167,14 +168,13 @@ class Simulation:
 
   def measured(self, rounds: int) -> dict:
     import jax
-    import side_by_side
 
     def on_device(_):
       self.state, metrics = self.round_fn(self.state, self.members, self.key)
       jax.block_until_ready((self.state, metrics))
 
     on_device(0)
-    alone = side_by_side.seconds(on_device, range(rounds))
+    alone = timing.seconds(on_device, range(rounds))
     started = time.perf_counter()
     cohorts = self.feed.ahead(range(rounds + 1))
     for index, fed in enumerate(cohorts):
@@ -187,7 +187,7 @@ class Simulation:
     memory = self.round_fn.memory_analysis()
     return {
       'compile_seconds': round(self.compile_seconds, 1),
-      'round_fn': self._rate(side_by_side.spread(alone)['median']),
+      'round_fn': self._rate(timing.spread(alone)['median']),
       'job': self._rate(whole),
       'loss': round(loss, 3),
       'temporary_gb': round(memory.temp_size_in_bytes / 1e9, 2),
@@ -239,7 +239,7 @@ def _pytorch(chosen, all_steps):
           torch.cuda.synchronize()
 
       run(0)
-      taken = side_by_side.spread(side_by_side.seconds(run, range(3)))
+      taken = timing.spread(timing.seconds(run, range(3)))
       row = {
         'precision': 'bfloat16 autocast' if half else 'tf32',
         'clients': count,

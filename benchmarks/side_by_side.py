@@ -1,8 +1,6 @@
-"""What benchmarks of rounds have in common: ours beside PyTorch's."""
+"""Ours beside PyTorch's: that both are one model, and its rounds."""
 
 import copy
-import statistics
-import time
 
 import jax
 import jax.numpy as jnp
@@ -67,22 +65,3 @@ def torch_rounds(
     cfg.federated.server.learning_rate,
     half=half,
   )
-
-
-def seconds(run, rounds) -> list[float]:
-  """Of `run(index)`, which returns when the round is done, for each round."""
-  taken = []
-  for index in rounds:
-    started = time.perf_counter()
-    run(index)
-    taken.append(time.perf_counter() - started)
-  return taken
-
-
-def spread(values: list[float]) -> dict:
-  """Least, median and most."""
-  return {
-    'min': round(min(values), 4),
-    'median': round(statistics.median(values), 4),
-    'max': round(max(values), 4),
-  }
