@@ -225,7 +225,10 @@ def _scan_backward(cell, dtype, residuals, gradients):
     )
     d_frame, d_recurrent, d_state = pull(gradient + arriving)
     through = product.einsum('dbg,dgh->dbh', d_recurrent, transposed, dtype)
-    return d_state.at[..., :size].add(through), (d_frame, d_recurrent)
+    # Not `.at[].add`: over a whole axis its scatter crashes XLA's partitioner
+    # (Shardy, jaxlib 0.11) where there are several devices.
+    rest = ((0, 0), (0, 0), (0, d_state.shape[-1] - size))
+    return d_state + jnp.pad(through, rest), (d_frame, d_recurrent)
 
   inputs = (projected, recurrent, previous, mask, gradients)
   start = jnp.zeros_like(states[0])
