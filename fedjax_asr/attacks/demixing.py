@@ -147,7 +147,7 @@ def _inverted(observed, directions, cfg, key):
   """The length is the one that closes best."""
   tried = []
   for frames in _lengths(observed, len(directions)):
-    wanted = front_inversion.problem(observed, directions, frames)
+    wanted = front_inversion.problem(directions, frames)
     start = front_inversion.descended(observed, wanted, cfg, key)
     tried.append((float(start.residual), wanted, start))
   _, wanted, start = min(tried, key=lambda each: each[0])

@@ -17,8 +17,7 @@ import optax
 from jaxtyping import Array, Float
 
 from fedjax_asr import config
-from fedjax_asr.attacks import observation
-from fedjax_asr.models import model
+from fedjax_asr.attacks import observation, together
 
 # Descent ends here: from there on Levenberg-Marquardt is faster,
 _NEAR = 1e-4
@@ -37,14 +36,11 @@ class Inversion(NamedTuple):
 class Problem(NamedTuple):
   """What is inverted; target: unit vectors."""
 
-  params: model.Params
-  norm_state: model.NormState
   num_frames: jax.Array
   target: Float[Array, 'outputs units']
 
 
 def problem(
-  observed: observation.Observation,
   target: Float[np.ndarray, 'outputs units'],
   num_frames: int,
 ) -> Problem:
@@ -54,10 +50,7 @@ def problem(
   those beyond `num_frames` are zeros.
   """
   return Problem(
-    observed.params,
-    observed.norm_state,
-    jnp.full(1, num_frames, jnp.int32),
-    jnp.asarray(target, jnp.float32),
+    jnp.full(1, num_frames, jnp.int32), jnp.asarray(target, jnp.float32)
   )
 
 
@@ -73,11 +66,8 @@ def descended(
   shape = (cfg.num_starts, frames, observed.features.num_features)
   is_inside = jnp.arange(frames) < wanted.num_frames
   starts = 0.5 * jax.random.normal(key, shape) * is_inside[:, None]
-  # Highest: a GPU would round products to TF32.
-  with jax.default_matmul_precision('highest'):
-    found, losses = _descended(
-      front(observed), cfg.num_iterations, cfg.learning_rate, wanted, starts
-    )
+  settings = front(observed), cfg.num_iterations, cfg.learning_rate
+  found, losses = _together(_descended, settings, observed, wanted, starts)
   best = jnp.argmin(losses)
   return Inversion(found[best], losses[best])
 
@@ -89,14 +79,8 @@ def polished(
   features: Float[Array, 'frames features'],
 ) -> Inversion:
   """By Levenberg-Marquardt; the residual is no higher than before."""
-  with jax.default_matmul_precision('highest'):
-    return _polished(
-      front(observed),
-      cfg.num_polish,
-      cfg.num_conjugate_gradients,
-      wanted,
-      features,
-    )
+  settings = front(observed), cfg.num_polish, cfg.num_conjugate_gradients
+  return _together(_polished, settings, observed, wanted, features)
 
 
 def residual(
@@ -105,9 +89,15 @@ def residual(
   features: Float[Array, 'frames features'],
 ) -> float:
   """Mean over frames of |u/|u| - y|^2."""
+  settings = (front(observed),)
+  return float(_together(_energy, settings, observed, wanted, features))
+
+
+def _together(function, settings, observed, wanted, features):
+  own = jax.tree.map(jnp.asarray, (observed.norm_state, wanted, features))
+  # Highest: a GPU would round products to TF32.
   with jax.default_matmul_precision('highest'):
-    values = _residuals(front(observed), wanted, features)
-  return float(jnp.square(values).sum())
+    return together.call(function, settings, observed.params, own)
 
 
 def time_stride(observed: observation.Observation) -> int:
@@ -130,28 +120,28 @@ def front(
   return observed.acoustic.front, train
 
 
-def _residuals(front, problem, features):
+def _residuals(front, params, norm_state, wanted, features):
   """Differences of directions; their squares sum to the mean over frames."""
   apply, train = front
   values, _, _ = apply(
-    problem.params,
-    problem.norm_state,
-    features[None],
-    problem.num_frames,
-    train=train,
+    params, norm_state, features[None], wanted.num_frames, train=train
   )
   norm = jnp.linalg.norm(values[0], axis=1, keepdims=True)
   unit = values[0] / jnp.maximum(norm, 1e-9)
-  return (unit - problem.target) / jnp.sqrt(float(len(problem.target)))
+  return (unit - wanted.target) / jnp.sqrt(float(len(wanted.target)))
 
 
-@functools.partial(jax.jit, static_argnums=(0, 1, 2))
-def _descended(front, count, learning_rate, problem, starts):
+def _energy(front, params, own):
+  return jnp.square(_residuals(front, params, *own)).sum()
+
+
+def _descended(front, count, learning_rate, params, own):
   """Adam with a cosine decay from all starts, until one of them is near."""
+  norm_state, wanted, starts = own
   optimizer = optax.adam(optax.cosine_decay_schedule(learning_rate, count))
 
   def loss(features):
-    return jnp.square(_residuals(front, problem, features)).sum()
+    return _energy(front, params, (norm_state, wanted, features))
 
   def is_far(carry):
     _, _, losses, index = carry
@@ -179,10 +169,10 @@ class _Polish(NamedTuple):
   iteration: jax.Array
 
 
-@functools.partial(jax.jit, static_argnums=(0, 1, 2))
-def _polished(front, count, num_conjugate_gradients, problem, features):
+def _polished(front, count, num_conjugate_gradients, params, own):
   """Levenberg-Marquardt; the residual never rises."""
-  residual = functools.partial(_residuals, front, problem)
+  norm_state, wanted, features = own
+  residual = functools.partial(_residuals, front, params, norm_state, wanted)
 
   def is_open(carry):
     is_left = (carry.iteration < count) & (carry.num_failed < _MAX_FAILED)

@@ -1,5 +1,6 @@
 """Reconstructs speech from clients' updates and measures how much was there."""
 
+import contextlib
 import os
 import statistics
 
@@ -7,6 +8,7 @@ import jax
 import rich.console
 
 from fedjax_asr import config, run_directory
+from fedjax_asr.attacks import together
 from fedjax_asr.figures import reconstruction
 from fedjax_asr.jobs import (
   attack_methods,
@@ -92,18 +94,21 @@ def _attack_all(cfg, directory, attacked, victims, console):
   total = len(victims)
   if done:
     console.print(f'{total - len(left)} of {total} victims were done before')
+  group = together.Group(cfg.attack.num_parallel)
   with console.status('') as status:
 
     def attempts_of(numbered, observed):
       index, victim = numbered
       where = f'victim {index}/{total}, {victim.name}'
-      return attack_methods.attempts(
-        observed,
-        cfg.attack,
-        jax.random.fold_in(key, victim.clients[0]),
-        lambda line: status.update(f'{where}: {line}'),
-        _progress(directory, victim),
-      )
+      is_alone = cfg.attack.num_parallel == 1
+      with contextlib.nullcontext() if is_alone else group.member():
+        return attack_methods.attempts(
+          observed,
+          cfg.attack,
+          jax.random.fold_in(key, victim.clients[0]),
+          lambda line: status.update(f'{where}: {line}'),
+          _progress(directory, victim),
+        )
 
     numbered = enumerate(left, total - len(left) + 1)
     for (index, victim), observed, attempts in parallel_calls.in_order(

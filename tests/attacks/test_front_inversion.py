@@ -13,7 +13,7 @@ CFG = config.DemixingConfig()
 
 def test_features_are_found_up_to_scale_from_frames_directions():
   observed, (speech,), (frames,) = small_front.observed((21,))
-  wanted = front_inversion.problem(observed, small_front.unit(frames), 21)
+  wanted = front_inversion.problem(small_front.unit(frames), 21)
   start = front_inversion.descended(observed, wanted, CFG, jax.random.key(0))
   found = front_inversion.polished(observed, wanted, CFG, start.features)
   values = np.asarray(found.features)
@@ -25,7 +25,7 @@ def test_features_are_found_up_to_scale_from_frames_directions():
 
 def test_the_truth_leaves_no_residual():
   observed, (speech,), (frames,) = small_front.observed((21,))
-  wanted = front_inversion.problem(observed, small_front.unit(frames), 21)
+  wanted = front_inversion.problem(small_front.unit(frames), 21)
   assert front_inversion.residual(observed, wanted, jnp.asarray(speech)) < 1e-12
   assert (
     front_inversion.residual(observed, wanted, jnp.asarray(speech[::-1])) > 0.1

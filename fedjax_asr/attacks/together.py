@@ -1,0 +1,172 @@
+"""Calls that several threads make of one function, computed as one.
+
+What an utterance needs keeps a GPU hardly busy: its seconds are the number of
+steps, one after another. Victims that are attacked in threads, each a member of
+a `Group`, therefore wait where they come to `call`. Once all of them do, those
+who want the same function of arrays of the same shapes are given the results of
+one vmapped program, which takes as many steps as the slowest of them.
+"""
+
+import collections
+import contextlib
+import contextvars
+import dataclasses
+import functools
+import threading
+from collections.abc import Callable, Hashable, Iterator
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import PyTree
+
+Function = Callable[..., PyTree]
+
+
+def call(
+  function: Function, static: tuple[Hashable, ...], shared: PyTree, own: PyTree
+) -> PyTree:
+  """function(*static, shared, own), compiled; together with a group's others.
+
+  `shared` are arrays that all members hold, the very same; `own` are each
+  member's. In a group sums may be taken in another order than alone, and an
+  error is that of all whose calls were computed together.
+  """
+  group = _group.get()
+  if group is None:
+    return _alone(function)(static, shared, own)
+  return group.call(function, static, shared, own)
+
+
+_group: contextvars.ContextVar['Group | None'] = contextvars.ContextVar(
+  'group', default=None
+)
+
+
+@dataclasses.dataclass(slots=True, eq=False)
+class _Call:
+  """One member's; `is_done` once `results` or `error` is there."""
+
+  key: Hashable
+  own: PyTree
+  compute: Callable[[list[PyTree]], list[PyTree]]
+  results: PyTree = None
+  error: BaseException | None = None
+  is_done: bool = False
+
+
+class Group:
+  """Threads that compute together, `size` calls at most in one program.
+
+  Programs are compiled for `size` calls; of fewer, some are computed twice.
+  """
+
+  def __init__(self, size: int):
+    self._size = size
+    self._changed = threading.Condition()
+    self._num_members = 0
+    self._is_computing = False
+    self._waiting: list[_Call] = []
+
+  @contextlib.contextmanager
+  def member(self) -> Iterator[None]:
+    """In here the calls of this thread are the group's, which awaits them."""
+    with self._changed:
+      self._num_members += 1
+    token = _group.set(self)
+    try:
+      yield
+    finally:
+      _group.reset(token)
+      with self._changed:
+        self._num_members -= 1
+        self._changed.notify_all()
+
+  def call(
+    self,
+    function: Function,
+    static: tuple[Hashable, ...],
+    shared: PyTree,
+    own: PyTree,
+  ) -> PyTree:
+    """As `call`; from within `member`."""
+    compute = functools.partial(
+      _computed, function, static, shared, size=self._size
+    )
+    mine = _Call(
+      (function, static, _identity(shared), _kind(own)), own, compute
+    )
+    with self._changed:
+      self._waiting.append(mine)
+      self._changed.notify_all()
+      while not mine.is_done:
+        if self._is_due():
+          self._compute()
+        else:
+          self._changed.wait()
+    if mine.error is not None:
+      raise mine.error
+    return mine.results
+
+  def _is_due(self):
+    return not self._is_computing and len(self._waiting) == self._num_members
+
+  def _compute(self):
+    """The largest set of like calls, in this thread, with the lock let go."""
+    key, _ = collections.Counter(
+      each.key for each in self._waiting
+    ).most_common(1)[0]
+    calls = [each for each in self._waiting if each.key == key][: self._size]
+    self._is_computing = True
+    self._changed.release()
+    try:
+      results = calls[0].compute([each.own for each in calls])
+      for each, result in zip(calls, results, strict=True):
+        each.results = result
+    except BaseException as error:
+      for each in calls:
+        each.error = error
+    finally:
+      self._changed.acquire()
+      self._is_computing = False
+      for each in calls:
+        each.is_done = True
+        self._waiting.remove(each)
+      self._changed.notify_all()
+
+
+def _computed(function, static, shared, owned, *, size):
+  """The results of each of `owned`."""
+  padded = owned + owned[:1] * (size - len(owned))
+  stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *padded)
+  results = _mapped(function)(static, shared, stacked)
+  jax.block_until_ready(results)
+  return [
+    jax.tree.map(lambda leaf, index=index: leaf[index], results)
+    for index in range(len(owned))
+  ]
+
+
+@functools.cache
+def _alone(function):
+  def compute(static, shared, own):
+    return function(*static, shared, own)
+
+  return jax.jit(compute, static_argnums=0)
+
+
+@functools.cache
+def _mapped(function):
+  def compute(static, shared, stacked):
+    one = functools.partial(function, *static)
+    return jax.vmap(one, (None, 0))(shared, stacked)
+
+  return jax.jit(compute, static_argnums=0)
+
+
+def _identity(tree):
+  return tuple(id(leaf) for leaf in jax.tree.leaves(tree))
+
+
+def _kind(tree):
+  leaves, structure = jax.tree.flatten(tree)
+  return structure, tuple((leaf.shape, leaf.dtype) for leaf in leaves)
