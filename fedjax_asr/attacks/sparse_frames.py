@@ -14,7 +14,6 @@ keeps columns from finding the same frame (as volumes do in nonnegative matrix
 factorisation). A minimum is made exact by the null vector of its zero rows.
 """
 
-import functools
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -25,6 +24,7 @@ import optax
 from jaxtyping import Float, Int
 
 from fedjax_asr import config
+from fedjax_asr.attacks import together
 
 # Relative to a frame's largest entry.
 _ZERO = 1e-5
@@ -96,12 +96,12 @@ def frames(
     # On the CPU: a determinant at each of thousands of steps is small and
     # sequential, and takes a GPU ten times as long.
     with jax.default_device(jax.devices('cpu')[0]):
-      columns = _searched(
-        jnp.asarray(basis, jnp.float32),
-        jnp.asarray(outside, jnp.float32),
-        jnp.asarray(_starts(basis, outside, rng), jnp.float32),
-        cfg.num_search_iterations,
-        _JOINT[search % len(_JOINT)],
+      arrays = basis, outside, _starts(basis, outside, rng)
+      columns = together.call(
+        _searched,
+        (cfg.num_search_iterations, _JOINT[search % len(_JOINT)]),
+        (),
+        tuple(jnp.asarray(each, jnp.float32) for each in arrays),
       )
     found = _accepted(basis, np.asarray(columns, np.float64), found)
     if report:
@@ -127,9 +127,10 @@ def _starts(basis, outside, rng):
   return columns / np.linalg.norm(columns, axis=2, keepdims=True)
 
 
-@functools.partial(jax.jit, static_argnums=(3, 4))
-def _searched(basis, outside, starts, num_iterations, schedule):
+def _searched(num_iterations, schedule, shared, own):
   """Joint descents, then each column by itself: [columns, rank]."""
+  del shared
+  basis, outside, starts = own
 
   def joint(columns):
     return _descended(basis, outside, columns, num_iterations, schedule)

@@ -4,7 +4,8 @@ What an utterance needs keeps a GPU hardly busy: its seconds are the number of
 steps, one after another. Victims that are attacked in threads, each a member of
 a `Group`, therefore wait where they come to `call`. Once all of them do, those
 who want the same function of arrays of the same shapes are given the results of
-one vmapped program, which takes as many steps as the slowest of them.
+one vmapped program, which takes as many steps as the slowest of them. What was
+called first in the group goes first, so that who is behind catches up.
 """
 
 import collections
@@ -46,6 +47,7 @@ _group: contextvars.ContextVar['Group | None'] = contextvars.ContextVar(
 class _Call:
   """One member's; `is_done` once `results` or `error` is there."""
 
+  function: Function
   key: Hashable
   own: PyTree
   compute: Callable[[list[PyTree]], list[PyTree]]
@@ -66,6 +68,8 @@ class Group:
     self._num_members = 0
     self._is_computing = False
     self._waiting: list[_Call] = []
+    # How early each function was first called.
+    self._turns: dict[Function, int] = {}
 
   @contextlib.contextmanager
   def member(self) -> Iterator[None]:
@@ -96,6 +100,7 @@ class Group:
       (function, static, _identity(shared), _kind(own)), own, compute
     )
     with self._changed:
+      self._turns.setdefault(function, len(self._turns))
       self._waiting.append(mine)
       self._changed.notify_all()
       while not mine.is_done:
@@ -111,11 +116,14 @@ class Group:
     return not self._is_computing and len(self._waiting) == self._num_members
 
   def _compute(self):
-    """The largest set of like calls, in this thread, with the lock let go."""
-    key, _ = collections.Counter(
-      each.key for each in self._waiting
-    ).most_common(1)[0]
-    calls = [each for each in self._waiting if each.key == key][: self._size]
+    """One set of like calls, in this thread, with the lock let go."""
+    counts = collections.Counter(each.key for each in self._waiting)
+    first = min(
+      self._waiting,
+      key=lambda each: (self._turns[each.function], -counts[each.key]),
+    )
+    alike = [each for each in self._waiting if each.key == first.key]
+    calls = alike[: self._size]
     self._is_computing = True
     self._changed.release()
     try:

@@ -218,9 +218,9 @@ class AttackConfig:
   # Tried in this order until one is certified, or all of them.
   methods: tuple[str, ...] = ('span', 'seed_and_grow', 'demixing')
   tries_all: bool = False
-  # Victims attacked at once, in threads, and what demixing inverts of utterances
-  # of one length in one program (`attacks.together`): on a GPU it takes hardly
-  # longer than one. Results change by no more than the order of sums does.
+  # Victims attacked at once, in threads; demixing computes those of one length
+  # in one program (`attacks.together`). Results change by no more than the
+  # order of sums does.
   num_parallel: int = bounded(1, low=1)
   span: SpanConfig = dataclasses.field(default_factory=SpanConfig)
   seed_and_grow: SeedAndGrowConfig = dataclasses.field(

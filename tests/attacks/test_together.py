@@ -105,6 +105,31 @@ def check_y(index):
   return 3 * (np.arange(4.0) + index) ** 2
 
 
+def test_who_is_behind_catches_up_before_the_others_go_on(monkeypatch):
+  def later(power, shared, own):
+    return scaled(power, shared, own)
+
+  counts, computed = [], together._computed
+
+  def counted(function, static, shared, owned, *, size):
+    counts.append((function.__name__, len(owned)))
+    return computed(function, static, shared, owned, size=size)
+
+  monkeypatch.setattr(together, '_computed', counted)
+
+  def body(times):
+    def run():
+      for index in range(times):
+        check(together.call(scaled, (2,), SHARED, values(index)), index)
+      check(together.call(later, (2,), SHARED, values(9)), 9)
+
+    return run
+
+  for call in in_threads(together.Group(3), [body(1), body(1), body(3)]):
+    call.result()
+  assert counts == [('scaled', 3), ('scaled', 1), ('scaled', 1), ('later', 3)]
+
+
 def test_members_may_call_more_often_than_others_or_never():
   def several(times):
     def body():
