@@ -96,9 +96,8 @@ class Group:
     compute = functools.partial(
       _computed, function, static, shared, size=self._size
     )
-    mine = _Call(
-      (function, static, _identity(shared), _kind(own)), own, compute
-    )
+    key = function, static, _identity(shared), _kind(own)
+    mine = _Call(function, key, own, compute)
     with self._changed:
       self._turns.setdefault(function, len(self._turns))
       self._waiting.append(mine)
