@@ -19,6 +19,7 @@ from jaxtyping import Float64
 from fedjax_asr import config
 from fedjax_asr.attacks import (
   observation,
+  open_end,
   subspace,
   unmixing,
   window_system,
@@ -44,6 +45,14 @@ class FirstLayer(NamedTuple):
   kernel: Float64[np.ndarray, 'taps units']
   bias: Float64[np.ndarray, ' units']
   scale: Float64[np.ndarray, ' features']
+
+
+class Candidate(NamedTuple):
+  """A way to look at the layer; space: of the columns of `level`."""
+
+  layer: FirstLayer
+  level: Float64[np.ndarray, 'taps units']
+  space: subspace.Subspace
 
 
 class Group(NamedTuple):
@@ -74,6 +83,8 @@ def reconstruct(
 
   Exact up to rounding where the windows of all utterances together number at
   most `window_system.Shape.capacity` and fewer than the first layer's units.
+  Where that finds nothing to be believed, one utterance is looked for of which
+  the update holds the beginning (`open_end`).
 
   Raises:
     observation.Refused: another model, Adam at the client, too many frames,
@@ -82,7 +93,24 @@ def reconstruct(
   tell = report or (lambda _: None)
   rng = np.random.default_rng(np.asarray(jax.random.bits(key, (4,))))
   shape = _shape(observed)
-  layer, space = _first_layer(observed, shape)
+  candidates = _candidates(observed, shape)
+  refused, found = None, None
+  try:
+    found = _whole(observed, cfg, shape, candidates, tell, rng)
+  except observation.Refused as error:
+    refused = error
+  if found is None or not found.is_certified:
+    begun = _begun(observed, cfg, shape, candidates, tell, rng)
+    found = begun or found
+  if found is None:
+    assert refused is not None
+    raise refused
+  return found
+
+
+def _whole(observed, cfg, shape, candidates, tell, rng):
+  """Every utterance, of which all windows are in the update."""
+  layer, space = _clearest(candidates, shape)
   tell(f'{space.rank} windows, spectrum drops {space.gap:.1e}-fold')
   space, groups = _groups(space, shape, cfg, rng)
   found = [f'{len(each.basis)} x {each.num_windows}' for each in groups]
@@ -90,24 +118,51 @@ def reconstruct(
   members = _unmixed(groups, layer, shape, rng)
   projector = space.complement @ space.complement.T
   members = [_without_padding(each, projector, shape) for each in members]
+  certificate = {
+    'rank': float(space.rank),
+    'spectrum_gap': space.gap,
+    'eigenvalue_gap': min(group.gap for group in groups),
+  }
+  return _reconstruction(observed, cfg, shape, layer, members, certificate)
+
+
+def _begun(observed, cfg, shape, candidates, tell, rng):
+  """One utterance without its end, or None where it is not to be believed."""
+  for layer, level, space in candidates:
+    begun = open_end.beginning(level, shape, rng)
+    if begun is None:
+      continue
+    tell(f'open end after {begun.num_windows} windows')
+    certificate = {
+      'rank': float(space.rank),
+      'spectrum_gap': space.gap,
+      'eigenvalue_gap': begun.gap,
+      'is_open_end': 1.0,
+    }
+    members = [Member(begun.num_windows, begun.frames)]
+    found = _reconstruction(observed, cfg, shape, layer, members, certificate)
+    if found.is_certified:
+      return found
+  return None
+
+
+def _reconstruction(observed, cfg, shape, layer, members, certificate):
+  """Scaled, and believed or not."""
   members, signals, cosine = _scaled(members, layer, shape)
   inactive = _inactive_energy(members, signals, layer, shape, observed.params)
-  gap = min(group.gap for group in groups)
   return observation.Reconstruction(
     features=tuple(
       (member.frames * layer.scale).astype(np.float32) for member in members
     ),
     certificate={
-      'rank': float(space.rank),
-      'spectrum_gap': space.gap,
+      **certificate,
       'num_windows': float(sum(member.num_windows for member in members)),
-      'eigenvalue_gap': gap,
       'bias_cosine': cosine,
       'inactive_energy': inactive,
     },
     is_certified=bool(
       cosine >= cfg.min_bias_cosine
-      and gap >= cfg.min_eigenvalue_gap
+      and certificate['eigenvalue_gap'] >= cfg.min_eigenvalue_gap
       and inactive <= cfg.max_inactive_energy
     ),
     ledger=observation.ledger(observed, (_KERNEL, _BIAS)),
@@ -133,8 +188,8 @@ def _shape(observed):
   return window_system.Shape(ds1.context_frames, ds1.time_stride, taps // width)
 
 
-def _first_layer(observed, shape):
-  """The layer's update in the units in which its rank stands out most.
+def _candidates(observed, shape):
+  """The layer's update in the units in which its rank may stand out most.
 
   Rounding of a gradient goes with each entry: features and units are brought
   to one size. Rounding of a delta, and noise that was added, do not: the
@@ -150,20 +205,31 @@ def _first_layer(observed, shape):
   # A feature that is zero throughout has rows of zeros; so it stays.
   scale = np.where(sizes > 0, sizes, 1.0)
   relative = (by_tap / scale[:, None]).reshape(kernel.shape)
-  norms = np.linalg.norm(relative, axis=0)
-  candidates = [
-    (
-      FirstLayer(relative, bias, scale),
-      subspace.column_space(relative / np.where(norms > 0, norms, 1.0)),
+  level = _level(relative)
+  return [
+    Candidate(
+      FirstLayer(relative, bias, scale), level, subspace.column_space(level)
     ),
-    (
+    Candidate(
       FirstLayer(kernel, bias, np.ones_like(scale)),
+      kernel,
       subspace.column_space(kernel),
     ),
   ]
-  layer, space = max(candidates, key=lambda candidate: candidate[1].gap)
-  _check(space, shape, int((norms > 0).sum()))
-  return layer, space
+
+
+def _level(kernel):
+  """All units of one size."""
+  norms = np.linalg.norm(kernel, axis=0)
+  return kernel / np.where(norms > 0, norms, 1.0)
+
+
+def _clearest(candidates, shape):
+  """The layer and space whose spectrum drops most."""
+  best = max(candidates, key=lambda candidate: candidate.space.gap)
+  units = int(best.layer.kernel.any(axis=0).sum())
+  _check(best.space, shape, units)
+  return best.layer, best.space
 
 
 def _check(space, shape, units):
@@ -281,11 +347,10 @@ def _signals(members, layer, shape):
 def _without_padding(member, projector, shape):
   """The member without frames of zeros that a longer one would also have."""
   frames = member.frames
-  whole = window_system.energy(projector, frames, shape, member.num_windows)
+  ones = np.ones(member.num_windows)
+  whole = window_system.energy(projector, frames, shape, ones)
   for _ in range(shape.stride - 1):
-    shorter = window_system.energy(
-      projector, frames[:-1], shape, member.num_windows
-    )
+    shorter = window_system.energy(projector, frames[:-1], shape, ones)
     if shorter > _PADDING_FACTOR * whole:
       break
     frames = frames[:-1]

@@ -56,20 +56,31 @@ def windows(
 
 
 def smallest(
-  projector: Float64[np.ndarray, 'taps taps'],
+  root: Float64[np.ndarray, 'taps taps'],
   shape: Shape,
   num_windows: int,
   count: int,
   rng: np.random.Generator,
+  *,
+  num_frames: int | None = None,
+  weights: Float64[np.ndarray, ' windows'] | None = None,
 ) -> Solution:
   """Utterances of `num_windows` windows that come nearest to the space.
 
-  Of stride * num_windows frames, more than which no window centres on. By
-  banded Cholesky and block inverse iteration.
+  Of stride * num_windows frames, more than which no window centres on, but
+  where told. By banded Cholesky and block inverse iteration.
+
+  Args:
+    root: Q, or another symmetric matrix whose square takes its place.
+    weights: of the windows, in place of ones.
   """
   import scipy.linalg  # Here, because it takes long to import.
 
-  matrix = banded(projector, shape, num_windows)
+  if num_frames is None:
+    num_frames = shape.stride * num_windows
+  if weights is None:
+    weights = np.ones(num_windows)
+  matrix = banded(root @ root, shape, num_frames, weights)
   matrix[0] += _JITTER * matrix[0].max()
   factor = scipy.linalg.cholesky_banded(matrix, overwrite_ab=True, lower=True)
   count = min(count, matrix.shape[1])
@@ -79,39 +90,42 @@ def smallest(
     block, _ = np.linalg.qr(block)
     block = scipy.linalg.cho_solve_banded((factor, True), block)
   vectors, _, _ = np.linalg.svd(block, full_matrices=False)
-  frames = (shape.stride * num_windows, shape.num_features)
-  utterances = vectors.T[:count].reshape(count, *frames)
-  values = [energy(projector, each, shape, num_windows) for each in utterances]
+  utterances = vectors.T[:count].reshape(count, num_frames, -1)
+  values = [energy(root, each, shape, weights) for each in utterances]
   order = np.argsort(values)
   return Solution(np.array(values)[order], utterances[order])
 
 
 def energy(
-  projector: Float64[np.ndarray, 'taps taps'],
+  root: Float64[np.ndarray, 'taps taps'],
   utterance: Float64[np.ndarray, 'frames features'],
   shape: Shape,
-  num_windows: int,
+  weights: Float64[np.ndarray, ' windows'],
 ) -> float:
   """x' A x / x' x: what of the windows lies outside the space."""
-  outside = windows(utterance, shape, num_windows) @ projector
-  return float(np.sum(outside**2) / np.sum(utterance**2))
+  outside = windows(utterance, shape, len(weights)) @ root
+  return float(weights @ np.sum(outside**2, axis=1) / np.sum(utterance**2))
 
 
 def banded(
-  projector: Float64[np.ndarray, 'taps taps'], shape: Shape, num_windows: int
+  square: Float64[np.ndarray, 'taps taps'],
+  shape: Shape,
+  num_frames: int,
+  weights: Float64[np.ndarray, ' windows'],
 ) -> Float64[np.ndarray, 'taps unknowns']:
-  """Lower band of A, as LAPACK stores it."""
-  frames, features = shape.stride * num_windows, shape.num_features
+  """Lower band of A, as LAPACK stores it; `square` is Q."""
+  frames, features = num_frames, shape.num_features
   taps = shape.width * features
   panels = np.zeros((frames, taps, features))
   for tap in range(shape.width):
     first = tap - shape.context
     skipped = max(0, -(first // shape.stride))
-    frame = np.arange(skipped, num_windows) * shape.stride + first
-    frame = frame[frame < frames]
+    window = np.arange(skipped, len(weights))
+    window = window[window * shape.stride + first < frames]
+    frame = window * shape.stride + first
     column = slice(tap * features, (tap + 1) * features)
-    below = projector[tap * features :, column]
-    panels[frame, : len(below)] += below
+    below = square[tap * features :, column]
+    panels[frame, : len(below)] += weights[window, None, None] * below
   band = np.zeros((taps, frames * features))
   for feature in range(features):
     # Row 0 of the band is the diagonal, so each column starts there.

@@ -263,3 +263,25 @@ def test_lengths_are_those_that_drop_below_their_neighbours():
   assert span.singular_lengths(values, 18) == [(4, 1), (7, 2)]
   # The rank was one too many: the drops decide.
   assert span.singular_lengths(values, 19) == [(4, 1), (7, 2)]
+
+
+def test_an_utterance_without_its_last_windows_is_found_as_far_as_it_was_seen():
+  utterance = _speech(3, 14)
+  observed = _observed([utterance])
+  shape = window_system.Shape(2, 1, NUM_FEATURES)
+  windows = window_system.windows(utterance.astype(float), shape, 14)
+  layer = observed.update['dense_0']
+  signals, *_ = np.linalg.lstsq(
+    windows.T, np.asarray(layer['kernel'], float), rcond=None
+  )
+  signals[-2:] = 0
+  first = {
+    'kernel': (windows.T @ signals).astype(np.float32),
+    'bias': signals.sum(0).astype(np.float32),
+  }
+  observed = observed._replace(update={**observed.update, 'dense_0': first})
+  found = span.reconstruct(observed, config.SpanConfig(), jax.random.key(0))
+  assert found.is_certified
+  assert found.certificate['is_open_end'] == 1
+  assert found.certificate['num_windows'] == 12
+  np.testing.assert_allclose(found.features[0], utterance, atol=1e-3)

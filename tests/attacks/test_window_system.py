@@ -52,7 +52,9 @@ def test_windows_are_those_of_the_model(shape, num_frames):
 def test_band_is_that_of_the_definition(shape, num_windows):
   projector = _projector(np.random.default_rng(1), shape, 3)
   dense = _dense(projector, shape, num_windows)
-  band = window_system.banded(projector, shape, num_windows)
+  band = window_system.banded(
+    projector, shape, shape.stride * num_windows, np.ones(num_windows)
+  )
   for offset, row in enumerate(band):
     expected = np.zeros(len(dense))
     diagonal = np.diagonal(dense, -offset)
@@ -69,6 +71,33 @@ def test_smallest_eigenpairs_are_those_of_the_dense_matrix(shape):
   np.testing.assert_allclose(found.values, values[:1], rtol=1e-3)
   cosine = found.utterances[0].ravel() @ vectors[:, 0]
   assert abs(cosine) > 0.99
+
+
+@pytest.mark.parametrize('shape', SHAPES[:3])
+def test_weights_and_frames_behind_are_those_of_the_dense_matrix(shape):
+  """Against the sum over windows, each as a matrix of its own."""
+  rng = np.random.default_rng(6)
+  root = _projector(rng, shape, 5) + 0.1 * np.eye(
+    shape.width * shape.num_features
+  )
+  weights = rng.uniform(0.1, 2.0, 8)
+  num_frames = shape.stride * 7 + shape.context + 1
+  unknowns = num_frames * shape.num_features
+  selections = np.stack(
+    [
+      window_system.windows(unit.reshape(num_frames, -1), shape, 8)
+      for unit in np.eye(unknowns)
+    ],
+    axis=-1,
+  )
+  outside = root @ selections
+  dense = np.einsum('t,twx,twy->xy', weights, outside, outside)
+  values, vectors = np.linalg.eigh(dense)
+  found = window_system.smallest(
+    root, shape, 8, 1, rng, num_frames=num_frames, weights=weights
+  )
+  np.testing.assert_allclose(found.values, values[:1], rtol=1e-3)
+  assert abs(found.utterances[0].ravel() @ vectors[:, 0]) > 0.99
 
 
 def _members(rng, shape, lengths):
