@@ -94,18 +94,16 @@ def reconstruct(
   rng = np.random.default_rng(np.asarray(jax.random.bits(key, (4,))))
   shape = _shape(observed)
   candidates = _candidates(observed, shape)
-  refused, found = None, None
   try:
     found = _whole(observed, cfg, shape, candidates, tell, rng)
-  except observation.Refused as error:
-    refused = error
-  if found is None or not found.is_certified:
+  except observation.Refused:
     begun = _begun(observed, cfg, shape, candidates, tell, rng)
-    found = begun or found
-  if found is None:
-    assert refused is not None
-    raise refused
-  return found
+    if begun is None:
+      raise
+    return begun
+  if found.is_certified:
+    return found
+  return _begun(observed, cfg, shape, candidates, tell, rng) or found
 
 
 def _whole(observed, cfg, shape, candidates, tell, rng):
