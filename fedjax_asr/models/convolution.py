@@ -32,7 +32,6 @@ def _band(num_bins: int, kernel: int, stride: int) -> np.ndarray:
   return bins[:, None, :] == np.arange(num_bins)[:, None]
 
 
-@functools.partial(jax.custom_jvp, nondiff_argnums=(1, 2))
 def time_taps(
   inputs: Float[Array, 'batch frames bins'], kernel: int, stride: int
 ) -> Float[Array, 'batch outputs taps']:
@@ -41,6 +40,11 @@ def time_taps(
   Output t sees frames t * stride - (kernel - 1) // 2 onwards whatever the
   padded length, unlike XLA's SAME padding.
   """
+  return _time_taps(inputs, kernel, stride)
+
+
+@functools.partial(jax.custom_jvp, nondiff_argnums=(1, 2))
+def _time_taps(inputs, kernel, stride) -> typing.Any:
   batch, frames, _ = inputs.shape
   outputs = output_length(frames, stride)
   seen = np.arange(outputs)[:, None] * stride + np.arange(kernel)
@@ -48,7 +52,7 @@ def time_taps(
   return taps.get(mode='promise_in_bounds').reshape(batch, outputs, -1)
 
 
-@time_taps.defjvp
+@_time_taps.defjvp
 def _time_taps_jvp(kernel, stride, primals, tangents):
   """The same function, as slices and not as a gather.
 
@@ -59,7 +63,7 @@ def _time_taps_jvp(kernel, stride, primals, tangents):
   padded = _padded(tangent, kernel, stride)
   last = (output_length(inputs.shape[1], stride) - 1) * stride + 1
   taps = [padded[:, k : k + last : stride] for k in range(kernel)]
-  return time_taps(inputs, kernel, stride), jnp.concatenate(taps, axis=-1)
+  return _time_taps(inputs, kernel, stride), jnp.concatenate(taps, axis=-1)
 
 
 def _padded(inputs, kernel, stride):

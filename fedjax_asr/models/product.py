@@ -1,6 +1,7 @@
 """Matrix products with operands in the configured dtype."""
 
 import functools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -28,7 +29,6 @@ def einsum(
   return jnp.einsum(subscripts, left, right, preferred_element_type=sums)
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
 def dense(
   inputs: Float[Array, 'batch frames inputs'],
   kernel: Float[Array, 'inputs outputs'],
@@ -42,11 +42,16 @@ def dense(
   makes it. Cannot be differentiated forwards (`jax.jvp`), backwards any number
   of times.
   """
+  return _dense(inputs, kernel, dtype)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
+def _dense(inputs, kernel, dtype) -> Any:
   return einsum('btx,xy->bty', inputs, kernel, dtype)
 
 
 def _dense_forward(inputs, kernel, dtype):
-  return dense(inputs, kernel, dtype), (inputs, kernel)
+  return _dense(inputs, kernel, dtype), (inputs, kernel)
 
 
 def _dense_backward(dtype, residuals, gradient):
@@ -56,4 +61,4 @@ def _dense_backward(dtype, residuals, gradient):
   return d_inputs.astype(inputs.dtype), d_kernel.astype(kernel.dtype)
 
 
-dense.defvjp(_dense_forward, _dense_backward)
+_dense.defvjp(_dense_forward, _dense_backward)
