@@ -45,11 +45,13 @@ def time_taps(
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(1, 2))
 def _time_taps(inputs, kernel, stride) -> typing.Any:
-  batch, frames, _ = inputs.shape
-  outputs = output_length(frames, stride)
-  seen = np.arange(outputs)[:, None] * stride + np.arange(kernel)
+  batch, frames, bins = inputs.shape
+  # Not NumPy's, so that an exported program may have any number of frames.
+  outputs = jnp.arange(output_length(frames, stride))
+  seen = outputs[:, None] * stride + np.arange(kernel)
   taps = _padded(inputs, kernel, stride).at[:, seen]
-  return taps.get(mode='promise_in_bounds').reshape(batch, outputs, -1)
+  taps = taps.get(mode='promise_in_bounds')
+  return taps.reshape(batch, outputs.shape[0], kernel * bins)
 
 
 @_time_taps.defjvp
