@@ -172,14 +172,21 @@ def directed_states(
 
 def _time_major(values):
   """[batch, frames, directions, x] -> [frames, directions, batch, x]."""
-  values = values.transpose(1, 2, 0, 3)
-  return values.at[:, 1:].set(values[::-1, 1:])
+  return _second_reversed(values.transpose(1, 2, 0, 3))
 
 
 def _batch_major(values):
   """Undoes `_time_major`."""
-  values = values.at[:, 1:].set(values[::-1, 1:])
-  return values.transpose(2, 0, 1, 3)
+  return _second_reversed(values).transpose(2, 0, 1, 3)
+
+
+def _second_reversed(values):
+  """Turns [frames, directions, ...] around in the second direction.
+
+  Not `.at[].set`: XLA's CPU back end writes such an update over the operand
+  that it still reads (docs/xla_in_place_update.md).
+  """
+  return jnp.concatenate([values[:, :1], values[::-1, 1:]], axis=1)
 
 
 def _plain_scan(cell, dtype, mask, projected, weights, bias):
