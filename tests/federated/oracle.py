@@ -50,10 +50,13 @@ def start(params, norm_state) -> Server:
   return Server(params, norm_state, {}, 0)
 
 
-def run_round(acoustic, settings, server, drawn, examples):
-  """(server, report) after the clients of `drawn` have trained."""
+def run_round(acoustic, settings, server, drawn, examples, jit=quick.jit):
+  """(server, report) after the clients of `drawn` have trained.
+
+  `jit` is what gradients are compiled by: `eagerly` is not at all.
+  """
   clients = [
-    train(acoustic, settings, server, steps, examples)
+    train(acoustic, settings, server, steps, examples, jit)
     for steps in drawn.utterances
   ]
   weights = [weight(settings.weighting, client) for client in clients]
@@ -78,7 +81,12 @@ def run_round(acoustic, settings, server, drawn, examples):
   return Server(params, norm_state, slots, server.round + 1), report
 
 
-def train(acoustic, settings, server, steps, examples) -> Client:
+def eagerly(function):
+  """One operation after another, as they are written."""
+  return lambda *given: function(*jax.tree.map(jnp.asarray, given))
+
+
+def train(acoustic, settings, server, steps, examples, jit=quick.jit) -> Client:
   """Local training of one client; `steps` are its batches, -1 is nobody."""
   optimizer = client_optimizer(settings, server.round)
   params = jax.tree.map(np.float32, server.params)
@@ -92,7 +100,7 @@ def train(acoustic, settings, server, steps, examples) -> Client:
     if not any(usable):
       continue
     gradient, (norm_state, batch_losses) = batch_gradient(
-      acoustic, params, norm_state, batch, usable, examples
+      acoustic, params, norm_state, batch, usable, examples, jit
     )
     gradient = clipped(gradient, settings.client.clip_norm)
     updates, opt_state = optimizer.update(gradient, opt_state, params)
@@ -116,10 +124,13 @@ def has_alignment(acoustic, examples, index) -> bool:
   return len(labels) > 0 and len(labels) + repeats <= outputs
 
 
-def batch_gradient(acoustic, params, norm_state, batch, usable, examples):
+def batch_gradient(
+  acoustic, params, norm_state, batch, usable, examples, jit=quick.jit
+):
   """Of the mean loss over the usable utterances; (norm state, losses)."""
   num_frames = examples.num_frames[batch]
-  features = np.zeros((len(batch), max(num_frames), 8), np.float32)
+  width = examples.features(batch[0]).shape[-1]
+  features = np.zeros((len(batch), max(num_frames), width), np.float32)
   # Wide enough for any transcript of the tests: one compiled shape the fewer.
   labels = np.zeros((len(batch), 8), np.int32)
   label_padding = np.ones((len(batch), 8), np.float32)
@@ -127,7 +138,7 @@ def batch_gradient(acoustic, params, norm_state, batch, usable, examples):
     features[row, : num_frames[row]] = examples.features(index)
     labels[row, : len(examples.labels[index])] = examples.labels[index]
     label_padding[row, : len(examples.labels[index])] = 0
-  gradient, (norm_state, losses) = _gradient(acoustic)(
+  gradient, (norm_state, losses) = _gradient(acoustic, jit)(
     params,
     norm_state,
     features,
@@ -140,7 +151,7 @@ def batch_gradient(acoustic, params, norm_state, batch, usable, examples):
 
 
 @functools.cache
-def _gradient(acoustic):
+def _gradient(acoustic, jit):
   def mean_loss(
     params, norm_state, features, num_frames, labels, label_padding, usable
   ):
@@ -154,7 +165,7 @@ def _gradient(acoustic):
     losses = jnp.where(usable, losses, 0)
     return losses.sum() / usable.sum(), (norm_state, losses)
 
-  return quick.jit(jax.grad(mean_loss, has_aux=True))
+  return jit(jax.grad(mean_loss, has_aux=True))
 
 
 def clipped(gradient, clip_norm: float):

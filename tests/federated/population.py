@@ -1,6 +1,7 @@
 """A small population, and one round of it through the real code."""
 
 import functools
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -30,16 +31,18 @@ class Spoken(NamedTuple):
 class MemoryStore(store.FeatureStore):
   """A feature store without a file; features are noise of each utterance."""
 
-  def __init__(self, num_frames):
+  def __init__(self, num_frames, num_features=NUM_FEATURES):
     rng = np.random.default_rng(0)
     self.ids = [f'u{index}' for index in range(len(num_frames))]
-    self.num_features = NUM_FEATURES
+    self.num_features = num_features
     self._offsets = np.concatenate([[0], np.cumsum(num_frames)]).astype(int)
-    self._frames = rng.normal(size=(self._offsets[-1], NUM_FEATURES))
+    self._frames = rng.normal(size=(self._offsets[-1], num_features))
     self._frames = self._frames.astype(np.float32)
 
 
-def examples(spoken: list[Spoken]) -> dataset.Dataset:
+def examples(
+  spoken: list[Spoken], num_features: int = NUM_FEATURES
+) -> dataset.Dataset:
   """A training set of noise that is said to be these utterances."""
   utterances = [
     utterance.Utterance(
@@ -53,7 +56,7 @@ def examples(spoken: list[Spoken]) -> dataset.Dataset:
   ]
   return dataset.Dataset(
     utterances,
-    MemoryStore([item.num_frames for item in spoken]),
+    MemoryStore([item.num_frames for item in spoken], num_features),
     range(len(spoken)),
     config.Normalization.NONE,
   )
@@ -106,15 +109,18 @@ def deepspeech1() -> model.Model:
 
 
 @functools.cache
-def _initialised(acoustic: model.Model) -> model.Model:
+def initialised(acoustic: model.Model) -> model.Model:
   """The model with parameters that are made once, none of them zero."""
   params, norm_state = jax.device_get(acoustic.init(jax.random.key(0)))
-  params = jax.tree.map(
-    lambda leaf: leaf + 0.1 * np.cos(np.arange(leaf.size)).reshape(leaf.shape),
-    params,
-  )
+  params = jax.tree.map(lambda leaf: leaf + _ripple(leaf), params)
   values = jax.tree.map(np.float32, (params, norm_state))
   return acoustic._replace(init=lambda key: values)
+
+
+def _ripple(leaf):
+  """Small enough for a recurrence of any size to stay what it was."""
+  waves = np.cos(np.arange(leaf.size)).reshape(leaf.shape)
+  return 0.1 * waves / np.sqrt(leaf.size / leaf.shape[-1])
 
 
 def federated(
@@ -148,7 +154,7 @@ def distance(left, right) -> float:
   )
 
 
-def compiled(function, *arguments):
+def compiled_quickly(function, *arguments):
   """The executable of a jitted function, compiled in a third of the time."""
   lowered = function.lower(*arguments)
   try:
@@ -166,6 +172,7 @@ class Simulation:
     settings: config.FederatedConfig,
     training_set: dataset.Dataset | None = None,
     augmentation: config.AugmentConfig | None = None,
+    compiled: Callable = compiled_quickly,
   ):
     self.acoustic = acoustic
     self.settings = settings
@@ -183,11 +190,11 @@ class Simulation:
       self.devices,
     )
     self.key = devices.replicate(jax.random.key(KEY_SEED), self.devices)
-    self._compiled = None
+    self._compile, self._compiled = compiled, None
 
   def start(self) -> round_lib.ServerState:
     state = round_lib.initial_state(
-      _initialised(self.acoustic), self.settings, jax.random.key(0)
+      initialised(self.acoustic), self.settings, jax.random.key(0)
     )
     return devices.replicate(state, self.devices)
 
@@ -205,7 +212,7 @@ class Simulation:
     key = self.key if key is None else devices.replicate(key, self.devices)
     arguments = (state, devices.spread(members, self.devices), key)
     if self._compiled is None:
-      self._compiled = compiled(self.round_fn, *arguments)
+      self._compiled = self._compile(self.round_fn, *arguments)
     return self._compiled(*arguments)
 
   def run(self, num_rounds: int):

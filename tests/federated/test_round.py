@@ -205,7 +205,7 @@ def test_padding_clients_steps_utterances_and_frames_change_nothing(plain):
     devices.spread(members, plain.devices),
     plain.key,
   )
-  state, metrics = population.compiled(round_fn, *arguments)(*arguments)
+  state, metrics = population.compiled_quickly(round_fn, *arguments)(*arguments)
   moved = population.distance(wanted.params, plain.start().params)
   difference = population.distance(trained(state), trained(wanted))
   assert difference < TOLERANCE * moved

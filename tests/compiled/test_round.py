@@ -1,0 +1,120 @@
+"""The round as users compile it, against one client at a time, uncompiled.
+
+Other tests of the round compile small models with few optimisations. A wrong
+one (docs/xla_in_place_update.md) showed only here: all optimisations, the
+shipped sizes, and as few clients in a program as there may be.
+"""
+
+import functools
+
+import jax
+import numpy as np
+import oracle
+import population
+import pytest
+import shipped
+
+from fedjax_asr import config
+
+REPETITIONS = 5
+NUM_CLIENTS = len(shipped.SPOKEN)
+# One client in a program, two, a block that is padded, and all of them.
+BLOCKS = (1, 2, 3, NUM_CLIENTS)
+DEVICES = (1, 2, 4)
+
+
+def settings(block_size=1, num_devices=1, device_map='shard_map'):
+  return population.federated(
+    # Small, so that a second step does not amplify the first one's rounding.
+    client={
+      'optimizer': config.ClientOptimizer.MOMENTUM,
+      'learning_rate': 0.02,
+    },
+    cohort_size=NUM_CLIENTS,
+    num_clients=NUM_CLIENTS,
+    block_size=block_size,
+    num_devices=num_devices,
+    num_frame_buckets=2,
+    device_map=config.DeviceMap(device_map),
+  )
+
+
+def simulation(acoustic, **arrangement):
+  return population.Simulation(
+    acoustic,
+    settings(**arrangement),
+    shipped.examples(),
+    compiled=lambda function, *given: function.lower(*given).compile(),
+  )
+
+
+@functools.cache
+def wanted(acoustic):
+  """(server, report) after a round with nothing compiled."""
+  made = simulation(acoustic)
+  state = made.start()
+  return oracle.run_round(
+    acoustic,
+    made.settings,
+    oracle.start(state.params, state.norm_state),
+    made.draw(0),
+    made.examples,
+    oracle.eagerly,
+  )
+
+
+def check(acoustic, **arrangement):
+  """A round equals the oracle's, and itself however often it is run."""
+  made = simulation(acoustic, **arrangement)
+  before = jax.device_get(made.start())
+  runs = [round_of(made) for _ in range(REPETITIONS)]
+  for again in runs[1:]:
+    assert same_bits(again, runs[0])
+  (state, metrics), (server, report) = runs[0], wanted(acoustic)
+  moved = population.distance(server.params, before.params)
+  assert moved > 0
+  assert population.distance(state.params, server.params) < 1e-5 * moved
+  assert population.distance(
+    state.norm_state, server.norm_state
+  ) <= 1e-5 * population.norm(server.norm_state)
+  np.testing.assert_allclose(metrics.loss, report.loss, rtol=1e-5)
+
+
+def round_of(made):
+  """(state, metrics) after the first round; the state given is used up."""
+  return jax.device_get(made.step(made.start(), made.members(0)))
+
+
+def same_bits(left, right):
+  pairs = zip(jax.tree.leaves(left), jax.tree.leaves(right), strict=True)
+  return all(np.array_equal(a, b, equal_nan=True) for a, b in pairs)
+
+
+@pytest.mark.parametrize('num_devices', DEVICES)
+@pytest.mark.parametrize('block_size', BLOCKS)
+@pytest.mark.parametrize('architecture', shipped.DEFAULTS)
+def test_no_arrangement_of_clients_changes_a_round(
+  architecture, block_size, num_devices
+):
+  acoustic = shipped.acoustic(architecture)
+  check(acoustic, block_size=block_size, num_devices=num_devices)
+
+
+@pytest.mark.parametrize('num_devices', DEVICES)
+@pytest.mark.parametrize('architecture', shipped.DEFAULTS)
+def test_pmap_changes_nothing(architecture, num_devices):
+  acoustic = shipped.acoustic(architecture)
+  check(acoustic, num_devices=num_devices, device_map='pmap')
+
+
+@pytest.mark.parametrize(
+  'name',
+  [
+    name
+    if name in shipped.QUICK
+    else pytest.param(name, marks=pytest.mark.slow)
+    for name in shipped.OTHERS
+  ],
+)
+def test_one_client_in_a_program_with_every_cell_and_norm(name):
+  check(shipped.acoustic(name))
