@@ -172,16 +172,18 @@ def directed_states(
 
 def _time_major(values):
   """[batch, frames, directions, x] -> [frames, directions, batch, x]."""
-  return _second_reversed(values.transpose(1, 2, 0, 3))
+  return second_reversed(values.transpose(1, 2, 0, 3))
 
 
 def _batch_major(values):
   """Undoes `_time_major`."""
-  return _second_reversed(values).transpose(2, 0, 1, 3)
+  return second_reversed(values).transpose(2, 0, 1, 3)
 
 
-def _second_reversed(values):
-  """Turns [frames, directions, ...] around in the second direction.
+def second_reversed(
+  values: Float[Array, 'frames directions *rest'],
+) -> Float[Array, 'frames directions *rest']:
+  """The same with the second direction, if there is one, back to front.
 
   Not `.at[].set`: XLA's CPU back end writes such an update over the operand
   that it still reads (docs/xla_in_place_update.md).
