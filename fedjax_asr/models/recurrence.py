@@ -18,7 +18,7 @@ from typing import NamedTuple
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, Shaped
 
 from fedjax_asr import config
 from fedjax_asr.models import product
@@ -181,8 +181,8 @@ def _batch_major(values):
 
 
 def second_reversed(
-  values: Float[Array, 'frames directions *rest'],
-) -> Float[Array, 'frames directions *rest']:
+  values: Shaped[Array, 'frames directions *rest'],
+) -> Shaped[Array, 'frames directions *rest']:
   """The same with the second direction, if there is one, back to front.
 
   Not `.at[].set`: XLA's CPU back end writes such an update over the operand

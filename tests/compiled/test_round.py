@@ -107,14 +107,6 @@ def test_pmap_changes_nothing(architecture, num_devices):
   check(acoustic, num_devices=num_devices, device_map='pmap')
 
 
-@pytest.mark.parametrize(
-  'name',
-  [
-    name
-    if name in shipped.QUICK
-    else pytest.param(name, marks=pytest.mark.slow)
-    for name in shipped.OTHERS
-  ],
-)
+@pytest.mark.parametrize('name', shipped.marked(shipped.OTHERS))
 def test_one_client_in_a_program_with_every_cell_and_norm(name):
   check(shipped.acoustic(name))

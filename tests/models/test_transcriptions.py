@@ -7,14 +7,13 @@ in float64, at every single parameter.
 import functools
 
 import ctc_in_numpy
-import deepspeech1_in_numpy
-import deepspeech2_in_numpy
 import derivatives
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 import quick
+import transcription
 
 from fedjax_asr import config
 from fedjax_asr.models import ctc, model
@@ -113,30 +112,6 @@ def mean_loss(params, acoustic, *inputs):
   return losses.mean()
 
 
-def numpy_logits(cfg, params, norm_state, features):
-  """Of one utterance [frames, features], by the transcription."""
-  if cfg.architecture == 'ds1':
-    return deepspeech1_in_numpy.logits(
-      params,
-      features,
-      cell=str(cfg.ds1.cell),
-      context_frames=cfg.ds1.context_frames,
-      time_stride=cfg.ds1.time_stride,
-    )
-  layers = cfg.ds2
-  strides = zip(
-    layers.conv_time_strides, layers.conv_frequency_strides, strict=True
-  )
-  return deepspeech2_in_numpy.logits(
-    params,
-    norm_state,
-    features,
-    cell=str(layers.cell),
-    strides=list(strides),
-    num_groups=layers.num_norm_groups if layers.norm == 'group' else 1,
-  )
-
-
 def numpy_utterances(features):
   return [
     np.asarray(row, np.float64)[:length]
@@ -147,14 +122,12 @@ def numpy_utterances(features):
 def numpy_loss(cfg, params, norm_state, features):
   """Mean over the batch, [...] for parameters with axes [...] ahead."""
   losses = [
-    ctc_in_numpy.loss(numpy_logits(cfg, params, norm_state, row), labels)
+    ctc_in_numpy.loss(
+      transcription.logits(cfg, params, norm_state, row), labels
+    )
     for row, labels in zip(numpy_utterances(features), LABELS, strict=True)
   ]
   return sum(losses) / len(losses)
-
-
-def in_numpy(tree):
-  return jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), tree)
 
 
 def slopes(loss, params, index):
@@ -185,9 +158,9 @@ def test_logits_equal_the_transcription(name):
   logits, counts, _ = run(params, norm_state, features, num_frames, train=False)
   assert logits.dtype == jnp.float32
   assert logits.shape[-1] == text.VOCAB_SIZE
-  weights = in_numpy((params, norm_state))
+  weights = transcription.in_float64((params, norm_state))
   for item, row in enumerate(numpy_utterances(features)):
-    wanted = numpy_logits(CASES[name], *weights, row)
+    wanted = transcription.logits(CASES[name], *weights, row)
     assert len(wanted) == counts[item]
     found = logits[item, : len(wanted)]
     np.testing.assert_allclose(
@@ -199,11 +172,15 @@ def test_logits_equal_the_transcription(name):
 def test_gradient_equals_finite_differences_of_the_transcription(name):
   acoustic, params, norm_state = built(name)
   features, num_frames = speech()
-  weights, averages = in_numpy((params, norm_state))
+  weights, averages = transcription.in_float64((params, norm_state))
   with derivatives.float64():
     run = quick.jit(jax.value_and_grad(mean_loss), static_argnums=1)
     found, gradient = run(
-      weights, acoustic, averages, in_numpy(features), num_frames
+      weights,
+      acoustic,
+      averages,
+      transcription.in_float64(features),
+      num_frames,
     )
 
   def loss(moved):

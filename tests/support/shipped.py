@@ -5,6 +5,7 @@ import functools
 import itertools
 
 import population
+import pytest
 
 from fedjax_asr import config
 from fedjax_asr.corpora import dataset
@@ -56,6 +57,16 @@ QUICK = (
   'ds2_gru_none',
   'ds2_one_way',
 )
+
+
+def marked(names):
+  """Parameters of a test: but for defaults and QUICK ones, slow."""
+  return [
+    name
+    if name in DEFAULTS or name in QUICK
+    else pytest.param(name, marks=pytest.mark.slow)
+    for name in names
+  ]
 
 
 @functools.cache
