@@ -151,7 +151,8 @@ def _default_workdir(config: config_lib.Config, source: str) -> str:
 def _wanted(hint: Any) -> str:
   if isinstance(hint, types.GenericAlias):
     item_type, *_ = typing.get_args(hint)
-    return f'a tuple of {item_type.__name__}, such as (1, 2)'
+    example = ('a', 'b') if item_type is str else (1, 2)
+    return f'a tuple of {item_type.__name__}, such as {example}'
   if issubclass(hint, enum.Enum):
     return f'one of {", ".join(item.value for item in hint)}'
   nouns = {bool: 'true or false', int: 'an integer', float: 'a number'}

@@ -73,6 +73,12 @@ def test_every_field_is_a_flag_that_takes_its_own_value(source, path, value):
       (8, 16),
     ),
     ('--config.seed 3', 'seed', 3),
+    ('--config.data.drop_tags=[noise]', 'data.drop_tags', ('[noise]',)),
+    (
+      "--config.data.drop_tags='[noise]','<unk>'",
+      'data.drop_tags',
+      ('[noise]', '<unk>'),
+    ),
   ],
 )
 def test_override_reaches_its_field(source, flag, path, want):
@@ -134,6 +140,15 @@ def test_every_enumeration_lists_its_values(source):
     (
       '--config.model.ds2.conv_channels=a',
       "config.model.ds2.conv_channels=('a',); want a tuple of int.",
+    ),
+    (
+      '--config.data.drop_tags=[noise],<unk>',
+      '--config.data.drop_tags=[noise],<unk>; want a tuple of str, such as '
+      "('a', 'b').",
+    ),
+    (
+      '--config.data.drop_tags=um,uh',
+      "config.data.drop_tags=['um,uh']; want tags without a comma",
     ),
     (
       '--config.federated.cohort_siz=3',
