@@ -174,6 +174,25 @@ def test_mistake_names_field_value_and_what_was_wanted(source, flag, message):
     assert _error(*flags).startswith(message)
 
 
+def test_a_config_path_may_have_colons(tmp_path):
+  path = tmp_path / '12:30' / 'a:b.py'
+  path.parent.mkdir()
+  path.write_text(
+    'from fedjax_asr import config\n'
+    'def get_config(variant): return config.Config(name="n" + variant)\n'
+  )
+  command = _parse(f'--config={path}:smoke', '--config.seed=3')
+  assert (command.config.name, command.config.seed) == ('nsmoke', 3)
+  assert command.workdir == 'runs/nsmoke-smoke'
+  assert _parse(f'--config={path}').workdir == 'runs/n'
+
+
+def test_a_config_that_comes_with_us_goes_by_its_name(tmp_path, monkeypatch):
+  monkeypatch.chdir(tmp_path)
+  command = _parse('--config=ds2_fedavg:smoke')
+  assert command.workdir == 'runs/ds2_fedavg-smoke'
+
+
 def test_missing_config_flag_says_what_to_give():
   assert _error().startswith('--config is missing; want')
   assert _error('--config=').startswith('--config is missing; want')
