@@ -11,7 +11,7 @@ import importlib
 import os
 import sys
 
-from fedjax_asr import command_line, config_file
+from fedjax_asr import command_line, config_file, home
 from fedjax_asr import config as config_lib
 
 # A job that is started again goes on where it was interrupted, or starts anew.
@@ -62,6 +62,7 @@ def _shown(text: str, status: int) -> int:
 
 
 def _run(command: command_line.Command) -> None:
+  home.lend_to_libraries()
   # JAX takes seconds to import; a mistyped flag is answered without it.
   job = importlib.import_module(f'fedjax_asr.jobs.{command.config.job}')
   cache = importlib.import_module('fedjax_asr.compilation_cache')

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import rich.console
 
-from fedjax_asr import config, run_directory, saved_run
+from fedjax_asr import config, home, run_directory, saved_run
 from fedjax_asr.corpora import audit, problem, utterance
 from fedjax_asr.jobs import disk_errors, preparation
 from fedjax_asr.models import language_model, model, ngram
@@ -84,7 +84,7 @@ def _lines(
   """The sentences of a text file, one a line, as of a corpus's transcripts."""
   transcript.check(data)
   try:
-    content = pathlib.Path(path).expanduser().read_text(encoding='utf-8')
+    content = home.expanded(path).read_text(encoding='utf-8')
   except (OSError, UnicodeDecodeError) as error:
     reason = getattr(error, 'strerror', None) or 'it is not UTF-8'
     raise utterance.CorpusError(
