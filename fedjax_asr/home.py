@@ -35,15 +35,15 @@ def expanded(path: str | os.PathLike[str]) -> pathlib.Path:
 
 
 def readable_cache(cache_dir: str | os.PathLike[str]) -> pathlib.Path:
-  """Where a cache is looked for: as `writable_cache`, or a home to read from.
+  """Where a cache is looked for: `cache_dir` if it can be read.
 
   Raises:
-    UserError: as `writable_cache`.
+    UserError: as `writable_cache`, which it is otherwise.
   """
-  try:
-    return expanded(cache_dir)
-  except config.ConfigError:
-    return writable_cache(cache_dir)
+  directory = os.path.expanduser(cache_dir)
+  if os.access(directory, os.R_OK | os.X_OK):
+    return pathlib.Path(directory)
+  return writable_cache(cache_dir)
 
 
 def writable_cache(cache_dir: str | os.PathLike[str]) -> pathlib.Path:

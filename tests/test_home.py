@@ -86,6 +86,39 @@ def test_a_temporary_cache_that_is_a_link_is_not_used(temporary, no_home):
   assert home.writable_cache(_DEFAULT) != planted
 
 
+def test_a_cache_at_home_that_can_only_be_read_is_read(
+  temporary, tmp_path, monkeypatch
+):
+  monkeypatch.setenv('HOME', str(tmp_path))
+  cache = tmp_path / '.cache/fedjax_asr'
+  cache.mkdir(parents=True)
+  access = os.access
+  monkeypatch.setattr(
+    os,
+    'access',
+    lambda path, mode: (
+      access(path, mode) and (not mode & os.W_OK or 'fedjax_asr-' in str(path))
+    ),
+  )
+  assert home.readable_cache(_DEFAULT) == cache
+  assert home.writable_cache(_DEFAULT) != cache
+
+
+def test_a_home_of_somebody_else_is_not_looked_into(
+  temporary, tmp_path, monkeypatch
+):
+  monkeypatch.setenv('HOME', str(tmp_path / 'root'))
+  access = os.access
+  monkeypatch.setattr(
+    os,
+    'access',
+    lambda path, mode: 'fedjax_asr-' in str(path) and access(path, mode),
+  )
+  found = home.readable_cache(_DEFAULT)
+  assert found == home.writable_cache(_DEFAULT)
+  assert found.parent == temporary
+
+
 def test_a_place_that_was_named_is_never_replaced(no_home, caplog):
   for name in (_NOWHERE, '', 'relative', '/proc/cache'):
     assert home.writable_cache(name) == pathlib.Path(name)

@@ -107,12 +107,12 @@ def open_or_build(
   if len(set(ids)) < len(ids):
     raise utterance.CorpusError('The corpus repeats an utterance id.')
   name = f'{_key(utterances, data, features)}.h5'
-  store = _opened(home.readable_cache(data.cache_dir) / name)
-  if store is not None:
-    return store
-  directory = home.writable_cache(data.cache_dir)
-  path = directory / name
   try:
+    store = _opened(home.readable_cache(data.cache_dir) / name)
+    if store is not None:
+      return store
+    directory = home.writable_cache(data.cache_dir)
+    path = directory / name
     directory.mkdir(parents=True, exist_ok=True)
     with _locked(path.with_suffix('.lock')):
       store = _opened(path)

@@ -184,8 +184,8 @@ def mel_filters(
 def _mel_filters(
   sample_rate: int, fft_size: int, num_mels: int, low_hz: float, high_hz: float
 ) -> Float64[np.ndarray, 'bins mels']:
-  ends = _mel(np.array([low_hz, high_hz]))
-  edges = _hertz(np.linspace(*ends, num_mels + 2))
+  lowest, highest = _mel(np.array([low_hz, high_hz]))
+  edges = _hertz(np.linspace(lowest, highest, num_mels + 2))
   bins = np.fft.rfftfreq(fft_size, 1 / sample_rate)
   ramps, widths = np.subtract.outer(edges, bins), np.diff(edges)[:, None]
   rising, falling = -ramps[:-2] / widths[:-1], ramps[2:] / widths[1:]
