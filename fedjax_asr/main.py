@@ -67,6 +67,7 @@ def _run(command: command_line.Command) -> None:
   job = importlib.import_module(f'fedjax_asr.jobs.{command.config.job}')
   cache = importlib.import_module('fedjax_asr.compilation_cache')
   cache.enable(command.config.data.cache_dir)
+  importlib.import_module('fedjax_asr.backend').start()
   job.run(
     command.config,
     command.workdir,
