@@ -3,7 +3,6 @@
 import math
 
 import numpy as np
-import soxr
 from jaxtyping import Float32
 
 
@@ -14,6 +13,8 @@ def resampled(
 
   As many samples as the time takes, rounded up.
   """
+  import soxr  # Here, because few who read audio resample it.
+
   count = math.ceil(len(waveform) * (target_rate / source_rate))
   samples = soxr.resample(waveform, source_rate, target_rate, quality='HQ')
   return np.pad(samples[:count], (0, max(count - len(samples), 0)))
