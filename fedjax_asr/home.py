@@ -62,17 +62,24 @@ def writable_cache(cache_dir: str | os.PathLike[str]) -> pathlib.Path:
   return directory
 
 
-def lend_to_libraries() -> None:
-  """Gives libraries a temporary directory where they find no home.
+def lend_to_libraries(cache_dir: str | os.PathLike[str] = '~/.cache') -> None:
+  """Gives libraries without a home a place in `cache_dir`, or a temporary one.
 
   Those that were given one, by environment variables, keep it. Before they are
   imported; processes that are started later have it too.
+
+  Raises:
+    UserError: nothing can be written there, nor to a temporary directory.
   """
-  if _can_write('~/.cache') and _can_write('~/.config'):
+  missing = {*_LIBRARIES} - {*os.environ}
+  if not missing or (_can_write('~/.cache') and _can_write('~/.config')):
     return
-  for variable, name in _LIBRARIES.items():
-    if variable not in os.environ:
-      os.environ[variable] = str(_temporary('~/.cache') / name)
+  if _can_write(cache_dir):
+    directory = expanded(cache_dir).absolute()
+  else:
+    directory = _temporary(str(cache_dir))
+  for variable in missing:
+    os.environ[variable] = str(directory / _LIBRARIES[variable])
 
 
 def _can_write(path: str | os.PathLike[str]) -> bool:

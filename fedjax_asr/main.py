@@ -62,7 +62,7 @@ def _shown(text: str, status: int) -> int:
 
 
 def _run(command: command_line.Command) -> None:
-  home.lend_to_libraries()
+  home.lend_to_libraries(command.config.data.cache_dir)
   # JAX takes seconds to import; a mistyped flag is answered without it.
   job = importlib.import_module(f'fedjax_asr.jobs.{command.config.job}')
   cache = importlib.import_module('fedjax_asr.compilation_cache')

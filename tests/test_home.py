@@ -149,6 +149,15 @@ def test_libraries_are_lent_a_place_unless_they_have_one(
   assert os.environ['MPLCONFIGDIR'] == '/mine'
 
 
+def test_libraries_are_lent_the_cache_that_was_named(
+  no_home, monkeypatch, tmp_path
+):
+  monkeypatch.setattr(os, 'environ', dict(os.environ))
+  os.environ.pop('NUMBA_CACHE_DIR', None)
+  home.lend_to_libraries(tmp_path / 'cache')
+  assert os.environ['NUMBA_CACHE_DIR'] == str(tmp_path / 'cache/numba')
+
+
 def test_libraries_keep_to_a_home_that_can_be_written(monkeypatch, tmp_path):
   monkeypatch.setenv('HOME', str(tmp_path))
   monkeypatch.setattr(os, 'environ', dict(os.environ))
