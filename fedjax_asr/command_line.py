@@ -1,5 +1,6 @@
 """Flags: a config file, overrides of its fields, and the work directory."""
 
+import copy
 import difflib
 import enum
 import types
@@ -21,11 +22,15 @@ class FlagError(config_lib.UserError):
   """A flag that does not exist, or a value that it cannot hold."""
 
 
+class NoConfigError(FlagError):
+  """There is no `--config`."""
+
+
 class Command(NamedTuple):
   """What the user asked for, valid throughout."""
 
   config: config_lib.Config
-  # The value of --config: a file, with `:variant` or without.
+  # The value of --config: a file or a name, with `:variant` or without.
   source: str
   workdir: str
   allow_config_change: bool
@@ -39,18 +44,17 @@ def parse(argv: list[str]) -> Command:
   in that run's directory.
 
   Raises:
+    NoConfigError: there is no `--config`.
     UserError: names the flag or field, its value, and what was wanted.
   """
   hints = _hints(config_lib.Config())
   pieces = list(_pieces(argv[1:], hints))
   sources = [value for name, value in pieces if name == 'config' and value]
   if not sources:
-    raise FlagError(
-      '--config is missing; want a config file, such as '
-      '--config=configs/ds2_fedavg.py.'
+    raise NoConfigError(
+      '--config is missing; want a config file, or the name of one that comes '
+      'with the package, such as --config=ds2_fedavg.'
     )
-  # Read once by hand: absl wraps what goes wrong in a file in its own words.
-  config_file.read(sources[-1])
   command = _read(sources[-1], pieces, hints)
   validation.validate(command.config)
   return command
@@ -106,32 +110,39 @@ def _nearest(name: str, hints: dict[str, Any]) -> str:
 def _read(
   source: str, pieces: list[tuple[str, str]], hints: dict[str, Any]
 ) -> Command:
+  config = config_file.read(source)
   try:
-    return _parsed(source, pieces)
+    return _parsed(config, source, pieces)
   except Exception as error:
     for name, value in pieces:
-      _check_value(source, name, value, hints[name])
+      _check_value(config, source, name, value, hints[name])
     raise FlagError(' '.join(str(error).split())) from error
 
 
-def _check_value(source: str, name: str, value: str, hint: Any) -> None:
+def _check_value(
+  config: config_lib.Config, source: str, name: str, value: str, hint: Any
+) -> None:
   """The parsers' errors differ and may name no flag: try each flag alone."""
   try:
-    _parsed(source, [(name, value)])
+    _parsed(config, source, [(name, value)])
   except Exception as error:
     raise FlagError(f'--{name}={value}; want {_wanted(hint)}.') from error
 
 
-def _parsed(source: str, pieces: list[tuple[str, str]]) -> Command:
-  """Overrides exist as flags once `--config` is parsed, so it goes first."""
+def _parsed(
+  config: config_lib.Config, source: str, pieces: list[tuple[str, str]]
+) -> Command:
+  """The file is read by `config_file`: absl cuts a path at its first colon."""
   overrides = [
     f'--{name}={value}' for name, value in pieces if name != 'config'
   ]
-  argv = ['fedjax_asr', f'--config={source}', *overrides]
+  argv = ['fedjax_asr', *overrides]
   values = flags.FlagValues()
   flags.DEFINE_string('workdir', '', '', flag_values=values)
   flags.DEFINE_bool('allow_config_change', False, '', flag_values=values)
-  config_flags.DEFINE_config_file('config', flag_values=values, sys_argv=argv)
+  config_flags.DEFINE_config_dataclass(
+    'config', copy.deepcopy(config), flag_values=values, sys_argv=argv
+  )
   values(argv)
   return Command(
     config=values.config,
@@ -151,7 +162,8 @@ def _default_workdir(config: config_lib.Config, source: str) -> str:
 def _wanted(hint: Any) -> str:
   if isinstance(hint, types.GenericAlias):
     item_type, *_ = typing.get_args(hint)
-    return f'a tuple of {item_type.__name__}, such as (1, 2)'
+    example = ('a', 'b') if item_type is str else (1, 2)
+    return f'a tuple of {item_type.__name__}, such as {example}'
   if issubclass(hint, enum.Enum):
     return f'one of {", ".join(item.value for item in hint)}'
   nouns = {bool: 'true or false', int: 'an integer', float: 'a number'}

@@ -1,9 +1,10 @@
 """What XLA compiled, kept on disk, so that a second run starts at once."""
 
 import os
-import pathlib
 
 import jax
+
+from fedjax_asr import home
 
 
 def enable(cache_dir: str | os.PathLike[str]) -> None:
@@ -13,7 +14,11 @@ def enable(cache_dir: str | os.PathLike[str]) -> None:
   `JAX_ENABLE_COMPILATION_CACHE=false` turns it off. Programs that compile in
   under a second are not kept (JAX's default). What cannot be read or written
   there is compiled again: JAX warns and goes on.
+
+  Raises:
+    UserError: `cache_dir` is at home, nothing can be written there, and there
+      is no temporary directory.
   """
   if jax.config.values['jax_compilation_cache_dir'] is None:
-    path = pathlib.Path(cache_dir).expanduser() / 'xla'
+    path = home.writable_cache(cache_dir) / 'xla'
     jax.config.update('jax_compilation_cache_dir', str(path))

@@ -1,5 +1,9 @@
-"""A config file: a Python file with `get_config(variant='')` and `sweep()`."""
+"""A config file: a Python file with `get_config(variant='')` and `sweep()`.
 
+Those that come with the package, in a checkout's `configs/`, have names too.
+"""
+
+import ast
 import importlib.util
 import inspect
 import pathlib
@@ -9,29 +13,67 @@ from typing import Any
 
 from fedjax_asr import config as config_lib
 
+_PACKAGE = pathlib.Path(__file__).resolve().parent
+# In an installed package, and in a checkout.
+_FOLDERS = (_PACKAGE / 'configs', _PACKAGE.parent / 'configs')
+
 
 class ConfigFileError(config_lib.UserError):
   """A config file that cannot be read, or does not know the variant."""
 
 
-def split(path_and_variant: str) -> tuple[str, str]:
-  """`configs/a.py:smoke` is the file `configs/a.py` and the variant `smoke`."""
-  path, _, variant = path_and_variant.partition(':')
-  return path, variant
+def split(source: str) -> tuple[str, str]:
+  """`configs/a.py:smoke` is the file `configs/a.py` and the variant `smoke`.
+
+  A path may have colons: the longest that names a config is taken, or else all
+  up to the last colon, where that may be a path.
+  """
+  ends = [len(source)]
+  ends += [i for i in reversed(range(len(source))) if source[i] == ':']
+  for end in ends:
+    if _found(source[:end]) is not None:
+      return source[:end], source[end + 1 :]
+  path, _, variant = source.rpartition(':')
+  is_path = '/' in variant or variant.endswith('.py')
+  return (source, '') if is_path or not path else (path, variant)
+
+
+def shipped() -> dict[str, str]:
+  """The first line of what each config that comes with us says, by name."""
+  docstrings = {
+    name: ast.get_docstring(ast.parse(file.read_bytes())) or ''
+    for name, file in _shipped().items()
+  }
+  return {name: text.partition('\n')[0] for name, text in docstrings.items()}
+
+
+def _shipped() -> dict[str, pathlib.Path]:
+  folder = next((path for path in _FOLDERS if path.is_dir()), _FOLDERS[0])
+  return {file.stem: file for file in sorted(folder.glob('*.py'))}
+
+
+def _found(path: str) -> pathlib.Path | None:
+  """The file of a path, or of a shipped config's name; None for neither."""
+  file = _shipped().get(path, pathlib.Path(path))
+  try:
+    return file if file.is_file() else None
+  except (OSError, ValueError):  # Too long a name; a null character in it.
+    return None
 
 
 def load(path: str) -> types.ModuleType:
-  """Runs a config file.
+  """Runs a config file, given by its path or its name if it comes with us.
 
   Raises:
     ConfigFileError: there is no such file, it raises, or has no `get_config`.
   """
-  if not pathlib.Path(path).is_file():
+  file = _found(path)
+  if file is None:
     raise ConfigFileError(
-      f'--config={path}: no such file; want a config file, such as '
-      'configs/ds2_fedavg.py.'
+      f'--config={path}: no such file; want a config file, or one of '
+      f'{", ".join(_shipped())}.'
     )
-  spec = importlib.util.spec_from_file_location('config_file', path)
+  spec = importlib.util.spec_from_file_location('config_file', file)
   if spec is None or spec.loader is None:
     raise ConfigFileError(f'--config={path}; want a Python file (.py).')
   module = importlib.util.module_from_spec(spec)
@@ -95,13 +137,14 @@ def _reason(path: str, error: Exception) -> str:
   """The error, and the line of the config file that it comes from."""
   if isinstance(error, SyntaxError):
     return f'{error.filename or path}, line {error.lineno}: {error.msg}.'
+  name = (_found(path) or pathlib.Path(path)).name
   lines = [
     frame.lineno
     for frame in traceback.extract_tb(error.__traceback__)
-    if frame.filename.endswith(pathlib.Path(path).name)
+    if pathlib.Path(frame.filename).name == name
   ]
   where = f'{path}, line {lines[-1]}' if lines else path
   text = ' '.join(str(error).split()) or 'no message'
   # A ValueError is how `get_config` says what it wants; others are mistakes.
-  name = '' if type(error) is ValueError else f'{type(error).__name__}: '
-  return f'{where}: {name}{text}'
+  kind = '' if type(error) is ValueError else f'{type(error).__name__}: '
+  return f'{where}: {kind}{text}'

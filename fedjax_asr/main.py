@@ -3,31 +3,36 @@
   python -m fedjax_asr.main --config=configs/ds2_fedavg.py[:variant]
       [--workdir=runs/mine] [--allow_config_change] [--config.<field>=value]
 
-The same command resumes training that was interrupted.
+The same command resumes training that was interrupted. A config that comes with
+the package goes by its name too: --config=ds2_fedavg:smoke.
 """
 
 import importlib
 import os
 import sys
 
-from fedjax_asr import command_line
+from fedjax_asr import command_line, config_file, home
 from fedjax_asr import config as config_lib
 
 # A job that is started again goes on where it was interrupted, or starts anew.
 _RESUMED = (config_lib.Job.TRAIN, config_lib.Job.ATTACK)
 _INTERRUPTED = 130
+# What a shell makes of SIGPIPE.
+_BROKEN_PIPE = 141
 
 
 def main(argv: list[str]) -> int:
   """The exit status: 0; 2 for a mistake of the user; 130 for Ctrl-C."""
   if {'--help', '-help', '-h'} & set(argv[1:]):
-    print(__doc__)
-    return 0
+    return _shown(f'{__doc__}\n{_configs()}', 0)
   resumes = False
   try:
     command = command_line.parse(argv)
     resumes = command.config.job in _RESUMED
     _run(command)
+  except command_line.NoConfigError as error:
+    print(f'error: {error}', file=sys.stderr)
+    return _shown(_configs(), 2)
   except config_lib.UserError as error:
     print(f'error: {" ".join(str(error).split())}', file=sys.stderr)
     return 2
@@ -38,11 +43,31 @@ def main(argv: list[str]) -> int:
   return 0
 
 
+def _configs() -> str:
+  """The configs that come with the package, one a line."""
+  found = config_file.shipped()
+  width = max(map(len, found), default=0)
+  return '\n'.join(f'  {name:{width}}  {line}' for name, line in found.items())
+
+
+def _shown(text: str, status: int) -> int:
+  """Prints; the exit status, which tells of a reader who had enough."""
+  try:
+    print(text, flush=True)
+  except BrokenPipeError:
+    # As `head` has; Python would flush once more.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return _BROKEN_PIPE
+  return status
+
+
 def _run(command: command_line.Command) -> None:
+  home.lend_to_libraries(command.config.data.cache_dir)
   # JAX takes seconds to import; a mistyped flag is answered without it.
   job = importlib.import_module(f'fedjax_asr.jobs.{command.config.job}')
   cache = importlib.import_module('fedjax_asr.compilation_cache')
   cache.enable(command.config.data.cache_dir)
+  importlib.import_module('fedjax_asr.backend').start()
   job.run(
     command.config,
     command.workdir,

@@ -13,6 +13,7 @@ import subprocess
 from typing import Any
 
 from fedjax_asr import config as config_lib
+from fedjax_asr import home
 from fedjax_asr.speech import text
 
 _PACKAGES = (
@@ -26,8 +27,11 @@ _PACKAGES = (
   'librosa',
 )
 _MAX_SHOWN = 5
-# Came later; their defaults are what every run before them did.
+# Came later; their defaults are what every run before them did, but for
+# transcripts with digits or tags, of which it cut them out.
 _ADDED = (
+  'data.numbers',
+  'data.drop_tags',
   'model.ds2.frozen_norm',
   'federated.privacy',
   'federated.compression',
@@ -85,7 +89,7 @@ def open_run(
     RunError: the directory cannot be written, another process uses it, or it
       holds results of another config and `allow_config_change` is not set.
   """
-  path = pathlib.Path(workdir).expanduser().absolute()
+  path = home.expanded(workdir).absolute()
   run = RunDirectory(path, _locked(path))
   try:
     _settle_config(run, config, allow_config_change)

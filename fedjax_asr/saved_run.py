@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from fedjax_asr import checkpoint, config, run_directory, validation
+from fedjax_asr import checkpoint, config, home, run_directory, validation
 from fedjax_asr.federated import round as round_lib
 from fedjax_asr.models import model
 from fedjax_asr.speech import features
@@ -59,7 +59,7 @@ def load(
     UserError: there is no such run or round, it is damaged, or it was trained
       with another alphabet or another version's config.
   """
-  path = pathlib.Path(run).expanduser().absolute()
+  path = home.expanded(run).absolute()
   cfg = _config(path, field)
   _check_alphabet(path)
   acoustic = model.acoustic(cfg.model, cfg.features.num_features)
@@ -77,7 +77,7 @@ def load(
 
 def check_apart(run: SavedRun, workdir: str | os.PathLike[str]) -> None:
   """Raises `RunError` where a job would write into the run that it reads."""
-  if pathlib.Path(workdir).expanduser().resolve() == run.path.resolve():
+  if home.expanded(workdir).resolve() == run.path.resolve():
     raise run_directory.RunError(
       f'--workdir={workdir} is the run itself; want another directory, such '
       'as one in it.'

@@ -73,6 +73,12 @@ def test_every_field_is_a_flag_that_takes_its_own_value(source, path, value):
       (8, 16),
     ),
     ('--config.seed 3', 'seed', 3),
+    ('--config.data.drop_tags=[noise]', 'data.drop_tags', ('[noise]',)),
+    (
+      "--config.data.drop_tags='[noise]','<unk>'",
+      'data.drop_tags',
+      ('[noise]', '<unk>'),
+    ),
   ],
 )
 def test_override_reaches_its_field(source, flag, path, want):
@@ -136,6 +142,15 @@ def test_every_enumeration_lists_its_values(source):
       "config.model.ds2.conv_channels=('a',); want a tuple of int.",
     ),
     (
+      '--config.data.drop_tags=[noise],<unk>',
+      '--config.data.drop_tags=[noise],<unk>; want a tuple of str, such as '
+      "('a', 'b').",
+    ),
+    (
+      '--config.data.drop_tags=um,uh',
+      "config.data.drop_tags=['um,uh']; want tags without a comma",
+    ),
+    (
       '--config.federated.cohort_siz=3',
       '--config.federated.cohort_siz: no such field; nearest: '
       '--config.federated.cohort_size',
@@ -157,6 +172,25 @@ def test_mistake_names_field_value_and_what_was_wanted(source, flag, message):
     [source, '--config.model.ds2.dropout=0.5', flag],
   ):
     assert _error(*flags).startswith(message)
+
+
+def test_a_config_path_may_have_colons(tmp_path):
+  path = tmp_path / '12:30' / 'a:b.py'
+  path.parent.mkdir()
+  path.write_text(
+    'from fedjax_asr import config\n'
+    'def get_config(variant): return config.Config(name="n" + variant)\n'
+  )
+  command = _parse(f'--config={path}:smoke', '--config.seed=3')
+  assert (command.config.name, command.config.seed) == ('nsmoke', 3)
+  assert command.workdir == 'runs/nsmoke-smoke'
+  assert _parse(f'--config={path}').workdir == 'runs/n'
+
+
+def test_a_config_that_comes_with_us_goes_by_its_name(tmp_path, monkeypatch):
+  monkeypatch.chdir(tmp_path)
+  command = _parse('--config=ds2_fedavg:smoke')
+  assert command.workdir == 'runs/ds2_fedavg-smoke'
 
 
 def test_missing_config_flag_says_what_to_give():

@@ -99,3 +99,21 @@ def test_help_shows_the_command():
   done = _run('-m', 'fedjax_asr.main', '--help')
   assert done.returncode == 0
   assert '--config=configs/ds2_fedavg.py' in done.stdout
+  assert 'ds1_fedavg ' in done.stdout
+
+
+@pytest.mark.parametrize('flags', [['--help'], []])
+def test_a_reader_who_leaves_gets_no_traceback(flags):
+  reading, writing = os.pipe()
+  os.close(reading)
+  done = subprocess.run(
+    [sys.executable, '-m', 'fedjax_asr.main', *flags],
+    stdout=writing,
+    stderr=subprocess.PIPE,
+    text=True,
+    timeout=60,
+  )
+  os.close(writing)
+  assert done.returncode == 141
+  assert 'Traceback' not in done.stderr
+  assert 'Broken pipe' not in done.stderr

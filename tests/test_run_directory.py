@@ -145,6 +145,7 @@ def test_run_of_a_version_without_later_fields_reopens(tmp_path):
   file = tmp_path / 'config.json'
   saved = json.loads(file.read_text())
   del saved['federated']['privacy'], saved['model']['ds2']['frozen_norm']
+  del saved['data']['numbers'], saved['data']['drop_tags']
   file.write_text(json.dumps(saved))
   _reopened(tmp_path).close()
   with pytest.raises(run_directory.RunError, match=r'clip_norm: 0.0 -> 2.0'):

@@ -3,6 +3,7 @@
 The only module of this room that sees the truth, besides those that make it.
 """
 
+import dataclasses
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -162,16 +163,15 @@ def _cepstra(values: np.ndarray, cfg: config.FeaturesConfig) -> np.ndarray:
 def _log_mel(
   log_magnitude: np.ndarray, cfg: config.FeaturesConfig
 ) -> np.ndarray:
-  import librosa  # Here, because it takes long to import.
-
-  filters = librosa.filters.mel(
-    sr=cfg.sample_rate,
-    n_fft=cfg.fft_size,
-    n_mels=_SPECTROGRAM_MELS,
-    dtype=np.float64,
+  bands = dataclasses.replace(
+    cfg,
+    num_mels=_SPECTROGRAM_MELS,
+    low_hz=0.0,
+    high_hz=cfg.sample_rate / 2,
   )
   power = np.exp(2 * np.clip(log_magnitude, -_MAX_LOG, _MAX_LOG))
-  return np.log(np.maximum(power @ filters.T, cfg.log_floor**2))
+  mel = power @ features_lib.mel_filters(bands)
+  return np.log(np.maximum(mel, cfg.log_floor**2))
 
 
 def _num_mels(cfg: config.FeaturesConfig) -> int:

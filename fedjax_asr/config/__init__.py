@@ -27,6 +27,7 @@ from fedjax_asr.config.data import FeatureKind as FeatureKind
 from fedjax_asr.config.data import FeaturesConfig as FeaturesConfig
 from fedjax_asr.config.data import Grammar as Grammar
 from fedjax_asr.config.data import Normalization as Normalization
+from fedjax_asr.config.data import Numbers as Numbers
 from fedjax_asr.config.data import OnBadUtterance as OnBadUtterance
 from fedjax_asr.config.data import SyntheticConfig as SyntheticConfig
 from fedjax_asr.config.decoding import DecodeConfig as DecodeConfig

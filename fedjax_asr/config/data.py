@@ -25,6 +25,15 @@ class OnBadUtterance(enum.StrEnum):
   ERROR = 'error'
 
 
+class Numbers(enum.StrEnum):
+  """What becomes of a transcript with digits."""
+
+  # The utterance is bad: nobody knows how they were read.
+  REJECT = 'reject'
+  # Read in English, by the extra `numbers`: 25 as twenty-five.
+  SPELL = 'spell'
+
+
 class FeatureKind(enum.StrEnum):
   LOG_MEL = 'log_mel'
   LOG_SPECTROGRAM = 'log_spectrogram'
@@ -63,6 +72,11 @@ class DataConfig:
   # Leave out of training every transcript that a held-out set contains.
   disjoint_transcripts: bool = False
   max_seconds: float = bounded(20.0, above=0.0)
+  numbers: Numbers = Numbers.REJECT
+  # What transcripts hold beside words and is left out of them, such as
+  # ('[noise]', '<unk>', '(*)'); `*` is any text without brackets. Any other
+  # text in square, angle or curly brackets makes an utterance bad.
+  drop_tags: tuple[str, ...] = ()
   on_bad_utterance: OnBadUtterance = OnBadUtterance.SKIP
   cache_dir: str = '~/.cache/fedjax_asr'
   # Processes that compute features; 0: one per core.

@@ -10,7 +10,7 @@ from jaxtyping import Int
 
 from fedjax_asr import config
 from fedjax_asr.corpora import problem, utterance
-from fedjax_asr.speech import text
+from fedjax_asr.speech import text, transcript
 
 _Kind = problem.Kind
 
@@ -27,6 +27,7 @@ class Audit(NamedTuple):
 
 def audit(
   utterances: Sequence[utterance.Utterance],
+  transcripts: Sequence[transcript.Transcript],
   num_frames: Int[np.ndarray, ' utterances'],
   failures: Mapping[str, problem.Problem],
   num_output_frames: Callable[[int], int],
@@ -35,16 +36,20 @@ def audit(
 
   Args:
     utterances: the corpus.
+    transcripts: of the utterances.
     num_frames: of its feature store.
     failures: of its feature store.
     num_output_frames: the model's output frames for so many input frames.
   """
   kept, problems = [], []
   for index, item in enumerate(utterances):
-    found = failures.get(item.id) or _transcript_problem(item)
+    said = transcripts[index]
+    found = failures.get(item.id) or transcript_problem(
+      said, item.id, item.source.describe()
+    )
     if found is None or found.is_warning:
       frames = num_output_frames(int(num_frames[index]))
-      found = _length_problem(item, frames) or found
+      found = _length_problem(item, said.text, frames) or found
     if found is None or found.is_warning:
       kept.append(index)
     if found is not None:
@@ -72,28 +77,33 @@ def write(problems: Iterable[problem.Problem], path: pathlib.Path) -> None:
       file.write(json.dumps(each._asdict(), ensure_ascii=False) + '\n')
 
 
-def _transcript_problem(item: utterance.Utterance) -> problem.Problem | None:
-  normalized = text.normalize(item.text)
-  dropped = ''.join(dict.fromkeys(normalized.dropped))
-  num_lost = sum(character.isalnum() for character in normalized.dropped)
-  num_kept = len(normalized.text.replace(' ', ''))
-  if num_lost > num_kept:
+def transcript_problem(
+  said: transcript.Transcript, name: str, source: str
+) -> problem.Problem | None:
+  """Why a transcript cannot be used, or a warning about it."""
+  fault = said.fault()
+  num_foreign = sum(character.isalpha() for character in said.lost)
+  if not said.tags and num_foreign > len(said.text.replace(' ', '')):
+    shown = ''.join(dict.fromkeys(said.lost))
+    fault = f'most of the transcript is outside the alphabet: {shown!r}.'
     kind = _Kind.OTHER_ALPHABET
-    reason = f'most of the transcript is outside the alphabet: {dropped!r}.'
-  elif not num_kept:
-    kind, reason = _Kind.EMPTY_TRANSCRIPT, 'the transcript is empty.'
-  elif dropped:
+  elif fault:
+    kind = _Kind.UNKNOWN_TAG if said.tags else _Kind.UNSPELLED
+  elif not said.text:
+    kind, fault = _Kind.EMPTY_TRANSCRIPT, 'the transcript is empty.'
+  elif said.dropped:
     kind = _Kind.DROPPED_CHARACTERS
-    reason = f'dropped from the transcript: {dropped!r}.'
+    shown = ''.join(dict.fromkeys(said.dropped))
+    fault = f'dropped from the transcript: {shown!r}.'
   else:
     return None
-  return _problem(item, kind, reason)
+  return problem.Problem(name, source, kind, fault)
 
 
 def _length_problem(
-  item: utterance.Utterance, num_output_frames: int
+  item: utterance.Utterance, said: str, num_output_frames: int
 ) -> problem.Problem | None:
-  labels = text.encode(text.normalize(item.text).text)
+  labels = text.encode(said)
   needed = text.min_ctc_frames(labels)
   if needed <= num_output_frames:
     return None
@@ -101,10 +111,6 @@ def _length_problem(
     f'{num_output_frames} output frames for {len(labels)} labels; CTC needs '
     f'{needed}.'
   )
-  return _problem(item, _Kind.TOO_SHORT, reason)
-
-
-def _problem(
-  item: utterance.Utterance, kind: str, reason: str
-) -> problem.Problem:
-  return problem.Problem(item.id, item.source.describe(), kind, reason)
+  return problem.Problem(
+    item.id, item.source.describe(), _Kind.TOO_SHORT, reason
+  )

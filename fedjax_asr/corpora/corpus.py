@@ -1,9 +1,8 @@
 """The corpus that `config.data` names."""
 
-import pathlib
 from typing import NamedTuple
 
-from fedjax_asr import config
+from fedjax_asr import config, home
 from fedjax_asr.corpora import (
   fsdd,
   librispeech,
@@ -62,7 +61,7 @@ def load(data: config.DataConfig) -> Corpus:
 def _loaded(
   corpus: config.Corpus, path: str
 ) -> tuple[list[utterance.Utterance], list[problem.Problem]]:
-  found, problems = _LOADERS[corpus](pathlib.Path(path).expanduser())
+  found, problems = _LOADERS[corpus](home.expanded(path))
   if not found:
     first = problems[0]
     raise utterance.CorpusError(

@@ -25,7 +25,11 @@ class Dataset:
     normalization: config.Normalization,
     statistics: features.Statistics | None = None,
   ):
-    """`indices` into both `utterances` and the store; they are parallel."""
+    """`indices` into both `utterances` and the store; they are parallel.
+
+    Raises:
+      ValueError: a chosen utterance's text is not in the alphabet.
+    """
     chosen = [utterances[index] for index in indices]
     self._store = feature_store
     self._indices = np.asarray(indices, int)
@@ -34,7 +38,7 @@ class Dataset:
     self._normalized: dict[int, np.ndarray] = {}
     self.ids = [item.id for item in chosen]
     self.speakers = [item.speaker for item in chosen]
-    self.texts = [text.normalize(item.text).text for item in chosen]
+    self.texts = [item.text for item in chosen]
     self.labels = [text.encode(item) for item in self.texts]
     self.num_frames = feature_store.num_frames[self._indices]
 

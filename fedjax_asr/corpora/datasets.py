@@ -14,7 +14,7 @@ from fedjax_asr.corpora import (
   store,
   utterance,
 )
-from fedjax_asr.speech import features
+from fedjax_asr.speech import features, transcript
 
 
 class Datasets(NamedTuple):
@@ -33,6 +33,7 @@ class Datasets(NamedTuple):
 class Usable(NamedTuple):
   """A corpus with its features, and which of its utterances can be used."""
 
+  # Their texts are what was said, in the alphabet, of those in `kept`.
   utterances: list[utterance.Utterance]
   store: store.FeatureStore
   kept: list[int]  # Indices into `utterances` and `store`; never none.
@@ -96,13 +97,19 @@ def usable(
     CorpusError: there is nothing to use, or an utterance is bad and
       `data.on_bad_utterance` is `error`.
     ConfigError: feature files are not what `cfg` says.
+    MissingPackageError: `data.numbers` is `spell`, by a missing package.
   """
+  transcript.check(data)
   loaded = corpus.load(data)
   feature_files.check_sources(loaded.utterances, cfg)
   feature_store = store.open_or_build(loaded.utterances, data, cfg, report)
   odd = feature_files.check(loaded.utterances, feature_store, cfg)
+  transcripts = [
+    transcript.spelled(item.text, data) for item in loaded.utterances
+  ]
   audited = audit.audit(
     loaded.utterances,
+    transcripts,
     feature_store.num_frames,
     feature_store.failures,
     num_output_frames,
@@ -119,7 +126,10 @@ def usable(
       f'{first.source}: {first.reason}'
     )
   return Usable(
-    utterances=loaded.utterances,
+    utterances=[
+      item._replace(text=spelled.text)
+      for item, spelled in zip(loaded.utterances, transcripts, strict=True)
+    ],
     store=feature_store,
     kept=audited.kept,
     problems=problems,

@@ -16,6 +16,8 @@ class Kind(enum.StrEnum):
   TOO_SHORT = 'too_short'
   EMPTY_TRANSCRIPT = 'empty_transcript'
   OTHER_ALPHABET = 'other_alphabet'
+  UNKNOWN_TAG = 'unknown_tag'
+  UNSPELLED = 'unspelled'
   # Warnings: the utterance is kept.
   DROPPED_CHARACTERS = 'dropped_characters'
   NO_SPEAKER = 'no_speaker'

@@ -8,7 +8,6 @@ from jaxtyping import Int
 
 from fedjax_asr import config
 from fedjax_asr.corpora import utterance
-from fedjax_asr.speech import text
 
 _Indices = Int[np.ndarray, '_']
 
@@ -32,7 +31,7 @@ def split(
   seed: int,
   heldout_speakers: Collection[str] = (),
 ) -> Splits:
-  """Splits what the audit kept.
+  """Splits what the audit kept, with transcripts in the alphabet.
 
   Held-out speakers are `heldout_speakers` where given (those of
   `data.heldout_path`), else `data.num_heldout_speakers` drawn by the seed.
@@ -98,10 +97,6 @@ def _drawn_utterances(
 def _without_transcripts(
   utterances: Sequence[utterance.Utterance], train: _Indices, held: _Indices
 ) -> _Indices:
-  transcripts = {text.normalize(utterances[index].text).text for index in held}
-  keep = [
-    index
-    for index in train
-    if text.normalize(utterances[index].text).text not in transcripts
-  ]
+  transcripts = {utterances[index].text for index in held}
+  keep = [index for index in train if utterances[index].text not in transcripts]
   return np.array(keep, dtype=np.int64)

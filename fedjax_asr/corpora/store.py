@@ -20,7 +20,7 @@ import h5py
 import numpy as np
 from jaxtyping import Int
 
-from fedjax_asr import config
+from fedjax_asr import config, home
 from fedjax_asr.corpora import extraction, problem, sink, utterance
 from fedjax_asr.speech import features as speech_features
 
@@ -106,12 +106,13 @@ def open_or_build(
   ids = [item.id for item in utterances]
   if len(set(ids)) < len(ids):
     raise utterance.CorpusError('The corpus repeats an utterance id.')
-  directory = pathlib.Path(data.cache_dir).expanduser()
-  path = directory / f'{_key(utterances, data, features)}.h5'
-  store = _opened(path)
-  if store is not None:
-    return store
+  name = f'{_key(utterances, data, features)}.h5'
   try:
+    store = _opened(home.readable_cache(data.cache_dir) / name)
+    if store is not None:
+      return store
+    directory = home.writable_cache(data.cache_dir)
+    path = directory / name
     directory.mkdir(parents=True, exist_ok=True)
     with _locked(path.with_suffix('.lock')):
       store = _opened(path)

@@ -13,7 +13,7 @@ from jaxtyping import Float32
 
 from fedjax_asr import config
 from fedjax_asr.corpora import espeak, grammar, utterance, voices
-from fedjax_asr.speech import features
+from fedjax_asr.speech import features, resampling
 
 SAMPLE_RATE = 16_000
 
@@ -134,8 +134,6 @@ def _through_channel(
 
 
 def _resample(waveform: _Waveform, source: int, target: int) -> _Waveform:
-  import librosa  # Slow to import; only the workers need it.
-
   if source == target:
     return waveform
-  return librosa.resample(waveform, orig_sr=source, target_sr=target)
+  return resampling.resampled(waveform, source, target)

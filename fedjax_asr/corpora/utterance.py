@@ -56,7 +56,8 @@ class Utterance(NamedTuple):
 
   id: str
   speaker: str
-  text: str  # As the corpus has it, not normalised.
+  # As the corpus has it; of what `datasets.usable` keeps, in the alphabet.
+  text: str
   duration: float  # Seconds; 0.0 when unknown.
   source: Source
 

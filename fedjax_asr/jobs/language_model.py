@@ -6,11 +6,11 @@ from typing import NamedTuple
 
 import rich.console
 
-from fedjax_asr import config, run_directory, saved_run
-from fedjax_asr.corpora import utterance
+from fedjax_asr import config, home, run_directory, saved_run
+from fedjax_asr.corpora import audit, problem, utterance
 from fedjax_asr.jobs import disk_errors, preparation
 from fedjax_asr.models import language_model, model, ngram
-from fedjax_asr.speech import text
+from fedjax_asr.speech import transcript
 
 ARPA = 'language_model.arpa'
 LEXICON = 'lexicon.txt'
@@ -56,7 +56,8 @@ def _sentences(
   console: rich.console.Console,
 ) -> _Sentences:
   if cfg.language_model.text:
-    return _Sentences(train=_lines(cfg.language_model.text), heldout={})
+    train = _lines(cfg.language_model.text, cfg.data, directory, console)
+    return _Sentences(train=train, heldout={})
   if cfg.language_model.run:
     cfg = saved_run.load(cfg.language_model.run, 'language_model.run').config
   acoustic = model.acoustic(cfg.model, cfg.features.num_features)
@@ -74,24 +75,51 @@ def _sentences(
   )
 
 
-def _lines(path: str) -> list[str]:
-  """The sentences of a text file, one a line."""
+def _lines(
+  path: str,
+  data: config.DataConfig,
+  directory: run_directory.RunDirectory,
+  console: rich.console.Console,
+) -> list[str]:
+  """The sentences of a text file, one a line, as of a corpus's transcripts."""
+  transcript.check(data)
   try:
-    content = pathlib.Path(path).expanduser().read_text(encoding='utf-8')
+    content = home.expanded(path).read_text(encoding='utf-8')
   except (OSError, UnicodeDecodeError) as error:
     reason = getattr(error, 'strerror', None) or 'it is not UTF-8'
     raise utterance.CorpusError(
       f'config.language_model.text={path!r}: {reason}; want a text file with a '
       'sentence a line.'
     ) from error
-  lines = [text.normalize(line).text for line in content.splitlines()]
-  sentences = [line for line in lines if line]
+  sentences, problems = [], []
+  for number, line in enumerate(content.split('\n'), 1):
+    said = transcript.spelled(line, data)
+    found = audit.transcript_problem(said, '', f'{path}:{number}')
+    if found is None or found.is_warning:
+      sentences.append(said.text)
+    if found is not None and line.strip():
+      problems.append(found)
+  _settle(problems, data, directory, console)
   if not sentences:
     raise utterance.CorpusError(
       f'config.language_model.text={path!r} has no line with letters; want a '
       'sentence a line.'
     )
   return sentences
+
+
+def _settle(
+  problems: list[problem.Problem],
+  data: config.DataConfig,
+  directory: run_directory.RunDirectory,
+  console: rich.console.Console,
+) -> None:
+  audit.settle(problems, data.on_bad_utterance)
+  with disk_errors.explained(directory.path):
+    audit.write(problems, directory.skipped)
+  num_bad = sum(not each.is_warning for each in problems)
+  if num_bad:
+    console.print(f'left out: {num_bad} bad lines ({directory.skipped.name})')
 
 
 def _symbols(unit: config.LanguageUnit, sentence: str) -> list[str]:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import rich.console
 
-from fedjax_asr import config, run_directory, saved_run
+from fedjax_asr import config, home, run_directory, saved_run
 from fedjax_asr.jobs import disk_errors
 from fedjax_asr.models import decode, long_form
 from fedjax_asr.speech import audio, windows
@@ -68,7 +68,7 @@ def run(
     outcomes.append(outcome)
     _show(outcome, is_folder)
   if cfg.transcribe.json:
-    _write(pathlib.Path(cfg.transcribe.json), saved, outcomes)
+    _write(home.expanded(cfg.transcribe.json), saved, outcomes)
   num_bad = sum(bool(outcome.error) for outcome in outcomes)
   if num_bad:
     raise audio.AudioError(
@@ -79,7 +79,7 @@ def run(
 
 def _files(name: str) -> tuple[list[pathlib.Path], bool]:
   """Recordings in order, and whether they are of a folder."""
-  path = pathlib.Path(name).expanduser()
+  path = home.expanded(name)
   if not path.is_dir():
     if not path.exists():
       raise audio.AudioError(
@@ -102,7 +102,7 @@ def _files(name: str) -> tuple[list[pathlib.Path], bool]:
 
 def _check_json(name: str) -> None:
   """Before hours of work that could not be written."""
-  path = pathlib.Path(name).expanduser()
+  path = home.expanded(name)
   if name and (path.is_dir() or not os.access(path.parent, os.W_OK)):
     raise config.ConfigError(
       f'config.transcribe.json={name!r}; want a file in a folder that can be '
@@ -204,9 +204,7 @@ def _write(
     'files': [_described(outcome) for outcome in outcomes],
   }
   with disk_errors.explained(path):
-    run_directory.replace_text(
-      path.expanduser(), json.dumps(content, indent=2) + '\n'
-    )
+    run_directory.replace_text(path, json.dumps(content, indent=2) + '\n')
 
 
 def _described(outcome: _Outcome) -> dict[str, Any]:

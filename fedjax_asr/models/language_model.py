@@ -2,13 +2,12 @@
 
 import contextlib
 import os
-import pathlib
 import re
 import sys
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from fedjax_asr import config
+from fedjax_asr import config, home
 from fedjax_asr.speech import text
 
 # How a space is written in a model of characters.
@@ -132,7 +131,7 @@ def _loaded(path: str, names: Sequence[str]) -> tuple[Any, list[bool]]:
   entries = dictionary.Dictionary([*names, _UNKNOWN])
   try:
     with _no_standard_error():
-      model = kenlm.KenLM(str(pathlib.Path(path).expanduser()), entries)
+      model = kenlm.KenLM(str(home.expanded(path)), entries)
   except (RuntimeError, ValueError, MemoryError) as error:
     # A first line, if there are two, is about KenLM's source code.
     where, _, reason = str(error).strip().partition('\n')
@@ -144,7 +143,7 @@ def _loaded(path: str, names: Sequence[str]) -> tuple[Any, list[bool]]:
 
 def _check_file(path: str) -> None:
   """Refuses what KenLM would answer with pages, or with all our memory."""
-  file = pathlib.Path(path).expanduser()
+  file = home.expanded(path)
   try:
     with file.open('rb') as stream:
       head = stream.read(4096)
@@ -169,7 +168,7 @@ def _not_a_model(path: str, reason: str) -> DecodeError:
 
 def _lines(path: str) -> list[str]:
   try:
-    content = pathlib.Path(path).expanduser().read_text(encoding='utf-8')
+    content = home.expanded(path).read_text(encoding='utf-8')
   except (OSError, UnicodeDecodeError) as error:
     reason = getattr(error, 'strerror', None) or 'it is not UTF-8'
     raise DecodeError(

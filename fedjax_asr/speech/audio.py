@@ -15,6 +15,7 @@ import soundfile
 from jaxtyping import Float, Float32
 
 from fedjax_asr import config
+from fedjax_asr.speech import resampling
 
 _BLOCK_FRAMES = 1 << 18
 # Frames libsndfile reports where the header does not say, as a FLAC encoder
@@ -195,8 +196,4 @@ def _resample(
 ) -> Float32[np.ndarray, 'resampled']:
   if source_rate == sample_rate:
     return waveform
-  import librosa  # Here, because it takes long to import.
-
-  return librosa.resample(
-    waveform, orig_sr=source_rate, target_sr=sample_rate, res_type='soxr_hq'
-  )
+  return resampling.resampled(waveform, source_rate, sample_rate)

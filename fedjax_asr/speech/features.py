@@ -12,6 +12,7 @@ transform taken over `fft_size`. With power p and floor f = `log_floor`:
 """
 
 import functools
+import warnings
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
@@ -24,6 +25,11 @@ from fedjax_asr import config
 VERSION = 1
 # Below this, a feature counts as constant: normalisation does not blow it up.
 MIN_STD = 1e-2
+
+# Of Slaney's mel scale.
+_HZ_PER_MEL = 200 / 3
+_KINK_HZ = 1000.0
+_LOG_STEP = np.log(6.4) / 27
 
 
 class Statistics(NamedTuple):
@@ -178,18 +184,42 @@ def mel_filters(
 def _mel_filters(
   sample_rate: int, fft_size: int, num_mels: int, low_hz: float, high_hz: float
 ) -> Float64[np.ndarray, 'bins mels']:
-  import librosa  # Here, because it takes long to import.
-
-  filters = librosa.filters.mel(
-    sr=sample_rate,
-    n_fft=fft_size,
-    n_mels=num_mels,
-    fmin=low_hz,
-    fmax=high_hz,
-    dtype=np.float64,
-  ).T
+  lowest, highest = _mel(np.array([low_hz, high_hz]))
+  edges = _hertz(np.linspace(lowest, highest, num_mels + 2))
+  bins = np.fft.rfftfreq(fft_size, 1 / sample_rate)
+  ramps, widths = np.subtract.outer(edges, bins), np.diff(edges)[:, None]
+  rising, falling = -ramps[:-2] / widths[:-1], ramps[2:] / widths[1:]
+  bands = np.maximum(0, np.minimum(rising, falling))
+  bands *= (2 / (edges[2:] - edges[:-2]))[:, None]
+  if ((edges[:-2] > 0) & (bands.max(axis=1) == 0)).any():
+    warnings.warn(
+      f'Empty filters: of config.features.num_mels={num_mels} bands some lie '
+      f'between the bins of config.features.fft_size={fft_size}.',
+      stacklevel=3,
+    )
+  filters = bands.T
   filters.setflags(write=False)  # It is shared by all callers.
   return filters
+
+
+def _mel(
+  hertz: Float64[np.ndarray, 'frequencies'],
+) -> Float64[np.ndarray, 'frequencies']:
+  """Slaney's scale: linear up to 1 kHz, then logarithmic."""
+  above = np.log(np.maximum(hertz, _KINK_HZ) / _KINK_HZ) / _LOG_STEP
+  return np.where(
+    hertz < _KINK_HZ, hertz / _HZ_PER_MEL, _KINK_HZ / _HZ_PER_MEL + above
+  )
+
+
+def _hertz(
+  mel: Float64[np.ndarray, 'frequencies'],
+) -> Float64[np.ndarray, 'frequencies']:
+  """Inverts `_mel`."""
+  above = np.exp(_LOG_STEP * (mel - _KINK_HZ / _HZ_PER_MEL))
+  return np.where(
+    mel < _KINK_HZ / _HZ_PER_MEL, _HZ_PER_MEL * mel, _KINK_HZ * above
+  )
 
 
 def dct_basis(size: int) -> Float64[np.ndarray, 'size coefficients']:

@@ -14,7 +14,7 @@ import numpy as np
 import soundfile
 from jaxtyping import Float, Float32, Float64
 
-from fedjax_asr import config
+from fedjax_asr import config, home
 from fedjax_asr.speech import audio, features
 
 NUM_ITERATIONS = 60
@@ -86,10 +86,17 @@ def _magnitude(
   if cfg.kind is config.FeatureKind.MFCC:
     basis = features.dct_basis(cfg.num_mels)[:, : values.shape[1]]
     values = np.minimum(values @ basis.T, _MAX_LOG)
-  import librosa  # Here, because it takes long to import.
-
+  librosa = _librosa()
   power = librosa.util.nnls(features.mel_filters(cfg).T, np.exp(values).T)
   return np.sqrt(power)
+
+
+def _librosa() -> Any:
+  """Here, because it takes long to import, and numba wants a cache by then."""
+  home.lend_to_libraries()
+  import librosa
+
+  return librosa
 
 
 def _griffin_lim(
@@ -102,8 +109,7 @@ def _griffin_lim(
   are repeated and cut off again: there, a sample lies under the foot of one
   window alone, which its division by the windows' sum would blow up.
   """
-  import librosa  # Here, because it takes long to import.
-
+  librosa = _librosa()
   window, hop = features.window_length(cfg), features.hop_length(cfg)
   num_repeated = -(-cfg.fft_size // hop)
   num_samples = (magnitude.shape[1] - 1) * hop + window

@@ -1,6 +1,7 @@
-"""Transcripts to labels and back: blank, space, apostrophe, a to z."""
+"""Text to labels and back: blank, space, apostrophe, a to z."""
 
 import functools
+import re
 import unicodedata
 from typing import NamedTuple
 
@@ -15,40 +16,75 @@ VOCAB_SIZE = len(ALPHABET)
 _LABELS = {character: i for i, character in enumerate(ALPHABET) if i != BLANK}
 # Modifier letter, curly and reversed quotes, prime, grave, acute.
 _APOSTROPHES = frozenset("'\u02bc\u02bb\u2018\u2019\u201b\u2032`\u00b4")
-_MINUS = '\u2212'
+# Punctuation by Unicode's categories, and yet read aloud, or markup.
+_SPOKEN = frozenset('%&@#*/\\_[]{}\u00a7\u00b6\u2030\u2031')
+# Stands for punctuation until it is known what is beside it; itself a control
+# character, it is never kept.
+_MARK = '\0'
+_BETWEEN_WORDS = re.compile(f"(?<=[a-z']){_MARK}+(?='?[a-z])")
 
 
 class Normalized(NamedTuple):
-  """A transcript that `encode` takes without loss, and what was left out."""
+  """Text in the alphabet, and what of the original is not in it, in order."""
 
   text: str
-  # The characters of the original that have no spelling in the alphabet.
+  # Punctuation and invisible characters: nobody says them.
   dropped: str
+  # What is said and cannot be spelled: with any, `text` is not what was said.
+  lost: str
 
 
 def normalize(text: str) -> Normalized:
-  """Spells a transcript in the alphabet.
+  """Spells text in the alphabet.
 
-  Letters are lower-cased and lose their accents (NFKD), curly apostrophes
-  become straight ones, dashes and white space become single spaces, with none
-  at the ends. Idempotent: normalising twice is normalising once. Every other
-  character is left out and is reported in `dropped`, in order.
+  Every character is under one of these rules:
+
+    letters      lower-cased, without accents (NFKD; ligatures are taken apart)
+    apostrophes  curly ones, primes, grave and acute become straight, wherever
+                 they stand: a quotation in single quotes keeps them
+    spaces       and hyphens and dashes become one space, none at the ends
+    punctuation  dropped; between two words it becomes a space ('one,two',
+                 'U.S.')
+    invisible    (joiners, direction marks) dropped
+    all others   lost: digits and numerals of any kind; letters of another
+                 alphabet, and those that NFKD does not take to a to z; symbols
+                 (+ $ = < > | ~ \u00b0 \u2122, the minus sign, emoji); of
+                 what Unicode calls punctuation % & @ # * / \\ _ \u00a7 and
+                 square and curly brackets; control characters.
+
+  Idempotent: normalising twice is normalising once. What a transcript may hold
+  beside words is `transcript.spelled`'s.
   """
-  spellings = [(character, _spelling(character)) for character in text]
-  kept = ''.join(spelled for _, spelled in spellings if spelled is not None)
-  dropped = ''.join(c for c, spelled in spellings if spelled is None)
-  return Normalized(text=' '.join(kept.split()), dropped=dropped)
+  kept, dropped, lost = [], [], []
+  for character in text:
+    spelled = _spelling(character)
+    kept.append(spelled or '')
+    if spelled is None:
+      lost.append(character)
+    elif spelled == _MARK or (not spelled and _is_invisible(character)):
+      dropped.append(character)
+  joined = _BETWEEN_WORDS.sub(' ', ''.join(kept)).replace(_MARK, '')
+  return Normalized(
+    text=' '.join(joined.split()), dropped=''.join(dropped), lost=''.join(lost)
+  )
 
 
 def encode(text: str) -> Int32[np.ndarray, 'labels']:
-  """Labels of `normalize(text).text`, none of them blank."""
-  return np.array([_LABELS[c] for c in normalize(text).text], np.int32)
+  """Labels of text in the alphabet, none of them blank.
+
+  Raises:
+    ValueError: a character that is none of it; want it normalised.
+  """
+  outside = [character for character in text if character not in _LABELS]
+  if outside:
+    raise ValueError(f'{outside[0]!r} in {text[:40]!r}; want {ALPHABET[1:]!r}.')
+  return np.array([_LABELS[character] for character in text], np.int32)
 
 
 def decode(labels: Int[np.ndarray, 'labels']) -> str:
   """The text of labels; blanks, such as padding, are left out.
 
-  Inverts `encode`: `decode(encode(text)) == normalize(text).text`.
+  Inverts `encode`: `decode(encode(text)) == text`.
 
   Raises:
     ValueError: a label outside the alphabet.
@@ -72,21 +108,30 @@ def min_ctc_frames(labels: Int[np.ndarray, 'labels']) -> int:
 
 @functools.lru_cache(maxsize=4096)
 def _spelling(character: str) -> str | None:
-  """What one character becomes; None where the alphabet has nothing for it."""
-  if character in _APOSTROPHES:
+  """What one becomes: `_MARK` for punctuation, None where it is lost."""
+  decomposed = unicodedata.normalize('NFKD', character)
+  category = unicodedata.category(character)
+  if character in _APOSTROPHES or decomposed in _APOSTROPHES:
     return "'"
-  letters = [
-    _letter(c) for c in unicodedata.normalize('NFKD', character).casefold()
-  ]
-  return None if None in letters else ''.join(filter(None, letters))
+  if category.startswith('L'):
+    letters = [_letter(each) for each in decomposed.casefold()]
+    return None if None in letters else ''.join(filter(None, letters))
+  if category == 'Mn' or _is_invisible(character):
+    return ''
+  if character.isspace() or category == 'Pd':
+    return ' '
+  is_silent = category.startswith('P') and not _SPOKEN & {*decomposed}
+  return _MARK if is_silent else None
+
+
+def _is_invisible(character: str) -> bool:
+  return unicodedata.category(character) == 'Cf'
 
 
 def _letter(character: str) -> str | None:
-  category = unicodedata.category(character)
-  if category == 'Mn':  # An accent.
+  """Of a letter's decomposition."""
+  if unicodedata.category(character) == 'Mn':  # An accent.
     return ''
-  if character.isspace() or category == 'Pd' or character == _MINUS:
-    return ' '
   if character in _APOSTROPHES:
     return "'"
   return character if character in _LABELS else None

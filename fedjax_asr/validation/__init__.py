@@ -72,6 +72,13 @@ def _check_name(name: str) -> None:
 
 
 def _check_data(data: config.DataConfig) -> None:
+  # A comma is what a shell's a,b is read as: one entry.
+  requirement.require(
+    all(tag.strip() and ',' not in tag for tag in data.drop_tags),
+    'data.drop_tags',
+    data.drop_tags,
+    "tags without a comma, such as ('[noise]', '<unk>')",
+  )
   if data.corpus is not config.Corpus.SYNTHETIC:
     requirement.require(
       bool(data.path), 'data.path', data.path, f'the path of the {data.corpus}'

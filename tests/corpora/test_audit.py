@@ -7,6 +7,7 @@ import pytest
 
 from fedjax_asr import config
 from fedjax_asr.corpora import audit, problem, utterance
+from fedjax_asr.speech import transcript
 
 
 def item(text, name='u'):
@@ -14,9 +15,10 @@ def item(text, name='u'):
   return utterance.Utterance(name, 'anna', text, 0.0, source)
 
 
-def audited(text, num_frames=1000, failures=None):
+def audited(text, num_frames=1000, failures=None, **data):
   return audit.audit(
     [item(text)],
+    [transcript.spelled(text, config.DataConfig(**data))],
     np.array([num_frames]),
     failures or {},
     num_output_frames=lambda frames: -(-frames // 2),
@@ -39,7 +41,13 @@ def test_a_good_utterance_is_kept_without_a_word():
     ('?!', 'empty_transcript'),
     ('Привет мир', 'other_alphabet'),
     ('你好吗 ok', 'other_alphabet'),
-    ('25', 'other_alphabet'),
+    ('25', 'unspelled'),
+    ('Turn it to 25', 'unspelled'),
+    ('it is 5\u00b0', 'unspelled'),
+    ('rock & roll', 'unspelled'),
+    ('a caf\u00e9 in K\u00f8benhavn', 'unspelled'),
+    ('[noise] go left', 'unknown_tag'),
+    ('<unk>', 'unknown_tag'),
   ],
 )
 def test_a_transcript_without_usable_text_is_left_out(text, kind):
@@ -48,11 +56,35 @@ def test_a_transcript_without_usable_text_is_left_out(text, kind):
   assert kinds(result) == [kind]
 
 
+def test_a_reason_names_what_is_lost_and_the_field_that_helps():
+  (found,) = audited('To 25, 55% & 2').problems
+  assert "'25%&'" in found.reason
+  assert 'config.data.numbers=spell' in found.reason
+  (found,) = audited('a+b').problems
+  assert 'config.data' not in found.reason
+  (found,) = audited('[Noise] 5 <unk> [Noise]').problems
+  assert "'[Noise]', '<unk>'; want" in found.reason
+  assert 'config.data.drop_tags' in found.reason
+
+
+def test_a_dropped_tag_and_a_spelled_number_are_no_problem():
+  pytest.importorskip('num2words')
+  result = audited(
+    '[noise] to 25', numbers=config.Numbers.SPELL, drop_tags=('[noise]',)
+  )
+  assert result == audit.Audit([0], [])
+
+
+def test_a_lost_digit_is_fatal_where_bad_utterances_are():
+  with pytest.raises(utterance.CorpusError, match=r'1 bad .*numbers=spell'):
+    audit.settle(audited('go to 25').problems, config.OnBadUtterance.ERROR)
+
+
 def test_dropped_characters_are_a_warning_that_names_them_once():
-  result = audited('Turn it to 25, please, now.')
+  result = audited('Turn it, please, now.')
   assert result.kept == [0]
   assert kinds(result) == ['dropped_characters']
-  assert "'25,.'" in result.problems[0].reason
+  assert "',.'" in result.problems[0].reason
   assert result.problems[0].is_warning
 
 

@@ -9,6 +9,7 @@ import soundfile
 
 from fedjax_asr import config
 from fedjax_asr.corpora import audit, corpus, split, store, utterance
+from fedjax_asr.speech import transcript
 
 SHARED = pathlib.Path(__file__).parents[3] / 'shared' / 'data'
 FEATURES = config.FeaturesConfig()
@@ -85,6 +86,7 @@ def run(data):
   )
   result = audit.audit(
     found.utterances,
+    [transcript.spelled(item.text, data) for item in found.utterances],
     built.num_frames,
     built.failures,
     lambda frames: -(-frames // 2),

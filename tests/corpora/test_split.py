@@ -102,17 +102,6 @@ def test_disjoint_transcripts_drops_what_a_heldout_set_says():
   assert splits.num_dropped_transcripts == 9 * 8 - 1
 
 
-def test_disjoint_transcripts_compares_normalised_transcripts():
-  items = [
-    TEN[0]._replace(text='Call Anna!'),
-    TEN[8]._replace(text='call anna'),
-  ]
-  items.append(TEN[9]._replace(text='call john', speaker='s0'))
-  data = settings(disjoint_transcripts=True, heldout_utterance_fraction=0.0)
-  splits = split.split(items, data, 0, heldout_speakers=frozenset({'s1'}))
-  assert splits.train.tolist() == [2]
-
-
 def test_given_heldout_speakers_replace_drawn_ones():
   splits = split.split(TEN, settings(), 0, heldout_speakers=frozenset({'s4'}))
   assert speakers(TEN, splits.heldout_speakers) == {'s4'}

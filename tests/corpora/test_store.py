@@ -329,6 +329,11 @@ def test_a_cache_folder_that_is_a_file_is_one_line(tmp_path):
     opened(tmp_path / 'file')
 
 
+def test_a_cache_folder_that_cannot_be_looked_into_is_one_line(tmp_path):
+  with pytest.raises(utterance.CorpusError, match=r'cache_dir=.*a.*cannot'):
+    opened(tmp_path / ('a' * 300))
+
+
 def test_a_repeated_id_is_an_error(tmp_path):
   with pytest.raises(utterance.CorpusError, match='repeats an utterance id'):
     opened(tmp_path, [1, 1])

@@ -91,7 +91,7 @@ def test_a_sentence_is_in_the_alphabet_and_has_no_open_slot(chosen):
   rng = np.random.default_rng(0)
   for _ in range(300):
     sentence = grammar.sentence(chosen, rng)
-    assert text.normalize(sentence) == text.Normalized(sentence, '')
+    assert text.normalize(sentence) == text.Normalized(sentence, '', '')
     assert 2 <= len(sentence.split()) <= 11
 
 

@@ -136,6 +136,48 @@ def test_text_that_is_none_is_one_line(tmp_path, content, why):
   assert not (tmp_path / 'run/language_model.arpa').exists()
 
 
+def _text_job(folder, content, **data):
+  (folder / 'text').write_text(content)
+  return config.Config(
+    data=config.DataConfig(**data),
+    language_model=config.LanguageModelConfig(
+      unit=config.LanguageUnit.WORDS, order=2, text=str(folder / 'text')
+    ),
+  )
+
+
+def test_a_line_that_would_lose_a_digit_is_left_out_and_listed(
+  tmp_path, capsys
+):
+  cfg = _text_job(tmp_path, 'go up\n\ngo 25 steps\n[noise] go on\n')
+  language_model.run(cfg, tmp_path / 'run')
+  assert (tmp_path / 'run/lexicon.txt').read_text().split() == ['go', 'up']
+  assert 'left out: 2 bad lines' in capsys.readouterr().out
+  listed = (tmp_path / 'run/skipped_utterances.jsonl').read_text()
+  assert f'{tmp_path}/text:3' in listed
+  assert f'{tmp_path}/text:4' in listed
+
+
+def test_a_line_that_would_lose_a_digit_is_fatal_where_asked(tmp_path):
+  bad = config.OnBadUtterance.ERROR
+  cfg = _text_job(tmp_path, 'go 25 steps\n', on_bad_utterance=bad)
+  with pytest.raises(config.UserError, match=r'text:1: .*numbers=spell'):
+    language_model.run(cfg, tmp_path / 'run')
+
+
+def test_lines_are_read_as_transcripts_are(tmp_path):
+  pytest.importorskip('num2words')
+  cfg = _text_job(
+    tmp_path,
+    '[noise] go 25\n',
+    numbers=config.Numbers.SPELL,
+    drop_tags=('[noise]',),
+  )
+  language_model.run(cfg, tmp_path / 'run')
+  lexicon = (tmp_path / 'run/lexicon.txt').read_text().split()
+  assert lexicon == ['five', 'go', 'twenty']
+
+
 def test_order_longer_than_every_sentence_is_refused(tmp_path):
   (tmp_path / 'text').write_text('no\n')
   cfg = config.Config(

@@ -294,3 +294,40 @@ def test_real_speech_gives_features_that_move(cfg):
   seconds = len(extracted) * cfg.hop_ms / 1000
   assert seconds == pytest.approx(len(waveform) / 16_000, abs=0.05)
   assert extracted.std(axis=0).min() > 0.2
+
+
+@pytest.mark.parametrize(
+  ('sample_rate', 'fft_size', 'num_mels', 'low_hz', 'high_hz'),
+  [
+    (16_000, 512, 80, 0.0, 8000.0),
+    (16_000, 512, 40, 130.0, 6800.0),
+    (8000, 256, 26, 0.0, 4000.0),
+    (44_100, 2048, 128, 0.0, 22_050.0),
+    (22_050, 512, 20, 1200.0, 11_025.0),
+  ],
+)
+def test_mel_bands_are_librosas(
+  sample_rate, fft_size, num_mels, low_hz, high_hz
+):
+  cfg = config.FeaturesConfig(
+    sample_rate=sample_rate,
+    fft_size=fft_size,
+    num_mels=num_mels,
+    low_hz=low_hz,
+    high_hz=high_hz,
+  )
+  wanted = librosa.filters.mel(
+    sr=sample_rate,
+    n_fft=fft_size,
+    n_mels=num_mels,
+    fmin=low_hz,
+    fmax=high_hz,
+    dtype=np.float64,
+  )
+  np.testing.assert_allclose(features.mel_filters(cfg), wanted.T, rtol=1e-12)
+
+
+def test_a_band_between_two_bins_is_warned_of():
+  cfg = config.FeaturesConfig(fft_size=64, window_ms=4.0, num_mels=79)
+  with pytest.warns(UserWarning, match=r'features\.num_mels=79 .*fft_size=64'):
+    features.mel_filters(cfg)

@@ -1,0 +1,65 @@
+"""Numbers in digits, as words: '25' is 'twenty-five'."""
+
+import re
+from typing import Any
+
+from fedjax_asr import config
+
+# A number that is a word of its own, but for the punctuation around it; or the
+# first part of one with hyphens, such as '25-year-old'. A zero comes first in a
+# decimal fraction only; '007' is no number but digits.
+_NUMBER = re.compile(
+  r"""
+  (?<![^\s("'\u201c\u2018])
+  (?P<whole> 0 | [1-9][0-9]{0,2}(?:,[0-9]{3})+ | [1-9][0-9]{0,14} )
+  (?: \.(?P<decimals>[0-9]+) | (?P<ending>st|nd|rd|th) )?
+  (?= [.,;:!?)"'\u201d\u2019\u2026]* (?:\s|$) | -[a-z] )
+  """,
+  re.VERBOSE | re.IGNORECASE,
+)
+
+
+class MissingPackageError(config.UserError):
+  """Numbers are to be spelled, and nothing is installed that can."""
+
+
+def spelled(text: str) -> str:
+  """Text whose numbers are words, in English.
+
+  Cardinals (25; 1,000), decimal fractions, digit by digit after the point, and
+  ordinals (22nd). A year is a cardinal like any other. What may be read in
+  several ways stays as it is: 007, 10:30, 1/2, 5-6, -5, $5, 5%, 1990s, 42b.
+
+  Raises:
+    MissingPackageError: num2words is not installed.
+  """
+  package = _package()
+  return _NUMBER.sub(lambda match: _words(match, package), text)
+
+
+def check() -> None:
+  """Raises `MissingPackageError` where `spelled` would."""
+  _package()
+
+
+def _package() -> Any:
+  try:
+    import num2words  # Here, because it is optional.
+  except ImportError as error:
+    raise MissingPackageError(
+      f'config.data.numbers=spell needs the package num2words ({error}); run: '
+      "pip install 'num2words>=0.5.14'"
+    ) from error
+  return num2words.num2words
+
+
+def _words(match: re.Match[str], package: Any) -> str:
+  whole = int(match['whole'].replace(',', ''))
+  if match['ending']:
+    is_right = package(whole, to='ordinal_num').endswith(
+      match['ending'].lower()
+    )
+    return package(whole, to='ordinal') if is_right else match[0]
+  digits = [package(int(digit)) for digit in match['decimals'] or '']
+  point = ['point'] if digits else []
+  return ' '.join([package(whole), *point, *digits])
