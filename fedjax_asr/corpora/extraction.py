@@ -22,6 +22,12 @@ Result = Frames | problem.Problem
 
 _BATCH = 16  # Utterances sent to a process at once.
 _QUEUED = 4  # Batches that wait for each process at most.
+_KINDS = {
+  utterance.TooLongError: problem.Kind.TOO_LONG,
+  utterance.WrongWidthError: problem.Kind.WRONG_WIDTH,
+  utterance.SilentError: problem.Kind.SILENT,
+  utterance.SegmentError: problem.Kind.BAD_SEGMENT,
+}
 
 
 def extracted(
@@ -64,13 +70,12 @@ def _result(
 ) -> Result:
   try:
     return item.source.features(features, max_seconds)
-  except utterance.TooLongError as error:
-    kind, reason = problem.Kind.TOO_LONG, str(error)
-  except utterance.WrongWidthError as error:
-    kind, reason = problem.Kind.WRONG_WIDTH, str(error)
   except ValueError as error:
-    kind, reason = problem.Kind.UNREADABLE, str(error)
-  return problem.Problem(item.id, item.source.describe(), kind, reason)
+    kind = next(
+      (kind for type_, kind in _KINDS.items() if isinstance(error, type_)),
+      problem.Kind.UNREADABLE,
+    )
+    return problem.Problem(item.id, item.source.describe(), kind, str(error))
 
 
 def _spawned(

@@ -1,29 +1,40 @@
 """What is wrong with an utterance, or with a line of a corpus's files."""
 
 import enum
+from collections import Counter
+from collections.abc import Iterable
 from typing import NamedTuple
 
 
 class Kind(enum.StrEnum):
   BAD_LINE = 'bad_line'
   BAD_NAME = 'bad_name'
+  BAD_SEGMENT = 'bad_segment'
   DUPLICATE_ID = 'duplicate_id'
   MISSING_FILE = 'missing_file'
   NO_TRANSCRIPT = 'no_transcript'
+  OTHER_FORMAT = 'other_format'
   UNREADABLE = 'unreadable'
   WRONG_WIDTH = 'wrong_width'
   TOO_LONG = 'too_long'
   TOO_SHORT = 'too_short'
+  SILENT = 'silent'
   EMPTY_TRANSCRIPT = 'empty_transcript'
   OTHER_ALPHABET = 'other_alphabet'
   # Warnings: the utterance is kept.
   DROPPED_CHARACTERS = 'dropped_characters'
   NO_SPEAKER = 'no_speaker'
+  NO_DURATION = 'no_duration'
   ODD_DURATION = 'odd_duration'
 
 
 WARNINGS = frozenset(
-  {Kind.DROPPED_CHARACTERS, Kind.NO_SPEAKER, Kind.ODD_DURATION}
+  {
+    Kind.DROPPED_CHARACTERS,
+    Kind.NO_SPEAKER,
+    Kind.NO_DURATION,
+    Kind.ODD_DURATION,
+  }
 )
 
 
@@ -38,3 +49,9 @@ class Problem(NamedTuple):
   @property
   def is_warning(self) -> bool:
     return self.kind in WARNINGS
+
+
+def counts(problems: Iterable[Problem]) -> str:
+  """How many there are of each kind, the most frequent first: '3 too_long'."""
+  kinds = Counter(each.kind for each in problems)
+  return ', '.join(f'{count} {kind}' for kind, count in kinds.most_common())

@@ -73,9 +73,7 @@ def test_an_end_near_that_of_the_file_is_that_of_the_file(recording, offset):
     (100, 0, 'ends at 40.00 s; want an offset before that, not 100.00 s.'),
   ],
 )
-def test_a_segment_beyond_the_end_is_refused(
-  recording, offset, length, reason
-):
+def test_a_segment_beyond_the_end_is_refused(recording, offset, length, reason):
   path, whole = recording()
   with pytest.raises(segments.SegmentError) as caught:
     segments.read(path, RATE, offset, length)
