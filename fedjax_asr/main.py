@@ -7,6 +7,7 @@ The same command resumes training that was interrupted.
 """
 
 import importlib
+import io
 import os
 import sys
 
@@ -23,6 +24,7 @@ def main(argv: list[str]) -> int:
   if {'--help', '-help', '-h'} & set(argv[1:]):
     print(__doc__)
     return 0
+  _print_any_name()
   resumes = False
   try:
     command = command_line.parse(argv)
@@ -36,6 +38,12 @@ def main(argv: list[str]) -> int:
     print(f'interrupted; the same command {goes_on}.', file=sys.stderr)
     return _INTERRUPTED
   return 0
+
+
+def _print_any_name() -> None:
+  """Bytes of names that are not UTF-8 are printed escaped, as on stderr."""
+  if isinstance(sys.stdout, io.TextIOWrapper):
+    sys.stdout.reconfigure(errors='backslashreplace')
 
 
 def _run(command: command_line.Command) -> None:
