@@ -1,9 +1,12 @@
 """What is wrong with an utterance, or with a line of a corpus's files."""
 
 import enum
+import pathlib
 from collections import Counter
 from collections.abc import Iterable
 from typing import NamedTuple
+
+from fedjax_asr.speech import formats
 
 
 class Kind(enum.StrEnum):
@@ -49,6 +52,12 @@ class Problem(NamedTuple):
   @property
   def is_warning(self) -> bool:
     return self.kind in WARNINGS
+
+
+def other_format(utterance: str, path: pathlib.Path) -> Problem:
+  """Of a recording that libsndfile does not read."""
+  reason = f'{formats.ending(path)} is not read; {formats.ADVICE}.'
+  return Problem(utterance, str(path), Kind.OTHER_FORMAT, reason)
 
 
 def counts(problems: Iterable[Problem]) -> str:

@@ -8,6 +8,7 @@ that are joined in a file, as in chained Ogg, are read one after another.
 import contextlib
 import math
 import os
+import pathlib
 import re
 import typing
 from collections.abc import Generator, Iterator
@@ -18,7 +19,7 @@ import soundfile
 from jaxtyping import Float, Float32
 
 from fedjax_asr import config
-from fedjax_asr.speech import encoded, flac, mpeg, ogg, spliced
+from fedjax_asr.speech import encoded, flac, formats, mpeg, ogg, spliced
 
 # Peak under which there is nothing to hear: -80 dB of full scale.
 SILENCE = 1e-4
@@ -232,9 +233,10 @@ def _decoder(path: _Path, file: BinaryIO, stream: encoded.Stream) -> _Decoder:
     pieces = spliced.SplicedFile(file, stream.pieces)
     return _Decoder(typing.cast(BinaryIO, pieces))
   except soundfile.LibsndfileError as error:
-    raise AudioError(
-      f'{path}: not audio, or in a format that libsndfile does not read.'
-    ) from error
+    reason = 'not audio, or in a format that libsndfile does not read'
+    if formats.ending(pathlib.Path(path)) in formats.OTHER:
+      reason = f'libsndfile does not read its format; {formats.ADVICE}'
+    raise AudioError(f'{path}: {reason}.') from error
 
 
 def _promised(
