@@ -60,7 +60,27 @@ def other_format(utterance: str, path: pathlib.Path) -> Problem:
   return Problem(utterance, str(path), Kind.OTHER_FORMAT, reason)
 
 
-def counts(problems: Iterable[Problem]) -> str:
-  """How many there are of each kind, the most frequent first: '3 too_long'."""
-  kinds = Counter(each.kind for each in problems)
-  return ', '.join(f'{count} {kind}' for kind, count in kinds.most_common())
+def told(problems: Iterable[Problem]) -> list[str]:
+  """Lines for a terminal: how many of each kind, and what concerns a corpus.
+
+  None where there is no problem.
+  """
+  problems = list(problems)
+  of_corpus = [
+    each for each in problems if each.is_warning and not each.utterance
+  ]
+  lines = []
+  for title, found in (
+    ('bad utterances', [each for each in problems if not each.is_warning]),
+    (
+      'warnings',
+      [each for each in problems if each.is_warning and each.utterance],
+    ),
+  ):
+    counts = Counter(each.kind for each in found).most_common()
+    if counts:
+      listed = ', '.join(f'{count} {kind}' for kind, count in counts)
+      lines.append(f'{title} by kind: {listed} (skipped_utterances.jsonl)')
+  return lines + [
+    f'warning: {each.source}: {each.reason}' for each in of_corpus
+  ]
