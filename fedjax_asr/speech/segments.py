@@ -6,6 +6,7 @@ its middle, samples are not those that they are from its start. What is held in
 memory is one segment, which the caller bounds, and a block of what follows.
 """
 
+import atexit
 import functools
 import math
 import os
@@ -69,6 +70,10 @@ def _recording(
   """The recording that is being read; `version` tells it from an older one."""
   del version
   return _Recording(path, sample_rate)
+
+
+# soundfile closes a file twice that is still open when modules are torn down.
+atexit.register(_recording.cache_clear)
 
 
 class _Recording:

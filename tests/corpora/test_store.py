@@ -13,6 +13,7 @@ from typing import NamedTuple
 import h5py
 import numpy as np
 import pytest
+import soundfile
 
 from fedjax_asr import config
 from fedjax_asr.corpora import store, utterance
@@ -363,6 +364,34 @@ def test_a_worker_that_dies_is_one_line_with_the_cause(
   with pytest.raises(utterance.CorpusError, match=wanted):
     opened(tmp_path, source=source, num_workers=2)
   assert names(tmp_path) == ['.lock']
+
+
+def test_segments_of_one_file_are_computed_by_processes(tmp_path):
+  rng = np.random.default_rng(0)
+  soundfile.write(tmp_path / 'a.flac', 0.1 * rng.normal(size=960_000), 16_000)
+  finished = script(
+    tmp_path,
+    """
+    from fedjax_asr import config
+    items = [
+      utterance.Utterance(
+        str(start), 's', 'text', 0.0,
+        utterance.AudioFile(str(folder / 'a.flac'), 0.25 * start, 0.5))
+      for start in range(40)
+    ]
+    stores = [
+      store.open_or_build(
+        items, test_store.settings(folder / str(workers), num_workers=workers),
+        test_store.FEATURES, lambda done, total: None)
+      for workers in (1, 2)
+    ]
+    one, two = stores
+    assert not one.failures and len(set(one.num_frames)) == 1
+    for index in range(40):
+      assert (one.features(index) == two.features(index)).all()
+    """,
+  )
+  assert (finished.returncode, finished.stderr) == (0, '')
 
 
 def test_a_program_from_standard_input_computes_in_its_own_process(tmp_path):
