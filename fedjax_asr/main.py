@@ -21,10 +21,10 @@ _INTERRUPTED = 130
 
 def main(argv: list[str]) -> int:
   """The exit status: 0; 2 for a mistake of the user; 130 for Ctrl-C."""
+  _print_any_name()
   if {'--help', '-help', '-h'} & set(argv[1:]):
     print(__doc__)
     return 0
-  _print_any_name()
   resumes = False
   try:
     command = command_line.parse(argv)

@@ -6,6 +6,8 @@ import time
 
 import pytest
 
+from fedjax_asr import main
+
 _CONFIG = """
 from fedjax_asr import config
 
@@ -99,3 +101,10 @@ def test_help_shows_the_command():
   done = _run('-m', 'fedjax_asr.main', '--help')
   assert done.returncode == 0
   assert '--config=configs/ds2_fedavg.py' in done.stdout
+
+
+def test_names_that_are_not_utf_8_can_be_printed(capsys):
+  assert main.main(['fedjax_asr', '--help']) == 0
+  capsys.readouterr()
+  print('speaker \udcff')
+  assert capsys.readouterr().out == 'speaker \\udcff\n'
