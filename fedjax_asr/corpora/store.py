@@ -26,7 +26,8 @@ from fedjax_asr.speech import features as speech_features
 
 Report = Callable[[int, int], None]
 
-_FORMAT = 1
+# Raised where files are read or features computed otherwise than before.
+_FORMAT = 2
 _IN_MEMORY_BYTES = 2 * 1024**3
 _CHUNK_BYTES = 1024**2
 # Names of files need not be UTF-8.

@@ -70,9 +70,11 @@ class _Frame(NamedTuple):
   @property
   def is_info(self) -> bool:
     """Whether it tells of the stream and holds no sound."""
-    before = 4 + self.format.side_bytes
-    marker = self.head[before : before + 4]
-    return marker in (b'Xing', b'Info') and not any(self.head[4:before])
+    # A checksum takes the place of the first bytes, which are zeros.
+    start = 4 if self.head[1] & 1 else 6
+    marker = self.head[self._marker : self._marker + 4]
+    is_empty = not any(self.head[start : self._marker])
+    return marker in (b'Xing', b'Info') and is_empty
 
   def info(self, flag: int) -> int | None:
     """The number of frames or of bytes that an info frame tells, if it does."""
@@ -81,8 +83,12 @@ class _Frame(NamedTuple):
       return None
     return int.from_bytes(self.head[place : place + 4], 'big')
 
+  @property
+  def _marker(self) -> int:
+    return 4 + self.format.side_bytes
+
   def _place(self, flag: int) -> int | None:
-    flags = self.format.side_bytes + 8
+    flags = self._marker + 4
     if not self.head[flags + 3] & flag:
       return None
     has_both = flag == _HAS_BYTES and self.head[flags + 3] & _HAS_FRAMES
@@ -132,7 +138,8 @@ class _Run:
         raise encoded.DamagedError(
           f'truncated, {self._num_frames} frames of the {promised} promised'
         )
-      if promised:
+      # What an encoder says of the padding at the end is not about others'.
+      if promised and promised + 1 >= self._num_frames:
         info = self._info
         size = info.stop - info.start + num_bytes
         head = info.told(file, self._num_frames, size)

@@ -132,6 +132,19 @@ def test_tags_of_any_size_are_no_sound(tmp_path, size, has_info):
   assert length(tmp_path, id3(size) + flac) == 16_000
 
 
+def test_an_mp3_that_is_longer_than_it_says_is_read_to_its_end(tmp_path):
+  content = encode(tone(), MP3)
+  longer = length(tmp_path, content + without_info(content))
+  assert 32_000 <= longer < 36_000
+
+
+def test_an_info_frame_with_a_checksum_is_one(tmp_path):
+  content = bytearray(encode(tone(), MP3))
+  content[1] &= 0xFE
+  content[4:6] = b'\xd2\xdc'
+  assert length(tmp_path, bytes(content)) == 16_000
+
+
 def test_an_mp3_without_all_of_its_frames_is_refused(tmp_path):
   content = encode(tone(), MP3)
   assert 'frames of the' in reason(tmp_path, content[: len(content) // 2])
