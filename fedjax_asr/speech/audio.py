@@ -19,7 +19,7 @@ import soundfile
 from jaxtyping import Float, Float32
 
 from fedjax_asr import config
-from fedjax_asr.speech import encoded, flac, formats, mpeg, ogg, spliced
+from fedjax_asr.speech import encoded, flac, formats, mpeg, ogg, riff, spliced
 
 # Peak under which there is nothing to hear: -80 dB of full scale.
 SILENCE = 1e-4
@@ -222,6 +222,8 @@ def _streams(file: BinaryIO) -> list[encoded.Stream]:
     return ogg.streams(file, start)
   if marker == flac.MARKER:
     return flac.streams(file, start, size)
+  if marker == riff.MARKER and not start:
+    return riff.streams(file, size)
   found = []
   if start or mpeg.is_frame(file, start):
     found = mpeg.streams(file, start)

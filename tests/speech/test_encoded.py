@@ -46,11 +46,12 @@ def reason(folder, content):
   return str(caught.value).removeprefix(f'{path}: ')
 
 
+WAV, U8 = ('WAV', 'PCM_16'), ('WAV', 'PCM_U8')
 FLAC, VORBIS, OPUS = ('FLAC', 'PCM_16'), ('OGG', 'VORBIS'), ('OGG', 'OPUS')
 MP3 = ('MP3', 'MPEG_LAYER_III')
 
 
-@pytest.mark.parametrize('kind', [FLAC, VORBIS, OPUS, MP3])
+@pytest.mark.parametrize('kind', [WAV, FLAC, VORBIS, OPUS, MP3])
 def test_joined_files_are_read_one_after_another(tmp_path, kind):
   content = b''.join(
     encode(tone(frequency=hertz), kind) for hertz in (440, 880, 1760)
@@ -63,14 +64,14 @@ def test_joined_files_are_read_one_after_another(tmp_path, kind):
     assert np.argmax(spectrum) == hertz / 2  # Bins of 2 Hz.
 
 
-@pytest.mark.parametrize('kind', [FLAC, VORBIS, MP3])
+@pytest.mark.parametrize('kind', [WAV, FLAC, VORBIS, MP3])
 def test_joined_files_may_differ_in_rate_and_channels(tmp_path, kind):
   stereo = np.stack([tone(rate=44_100)] * 2, axis=1)
   content = encode(tone(), kind) + encode(stereo, kind, rate=44_100)
   assert length(tmp_path, content) == pytest.approx(32_000, abs=2)
 
 
-@pytest.mark.parametrize('kind', [FLAC, VORBIS, MP3])
+@pytest.mark.parametrize('kind', [WAV, FLAC, VORBIS, MP3])
 def test_the_maximum_is_that_of_all_joined(tmp_path, kind):
   path = tmp_path / 'file'
   path.write_bytes(encode(tone(), kind) * 3)
@@ -79,11 +80,15 @@ def test_the_maximum_is_that_of_all_joined(tmp_path, kind):
     audio.read(path, 16_000, max_seconds=2.5)
 
 
-@pytest.mark.parametrize('kind', [FLAC, VORBIS, MP3])
+@pytest.mark.parametrize('kind', [WAV, FLAC, VORBIS, MP3])
 def test_the_last_of_joined_files_may_not_be_cut(tmp_path, kind):
   noise = np.random.default_rng(0).normal(0, 0.1, 16_000)
   content = encode(noise, kind) * 2
   assert reason(tmp_path, content[: -len(content) // 5])[:9] == 'truncated'
+
+
+def test_joined_wav_files_may_have_an_odd_number_of_bytes(tmp_path):
+  assert length(tmp_path, encode(tone()[:9999], U8) * 3) == 29_997
 
 
 def without_info(mp3):
