@@ -8,6 +8,7 @@ the package goes by its name too: --config=ds2_fedavg:smoke.
 """
 
 import importlib
+import io
 import os
 import sys
 
@@ -23,6 +24,7 @@ _BROKEN_PIPE = 141
 
 def main(argv: list[str]) -> int:
   """The exit status: 0; 2 for a mistake of the user; 130 for Ctrl-C."""
+  _print_any_name()
   if {'--help', '-help', '-h'} & set(argv[1:]):
     return _shown(f'{__doc__}\n{_configs()}', 0)
   resumes = False
@@ -59,6 +61,12 @@ def _shown(text: str, status: int) -> int:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return _BROKEN_PIPE
   return status
+
+
+def _print_any_name() -> None:
+  """Bytes of names that are not UTF-8 are printed escaped, as on stderr."""
+  if isinstance(sys.stdout, io.TextIOWrapper):
+    sys.stdout.reconfigure(errors='backslashreplace')
 
 
 def _run(command: command_line.Command) -> None:

@@ -6,6 +6,8 @@ import time
 
 import pytest
 
+from fedjax_asr import main
+
 _CONFIG = """
 from fedjax_asr import config
 
@@ -117,3 +119,10 @@ def test_a_reader_who_leaves_gets_no_traceback(flags):
   assert done.returncode == 141
   assert 'Traceback' not in done.stderr
   assert 'Broken pipe' not in done.stderr
+
+
+def test_names_that_are_not_utf_8_can_be_printed(capsys):
+  assert main.main(['fedjax_asr', '--help']) == 0
+  capsys.readouterr()
+  print('speaker \udcff')
+  assert capsys.readouterr().out == 'speaker \\udcff\n'

@@ -71,8 +71,8 @@ def settle(
 
 
 def write(problems: Iterable[problem.Problem], path: pathlib.Path) -> None:
-  """One JSON object a line."""
-  with path.open('w', encoding='utf-8') as file:
+  """One JSON object a line; bytes of names that are not UTF-8 as '\\udcff'."""
+  with path.open('w', encoding='utf-8', errors='backslashreplace') as file:
     for each in problems:
       file.write(json.dumps(each._asdict(), ensure_ascii=False) + '\n')
 

@@ -1,11 +1,14 @@
 """Features of many utterances, by spawned processes that never import jax."""
 
 import collections
+import logging
 import multiprocessing
+import multiprocessing.process
 import os
 import signal
+import sys
 import threading
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from concurrent import futures
 
 import numpy as np
@@ -15,6 +18,8 @@ from jaxtyping import Float
 from fedjax_asr import config
 from fedjax_asr.corpora import problem, utterance
 
+_logger = logging.getLogger(__name__)
+
 # [frames, features]; `_` where arrays of one list differ in it.
 Frames = Float[np.ndarray, '_ features']
 # What there is of an utterance: features, or the reason why there are none.
@@ -22,6 +27,12 @@ Result = Frames | problem.Problem
 
 _BATCH = 16  # Utterances sent to a process at once.
 _QUEUED = 4  # Batches that wait for each process at most.
+_KINDS = {
+  utterance.TooLongError: problem.Kind.TOO_LONG,
+  utterance.WrongWidthError: problem.Kind.WRONG_WIDTH,
+  utterance.SilentError: problem.Kind.SILENT,
+  utterance.SegmentError: problem.Kind.BAD_SEGMENT,
+}
 
 
 def extracted(
@@ -33,8 +44,10 @@ def extracted(
   """Results in the order of the utterances, in batches.
 
   `num_workers` processes (0: one per core), at most one per batch; one worker
-  is this process itself. Closing the iterator stops them; they also end when
-  this process is killed.
+  is this process itself, and so it is where a program has no file that they
+  could import. Closing the iterator stops them; they also end when this process
+  is killed. Each decodes a recording of many segments once at most, and holds
+  one segment of it and a block.
 
   Raises:
     CorpusError: if a process dies.
@@ -44,6 +57,12 @@ def extracted(
     for start in range(0, len(utterances), _BATCH)
   ]
   num_workers = min(num_workers or _num_cores(), len(batches))
+  if num_workers > 1 and not _can_spawn():
+    _logger.warning(
+      'Features are computed in one process, because the program is not a '
+      'file: others would have to import it.'
+    )
+    num_workers = 1
   if num_workers <= 1:
     return (extract(batch, features, max_seconds) for batch in batches)
   return _spawned(batches, features, max_seconds, num_workers)
@@ -64,13 +83,12 @@ def _result(
 ) -> Result:
   try:
     return item.source.features(features, max_seconds)
-  except utterance.TooLongError as error:
-    kind, reason = problem.Kind.TOO_LONG, str(error)
-  except utterance.WrongWidthError as error:
-    kind, reason = problem.Kind.WRONG_WIDTH, str(error)
   except ValueError as error:
-    kind, reason = problem.Kind.UNREADABLE, str(error)
-  return problem.Problem(item.id, item.source.describe(), kind, reason)
+    kind = next(
+      (kind for type_, kind in _KINDS.items() if isinstance(error, type_)),
+      problem.Kind.UNREADABLE,
+    )
+    return problem.Problem(item.id, item.source.describe(), kind, str(error))
 
 
 def _spawned(
@@ -83,21 +101,47 @@ def _spawned(
   executor = futures.ProcessPoolExecutor(
     num_workers, multiprocessing.get_context('spawn'), _start_worker
   )
-  waiting = collections.deque()
+  waiting, processes = collections.deque(), set()
   try:
     for batch in batches:
       waiting.append(executor.submit(extract, batch, features, max_seconds))
+      processes.update(multiprocessing.active_children())
       if len(waiting) > _QUEUED * num_workers:
         yield waiting.popleft().result()
     while waiting:
       yield waiting.popleft().result()
   except futures.BrokenExecutor as error:
+    executor.shutdown()
     raise utterance.CorpusError(
-      'A process that computes features died (out of memory?); lower '
-      f'config.data.num_workers={num_workers}.'
+      f'A process that computes features {_death(processes)} '
+      f'(config.data.num_workers={num_workers}).'
     ) from error
   finally:
     executor.shutdown(cancel_futures=True)
+
+
+def _death(processes: Iterable[multiprocessing.process.BaseProcess]) -> str:
+  """Of what the first of them died that was not ended for another's sake."""
+  codes = [each.exitcode for each in processes if each.exitcode]
+  code = next((code for code in codes if code != -signal.SIGTERM), 0)
+  if code == -signal.SIGKILL:
+    return 'was killed, out of memory?; want fewer'
+  if code < 0:
+    return f'died of {signal.Signals(-code).name}'
+  return f'ended with status {code}; what it said is above'
+
+
+def _can_spawn() -> bool:
+  """Whether a spawned process can import the main module, as it will.
+
+  Not where it comes from standard input or another pipe; a session without a
+  main file has none to import.
+  """
+  main = sys.modules['__main__']
+  if getattr(main, '__spec__', None) is not None:
+    return True
+  path = getattr(main, '__file__', None)
+  return path is None or os.path.isfile(path)
 
 
 def _start_worker() -> None:

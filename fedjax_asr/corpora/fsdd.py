@@ -4,6 +4,7 @@ import pathlib
 import re
 
 from fedjax_asr.corpora import problem, utterance
+from fedjax_asr.speech import formats
 
 _WORDS = (
   'zero',
@@ -25,19 +26,20 @@ def utterances(
 ) -> tuple[list[utterance.Utterance], list[problem.Problem]]:
   """The WAV files of a folder, in order of name.
 
-  A WAV file of another name is a problem; other files are ignored.
+  A recording of another name or format is a problem; other files are ignored.
 
   Raises:
     CorpusError: if the folder holds no WAV file.
   """
   folder = pathlib.Path(path)
-  files = sorted(folder.glob('*.wav'))
-  if not files:
+  files = sorted(folder.glob('*'))
+  recordings = [file for file in files if formats.ending(file) in formats.READ]
+  if not any(file.suffix == '.wav' for file in recordings):
     raise utterance.CorpusError(
       f'{folder}: no .wav in it; want the recordings folder of FSDD.'
     )
   found, problems = [], []
-  for file in files:
+  for file in recordings:
     match = _NAME.fullmatch(file.name)
     if match:
       found.append(_utterance(file, digit=int(match[1]), speaker=match[2]))
@@ -46,6 +48,9 @@ def utterances(
       problems.append(
         problem.Problem(file.stem, str(file), problem.Kind.BAD_NAME, reason)
       )
+  problems += [
+    problem.other_format(file.stem, file) for file in formats.other(files)
+  ]
   return found, problems
 
 

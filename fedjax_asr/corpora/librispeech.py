@@ -1,9 +1,15 @@
-"""LibriSpeech's tree: SPEAKER/CHAPTER/*.flac and *.trans.txt."""
+"""LibriSpeech's tree: SPEAKER/CHAPTER/*.flac and *.trans.txt.
 
+Audio may be in any other format that is read.
+"""
+
+import collections
+import itertools
 import pathlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from fedjax_asr.corpora import problem, utterance
+from fedjax_asr.speech import formats
 
 _Kind = problem.Kind
 
@@ -13,22 +19,24 @@ def utterances(
 ) -> tuple[list[utterance.Utterance], list[problem.Problem]]:
   """All utterances below a split's folder, or a folder of splits, by path.
 
-  A transcript without audio, audio without transcript and a repeated id are
-  problems.
+  A transcript without audio, audio without transcript or in a format that is
+  not read and a repeated id are problems.
 
   Raises:
     CorpusError: if there is no *.trans.txt below `path`.
   """
   root = pathlib.Path(path)
-  chapters = sorted({file.parent for file in root.rglob('*.trans.txt')})
-  if not chapters:
+  chapters = collections.defaultdict(list)
+  for file in sorted(root.rglob('*')):
+    chapters[file.parent].append(file)
+  if not any(map(_is_transcript, itertools.chain(*chapters.values()))):
     raise utterance.CorpusError(
       f'{root}: no *.trans.txt below it; want a LibriSpeech tree.'
     )
   found: dict[str, utterance.Utterance] = {}
   problems = []
-  for chapter in chapters:
-    for result in _chapter(chapter):
+  for folder in sorted(chapters):
+    for result in _chapter(folder, chapters[folder]):
       if isinstance(result, problem.Problem):
         problems.append(result)
       elif result.id in found:
@@ -40,29 +48,37 @@ def utterances(
   return list(found.values()), problems
 
 
+def _is_transcript(file: pathlib.Path) -> bool:
+  return file.name.endswith('.trans.txt')
+
+
 def _chapter(
-  folder: pathlib.Path,
+  folder: pathlib.Path, files: Sequence[pathlib.Path]
 ) -> Iterator[utterance.Utterance | problem.Problem]:
-  audio = {file.stem: file for file in sorted(folder.glob('*.flac'))}
+  """`files` of the folder, in order."""
+  others = {file.stem: file for file in formats.other(files)}
+  audio = {}
+  for file in files:
+    if formats.ending(file) in formats.READ:
+      audio.setdefault(file.stem, file)
   transcribed = set()
-  for file in sorted(folder.glob('*.trans.txt')):
+  for file in filter(_is_transcript, files):
     for number, line in enumerate(_lines(file), 1):
       name, _, text = line.strip().partition(' ')
       if not name:
         continue
       transcribed.add(name)
-      item = _utterance(name, text, folder)
       if name in audio:
-        yield item
-      else:
-        source, reason = (
-          f'{file}:{number}',
-          f'no file {item.source.describe()}.',
-        )
+        yield _utterance(name, text, audio[name])
+      elif name not in others:
+        reason = f'no file {folder / name}.flac.'
+        source = f'{file}:{number}'
         yield problem.Problem(name, source, _Kind.MISSING_FILE, reason)
   for name in sorted(audio.keys() - transcribed):
-    item = _utterance(name, '', folder)
+    item = _utterance(name, '', audio[name])
     yield _problem(item, _Kind.NO_TRANSCRIPT, 'not in a *.trans.txt beside it.')
+  for name, file in others.items():
+    yield problem.other_format(name, file)
 
 
 def _lines(file: pathlib.Path) -> list[str]:
@@ -75,15 +91,13 @@ def _lines(file: pathlib.Path) -> list[str]:
     ) from None
 
 
-def _utterance(
-  name: str, text: str, folder: pathlib.Path
-) -> utterance.Utterance:
+def _utterance(name: str, text: str, file: pathlib.Path) -> utterance.Utterance:
   return utterance.Utterance(
     id=name,
-    speaker=folder.parent.name,
+    speaker=file.parent.parent.name,
     text=text,
     duration=0.0,
-    source=utterance.AudioFile(str(folder / f'{name}.flac')),
+    source=utterance.AudioFile(str(file)),
   )
 
 

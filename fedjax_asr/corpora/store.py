@@ -26,9 +26,12 @@ from fedjax_asr.speech import features as speech_features
 
 Report = Callable[[int, int], None]
 
-_FORMAT = 1
+# Raised where files are read or features computed otherwise than before.
+_FORMAT = 2
 _IN_MEMORY_BYTES = 2 * 1024**3
 _CHUNK_BYTES = 1024**2
+# Names of files need not be UTF-8.
+_ANY_NAME = 'surrogatepass'
 
 _logger = logging.getLogger(__name__)
 
@@ -46,7 +49,7 @@ class FeatureStore:
     with _reading(path) as file:
       _check(file)
       self.ids: list[str] = [
-        name.decode() for name in _dataset(file, 'ids')[()]
+        name.decode(errors=_ANY_NAME) for name in _dataset(file, 'ids')[()]
       ]
       self.failures = _failures(file)
       self._offsets = _dataset(file, 'offsets')[()]
@@ -287,7 +290,7 @@ def _write_index(
   offsets = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
   encoded = json.dumps(failures).encode()
   for name, values in (
-    ('ids', np.array([name.encode() for name in ids])),
+    ('ids', np.array([name.encode(errors=_ANY_NAME) for name in ids])),
     ('offsets', offsets.astype(np.int64)),
     ('failures', np.frombuffer(encoded, np.uint8)),
   ):

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float
 
 from fedjax_asr import config
-from fedjax_asr.speech import audio, features
+from fedjax_asr.speech import audio, features, segments
 
 Features = Float[np.ndarray, 'frames features']
 
@@ -28,6 +28,14 @@ class WrongWidthError(CorpusError):
   """A feature file without `config.features.num_features` columns."""
 
 
+class SilentError(CorpusError):
+  """An utterance in which there is nothing to hear."""
+
+
+class SegmentError(CorpusError):
+  """A segment that its recording does not have."""
+
+
 class Source(Protocol):
   """Where the features of one utterance come from; picklable."""
 
@@ -42,6 +50,8 @@ class Source(Protocol):
 
     Raises:
       TooLongError: if the utterance is longer than `max_seconds`.
+      SilentError: if there is nothing to hear.
+      SegmentError: if its file ends before it does.
       ValueError: if it cannot be read, with the path and the reason.
     """
     ...
@@ -63,21 +73,45 @@ class Utterance(NamedTuple):
 
 
 class AudioFile(NamedTuple):
-  """Speech in any format that `speech.audio` reads."""
+  """Speech in any format that `speech.audio` reads, or a segment of it.
+
+  Segments of a file are read fast in order, from one after another.
+  """
 
   path: str
+  offset: float = 0.0  # Seconds.
+  seconds: float = 0.0  # 0.0: up to the end of the file.
 
   def fingerprint(self) -> str:
-    return _file_fingerprint(self.path)
+    content = _file_fingerprint(self.path)
+    if not self.offset and not self.seconds:
+      return content
+    return f'{content} {self.offset!r} {self.seconds!r}'
 
   def features(
     self, cfg: config.FeaturesConfig, max_seconds: float
   ) -> Features:
-    check_duration(self.path, audio.duration(self.path), max_seconds)
-    return features.extract(audio.read(self.path, cfg.sample_rate), cfg)
+    try:
+      waveform = segments.read(
+        self.path, cfg.sample_rate, self.offset, self.seconds, max_seconds
+      )
+    except audio.TooLongError as error:
+      reason = str(error).removesuffix('.')
+      raise TooLongError(f'{reason} (config.data.max_seconds).') from None
+    except segments.SegmentError as error:
+      raise SegmentError(str(error)) from None
+    if audio.is_silent(waveform):
+      raise SilentError(
+        f'{self.describe()}: silent; the mean of its channels stays under '
+        f'{audio.SILENCE:g} of full scale.'
+      )
+    return features.extract(waveform, cfg)
 
   def describe(self) -> str:
-    return self.path
+    if not self.offset:
+      return self.path
+    end = f'{self.offset + self.seconds:g} s' if self.seconds else 'the end'
+    return f'{self.path} from {self.offset:g} s to {end}'
 
 
 class FeatureFile(NamedTuple):

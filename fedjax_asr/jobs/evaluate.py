@@ -7,7 +7,7 @@ from typing import Any
 import rich.console
 
 from fedjax_asr import config, run_directory, saved_run
-from fedjax_asr.corpora import audit, dataset
+from fedjax_asr.corpora import audit, dataset, problem
 from fedjax_asr.jobs import disk_errors, evaluated_set, evaluation_report
 from fedjax_asr.models import decode, evaluation
 
@@ -42,7 +42,8 @@ def run(
     with disk_errors.explained(directory.path):
       audit.write(chosen.problems, directory.skipped)
       _write(directory, report, result)
-  console.print(_title(report, chosen), soft_wrap=True)
+  for line in (_title(report, chosen), *problem.told(chosen.problems)):
+    console.print(line, soft_wrap=True)
   evaluation_report.show(report, console)
   written = directory.path / 'evaluation.json'
   console.print(f'written: {written} and transcripts.json', soft_wrap=True)

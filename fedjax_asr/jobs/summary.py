@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from fedjax_asr import config
-from fedjax_asr.corpora import datasets
+from fedjax_asr.corpora import datasets, problem
 from fedjax_asr.federated import cohort, devices
 from fedjax_asr.federated import round as round_lib
 from fedjax_asr.jobs import cohort_feed, metrics
@@ -24,6 +24,7 @@ def text(
     f'{num_devices} {kind} device(s)',
     _training_set(data, len(feed.clients), cfg.features),
     _left_out(data),
+    *problem.told(data.problems),
     _cohort(feed.layout, cfg.federated.cohort_size),
     f'from round {state.round} of {cfg.federated.num_rounds}; compiling',
   ]

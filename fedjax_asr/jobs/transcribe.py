@@ -1,5 +1,6 @@
 """Text of recordings, by a finished run."""
 
+import io
 import json
 import os
 import pathlib
@@ -12,19 +13,10 @@ import rich.console
 from fedjax_asr import config, home, run_directory, saved_run
 from fedjax_asr.jobs import disk_errors
 from fedjax_asr.models import decode, long_form
-from fedjax_asr.speech import audio, windows
+from fedjax_asr.speech import audio, formats, windows
 
 # Shorter recordings hold no word.
 MIN_SECONDS = 0.1
-# Files of a folder with these endings are recordings; others are passed over.
-_ENDINGS = frozenset(
-  f'.{name}'
-  for name in (
-    *('aif', 'aiff', 'au', 'caf', 'flac', 'mp3', 'oga', 'ogg', 'opus', 'sph'),
-    *('w64', 'wav'),
-  )
-)
-
 # What a shell makes of SIGPIPE.
 _BROKEN_PIPE = 141
 
@@ -47,26 +39,33 @@ def run(
 ) -> None:
   """Prints the text of a file, or `path<TAB>text` of each file in a folder.
 
-  Files come in the order of their paths. What is wrong with a file of a folder
-  is said on standard error, and the others go on. Nothing is written but
-  `config.transcribe.json`, so there is no work directory.
+  Files come in the order of their paths, which are printed byte for byte. What
+  is wrong with a file of a folder is said on standard error, and the others go
+  on; recordings in formats that are not read are said to be there. Nothing is
+  written but `config.transcribe.json`, so there is no work directory.
 
   Raises:
     UserError: of any room; in the end, too, where a file could not be read.
   """
   del workdir, allow_config_change
-  files, is_folder = _files(cfg.transcribe.input)
+  files, others, is_folder = _files(cfg.transcribe.input)
   _check_json(cfg.transcribe.json)
   saved = saved_run.load(
     cfg.transcribe.run, 'transcribe.run', cfg.transcribe.round
   )
   _check_kind(saved)
   listen = _listening(cfg, saved)
+  if isinstance(sys.stdout, io.TextIOWrapper):
+    sys.stdout.reconfigure(errors='surrogateescape')
   outcomes = []
   for path in files:
     outcome = _outcome(path, listen, is_folder)
     outcomes.append(outcome)
     _show(outcome, is_folder)
+  if others:
+    print(f'error: not read: {formats.described(others)}.', file=sys.stderr)
+    reason = f'its format is not read; {formats.ADVICE}.'
+    outcomes += [_Outcome(path, None, f'{path}: {reason}') for path in others]
   if cfg.transcribe.json:
     _write(home.expanded(cfg.transcribe.json), saved, outcomes)
   num_bad = sum(bool(outcome.error) for outcome in outcomes)
@@ -77,27 +76,26 @@ def run(
     )
 
 
-def _files(name: str) -> tuple[list[pathlib.Path], bool]:
-  """Recordings in order, and whether they are of a folder."""
+def _files(name: str) -> tuple[list[pathlib.Path], list[pathlib.Path], bool]:
+  """Recordings in order, those not read, and whether they are of a folder."""
   path = home.expanded(name)
   if not path.is_dir():
     if not path.exists():
       raise audio.AudioError(
         f'config.transcribe.input={name!r}: no such file or folder.'
       )
-    return [path], False
-  found = [
-    item
-    for item in sorted(path.rglob('*'))
-    if item.suffix.lower() in _ENDINGS and not item.is_dir()
-  ]
+    return [path], [], False
+  items = [item for item in sorted(path.rglob('*')) if not item.is_dir()]
+  found = [item for item in items if formats.ending(item) in formats.READ]
+  others = formats.other(items)
   if not found:
-    endings = ', '.join(sorted(_ENDINGS))
+    endings = ', '.join(sorted(formats.READ))
+    there = f' ({formats.described(others)})' if others else ''
     raise audio.AudioError(
-      f'config.transcribe.input={name!r}: no recordings in this folder; want '
-      f'files that end in {endings}.'
+      f'config.transcribe.input={name!r}: no recordings in this folder that '
+      f'can be read{there}; want files that end in {endings}.'
     )
-  return found, True
+  return found, others, True
 
 
 def _check_json(name: str) -> None:

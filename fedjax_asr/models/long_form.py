@@ -21,11 +21,8 @@ from jaxtyping import Float32
 
 from fedjax_asr import config
 from fedjax_asr.models import decode, model
-from fedjax_asr.speech import features, text, windows
+from fedjax_asr.speech import audio, features, text, windows
 
-# Peak under which a window is silent: -80 dB of full scale. Normalised by
-# itself it would be noise at the level of speech.
-SILENCE = 1e-4
 # A window is padded to one of these parts of the longest: so many shapes.
 _PARTS = (8, 4, 2, 1)
 _DECODED_QUANTUM = 256
@@ -97,7 +94,8 @@ class Listener:
     """
     values = features.extract(waveform, self._cfg)
     num_frames = len(values)
-    if is_silent(waveform):
+    # Normalised by itself it would be noise at the level of speech.
+    if audio.is_silent(waveform):
       return _blanks(-(-num_frames // self.sizes.stride))
     values = features.normalize(
       values, self._cfg.normalization, self._statistics
@@ -115,10 +113,6 @@ class Listener:
     return logits
 
 
-def is_silent(waveform: Float32[np.ndarray, ' samples']) -> bool:
-  return not len(waveform) or float(np.abs(waveform).max()) < SILENCE
-
-
 def recognized(
   blocks: Iterable[Float32[np.ndarray, '_']],
   listener: Listener,
@@ -133,7 +127,7 @@ def recognized(
   joined = _Joined(decoder, listener.output_seconds)
   seconds, silent = 0.0, True
   for window in windows.cut(blocks, listener.sizes):
-    silent = silent and is_silent(window.waveform)
+    silent = silent and audio.is_silent(window.waveform)
     logits = listener.logits(window.waveform)
     joined.add(logits[window.keep : window.until])
     seconds = window.start * listener.output_seconds

@@ -1,25 +1,39 @@
 """Audio files to mono waveforms: any rate, channels and format of libsndfile.
 
-A file is read whole or refused: what `read` returns is finite, not empty, and
-as long as the file's header promises.
+A file is read to its end, whatever its header says, or refused: what `read`
+returns is finite, not empty, and no shorter than the header promises. Streams
+that are joined in a file, as in chained Ogg, are read one after another.
 """
 
 import contextlib
 import math
 import os
+import pathlib
 import re
-from collections.abc import Iterator
+import typing
+from collections.abc import Generator, Iterator
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 import soundfile
 from jaxtyping import Float, Float32
 
 from fedjax_asr import config
-from fedjax_asr.speech import resampling
+from fedjax_asr.speech import (
+  encoded,
+  flac,
+  formats,
+  mpeg,
+  ogg,
+  resampling,
+  riff,
+  spliced,
+)
 
+# Peak under which there is nothing to hear: -80 dB of full scale.
+SILENCE = 1e-4
 _BLOCK_FRAMES = 1 << 18
-# Frames libsndfile reports where the header does not say, as a FLAC encoder
-# that writes to a pipe leaves it.
+# Frames libsndfile reports where the header does not say.
 _UNKNOWN_FRAMES = 2**63 - 1
 # libsndfile shortens a truncated WAV, AIFF, AU, CAF, W64 or RF64 in silence;
 # its log alone tells.
@@ -29,45 +43,50 @@ _SHORTENED = re.compile(
 )
 # Writers to a pipe leave a size from here on in the header of a WAV.
 _UNKNOWN_SIZE = 2**31 - 2**16
-_MAX_OGG_PAGE = 65_307
+_NO_SAMPLES = 'empty, holds no samples.'
+
+_Path = str | os.PathLike[str]
 
 
 class AudioError(config.UserError):
   """A file that cannot be used; the message is `path: reason.`"""
 
 
+class TooLongError(AudioError):
+  """A file that is longer than may be read."""
+
+
 def read(
-  path: str | os.PathLike[str],
-  sample_rate: int,
-  max_seconds: float = math.inf,
+  path: _Path, sample_rate: int, max_seconds: float = math.inf
 ) -> Float32[np.ndarray, 'samples']:
   """The mean over channels of a file, resampled to `sample_rate` (Hz).
 
   Full scale is 1. All samples are finite and there is at least one.
 
   Raises:
-    AudioError: the file is missing, not audio, truncated, empty, holds NaN or
-      infinities, or is longer than `max_seconds`, which its header decides
-      before anything is decoded.
+    TooLongError: the file is longer than `max_seconds`, which its header
+      decides before anything is decoded; no more than that is ever held.
+    AudioError: the file is missing, not audio, truncated, empty, or holds NaN
+      or infinities.
   """
-  with _opened(path) as file:
-    seconds = file.frames / file.samplerate
-    if seconds > max_seconds:
-      raise AudioError(
-        f'{path}: too long, {seconds:.2f} s; want at most {max_seconds:g} s.'
-      )
-    _check_complete(path, file)
-    waveform = _decode(path, file)
-    source_rate = file.samplerate
-  _check_finite(path, waveform)
-  waveform = _resample(waveform, source_rate, sample_rate)
-  _check_finite(path, waveform)  # Again: the filter can overflow.
-  return waveform
+  waveforms, seconds = [], 0.0
+  with contextlib.closing(_sounds(path)) as sounds:
+    for sound in sounds:
+      check_length(path, seconds + sound.seconds, max_seconds)
+      blocks = []
+      for block in sound.blocks():
+        seconds += len(block) / sound.sample_rate
+        check_length(path, seconds, max_seconds)
+        blocks.append(block)
+      if blocks:
+        waveform = np.concatenate(blocks)
+        waveforms.append(_resampled(sound, waveform, sample_rate))
+  if not waveforms:
+    raise AudioError(f'{path}: {_NO_SAMPLES}')
+  return np.concatenate(waveforms)
 
 
-def stream(
-  path: str | os.PathLike[str], sample_rate: int
-) -> Iterator[Float32[np.ndarray, '_']]:
+def stream(path: _Path, sample_rate: int) -> Iterator[Float32[np.ndarray, '_']]:
   """`read` in blocks, for a recording of any length.
 
   Joined, they are what `read` gives, but for a sample more or less at the end;
@@ -78,18 +97,22 @@ def stream(
   """
   import soxr  # Here, because few who read audio resample it in blocks.
 
-  with _opened(path) as file:
-    _check_complete(path, file)
-    resampler = soxr.ResampleStream(
-      file.samplerate, sample_rate, 1, dtype='float32', quality='HQ'
-    )
-    convert = resampler.resample_chunk
-    if file.samplerate == sample_rate:
-      convert = _unchanged
-    for block in _blocks(path, file):
-      _check_finite(path, block)
-      yield convert(block)
-    yield convert(np.zeros(0, np.float32), last=True)
+  is_empty = True
+  with contextlib.closing(_sounds(path)) as sounds:
+    for sound in sounds:
+      resampler = soxr.ResampleStream(
+        sound.sample_rate, sample_rate, 1, dtype='float32', quality='HQ'
+      )
+      convert = resampler.resample_chunk
+      if sound.sample_rate == sample_rate:
+        convert = _unchanged
+      for block in sound.blocks():
+        is_empty = False
+        _check_finite(path, block)
+        yield convert(block)
+      yield convert(np.zeros(0, np.float32), last=True)
+  if is_empty:
+    raise AudioError(f'{path}: {_NO_SAMPLES}')
 
 
 def _unchanged(
@@ -99,101 +122,159 @@ def _unchanged(
   return block
 
 
-def duration(path: str | os.PathLike[str]) -> float:
-  """Seconds that the header promises; nothing is decoded.
+def duration(path: _Path) -> float:
+  """Seconds; decoded only where no header tells them.
 
   Raises:
-    AudioError: the file is missing, not audio, or does not say its length.
+    AudioError: the file is missing, not audio, or cut short.
   """
+  seconds = 0.0
+  with contextlib.closing(_sounds(path)) as sounds:
+    for sound in sounds:
+      num_samples = sound.promised
+      if num_samples is None:
+        num_samples = sum(map(len, sound.blocks()))
+      seconds += num_samples / sound.sample_rate
+  return seconds
+
+
+def is_silent(waveform: Float32[np.ndarray, ' samples']) -> bool:
+  """Whether there is nothing to hear, as where channels cancel out."""
+  return not len(waveform) or float(np.abs(waveform).max()) < SILENCE
+
+
+def check_length(path: _Path, seconds: float, max_seconds: float) -> None:
+  """Raises `TooLongError` for more seconds than may be."""
+  if seconds > max_seconds:
+    raise TooLongError(
+      f'{path}: too long, {seconds:.2f} s; want at most {max_seconds:g} s.'
+    )
+
+
+class _Decoder(soundfile.SoundFile):
+  """Read from the start to the end, without a seek after each block."""
+
+  def seekable(self) -> bool:
+    return False
+
+
+class _Sound(NamedTuple):
+  """An open stream of a file."""
+
+  path: _Path
+  decoder: _Decoder
+  promised: int | None  # Samples of a channel by the header, if it tells.
+
+  @property
+  def sample_rate(self) -> int:
+    return self.decoder.samplerate
+
+  @property
+  def seconds(self) -> float:
+    return (self.promised or 0) / self.sample_rate
+
+  def blocks(self) -> Iterator[Float32[np.ndarray, '_']]:
+    """Means over channels, once.
+
+    Blockwise, so that a header that lies cannot claim the memory; and up to
+    what is promised first, because no error behind that is one of the sound.
+    """
+    num_read, promised = 0, self.promised or 0
+    try:
+      while True:
+        size = min(max(promised - num_read, 0) or _BLOCK_FRAMES, _BLOCK_FRAMES)
+        block = self.decoder.read(size, 'float32', always_2d=True)
+        if not len(block):
+          break
+        num_read += len(block)
+        yield block.mean(axis=1)
+    except soundfile.LibsndfileError as error:
+      if not promised or num_read < promised:
+        raise AudioError(f'{self.path}: truncated or damaged.') from error
+    if num_read < promised:
+      raise AudioError(
+        f'{self.path}: truncated, {num_read} samples of the {promised} '
+        'promised.'
+      )
+
+
+def _sounds(path: _Path) -> Generator[_Sound]:
+  """The streams of a file in order, each open until the next is asked for."""
   with _opened(path) as file:
-    return file.frames / file.samplerate
+    try:
+      streams = _streams(file)
+    except encoded.DamagedError as error:
+      raise AudioError(f'{path}: {error}.') from None
+    for each in streams:
+      with _decoder(path, file, each) as decoder:
+        yield _Sound(path, decoder, _promised(path, decoder, each))
 
 
 @contextlib.contextmanager
-def _opened(path: str | os.PathLike[str]) -> Iterator[soundfile.SoundFile]:
-  """The open file, whose header says how long it is."""
+def _opened(path: _Path) -> Iterator[BinaryIO]:
+  """The file, which holds something."""
   try:
-    with open(path, 'rb') as plain:
-      if not plain.read(1):
-        raise AudioError(f'{path}: empty, holds no bytes.')
+    file = open(path, 'rb')  # noqa: SIM115
   except OSError as error:
     raise AudioError(f'{path}: {error.strerror}.') from error
-  try:
-    file = soundfile.SoundFile(path)
-  # TypeError is what soundfile makes of a name that ends in .raw.
-  except (soundfile.LibsndfileError, TypeError) as error:
-    raise AudioError(
-      f'{path}: not audio, or in a format that libsndfile does not read.'
-    ) from error
   with file:
-    if file.frames == _UNKNOWN_FRAMES:
-      raise AudioError(
-        f'{path}: its header does not say how long it is; encode it again.'
-      )
+    if not encoded.size(file):
+      raise AudioError(f'{path}: empty, holds no bytes.')
     yield file
 
 
-def _check_complete(
-  path: str | os.PathLike[str], file: soundfile.SoundFile
-) -> None:
+def _streams(file: BinaryIO) -> list[encoded.Stream]:
+  """What libsndfile is to decode, by the bytes that the file starts with."""
+  start, size = mpeg.tags_end(file), encoded.size(file)
+  marker = encoded.peek(file, start, 4)
+  if marker == ogg.MARKER:
+    return ogg.streams(file, start)
+  if marker == flac.MARKER:
+    return flac.streams(file, start, size)
+  if marker == riff.MARKER and not start:
+    return riff.streams(file, size)
+  found = []
+  if start or mpeg.is_frame(file, start):
+    found = mpeg.streams(file, start)
+  return found or [encoded.Stream([spliced.Stretch(0, size)], None)]
+
+
+def _decoder(path: _Path, file: BinaryIO, stream: encoded.Stream) -> _Decoder:
+  try:
+    pieces = spliced.SplicedFile(file, stream.pieces)
+    return _Decoder(typing.cast(BinaryIO, pieces))
+  except soundfile.LibsndfileError as error:
+    reason = 'not audio, or in a format that libsndfile does not read'
+    if formats.ending(pathlib.Path(path)) in formats.OTHER:
+      reason = f'libsndfile does not read its format; {formats.ADVICE}'
+    raise AudioError(f'{path}: {reason}.') from error
+
+
+def _promised(
+  path: _Path, decoder: _Decoder, stream: encoded.Stream
+) -> int | None:
   """Raises where the container is cut short, for those that can tell."""
-  for promised, present in _SHORTENED.findall(file.extra_info):
+  for promised, present in _SHORTENED.findall(decoder.extra_info):
     if int(present) < int(promised) < _UNKNOWN_SIZE:
       raise AudioError(
         f'{path}: truncated, {present} bytes of the {promised} promised.'
       )
-  if file.format == 'OGG' and not _has_last_ogg_page(path):
-    raise AudioError(f'{path}: truncated, its last Ogg page is missing.')
+  if stream.promised is not None:
+    return stream.promised or None
+  return None if decoder.frames == _UNKNOWN_FRAMES else decoder.frames
 
 
-def _has_last_ogg_page(path: str | os.PathLike[str]) -> bool:
-  """Whether the file ends in a whole page with the end-of-stream flag."""
-  with open(path, 'rb') as plain:
-    size = plain.seek(0, os.SEEK_END)
-    plain.seek(max(size - _MAX_OGG_PAGE, 0))
-    tail = plain.read()
-  page = tail[max(tail.rfind(b'OggS'), 0) :]
-  if len(page) < 27 or not page[5] & 4:
-    return False
-  segment_sizes = page[27 : 27 + page[26]]
-  return len(page) >= 27 + page[26] + sum(segment_sizes)
-
-
-def _decode(
-  path: str | os.PathLike[str], file: soundfile.SoundFile
-) -> Float32[np.ndarray, 'samples']:
-  return np.concatenate(list(_blocks(path, file)))
-
-
-def _blocks(
-  path: str | os.PathLike[str], file: soundfile.SoundFile
-) -> Iterator[Float32[np.ndarray, '_']]:
-  """Blockwise, so that a header that lies cannot claim the memory."""
-  num_read = 0
-  try:
-    while len(block := file.read(_BLOCK_FRAMES, 'float32', always_2d=True)):
-      num_read += len(block)
-      yield block.mean(axis=1)
-  except soundfile.LibsndfileError as error:
-    raise AudioError(f'{path}: truncated or damaged.') from error
-  if not num_read:
-    raise AudioError(f'{path}: empty, holds no samples.')
-  if num_read < file.frames:
-    raise AudioError(
-      f'{path}: truncated, {num_read} samples of the {file.frames} promised.'
-    )
-
-
-def _check_finite(
-  path: str | os.PathLike[str], waveform: Float[np.ndarray, 'samples']
-) -> None:
+def _check_finite(path: _Path, waveform: Float[np.ndarray, 'samples']) -> None:
   if not np.isfinite(waveform).all():
     raise AudioError(f'{path}: holds NaN or infinite samples.')
 
 
-def _resample(
-  waveform: Float[np.ndarray, 'samples'], source_rate: int, sample_rate: int
+def _resampled(
+  sound: _Sound, waveform: Float[np.ndarray, 'samples'], sample_rate: int
 ) -> Float32[np.ndarray, 'resampled']:
-  if source_rate == sample_rate:
+  _check_finite(sound.path, waveform)
+  if sound.sample_rate == sample_rate:
     return waveform
-  return resampling.resampled(waveform, source_rate, sample_rate)
+  waveform = resampling.resampled(waveform, sound.sample_rate, sample_rate)
+  _check_finite(sound.path, waveform)  # Again: the filter can overflow.
+  return waveform

@@ -1,6 +1,7 @@
 """What is left out before training, and why."""
 
 import json
+import os
 
 import numpy as np
 import pytest
@@ -125,3 +126,12 @@ def test_write_gives_one_json_object_a_line(tmp_path):
   lines = (tmp_path / 'problems.jsonl').read_text('utf-8').splitlines()
   assert [json.loads(line)['kind'] for line in lines] == ['other_alphabet'] * 2
   assert json.loads(lines[0]) == problems[0]._asdict()
+
+
+def test_names_that_are_not_utf_8_are_written_as_they_are_read(tmp_path):
+  name = os.fsdecode(b'caf\xe9 \xc3\xa9.wav')
+  found = problem.Problem(name, f'a/{name}', 'unreadable', f'a/{name}: no.')
+  audit.write([found], tmp_path / 'skipped.jsonl')
+  content = (tmp_path / 'skipped.jsonl').read_text(encoding='utf-8')
+  assert json.loads(content) == found._asdict()
+  assert 'é.wav' in content

@@ -1,5 +1,6 @@
 """The Free Spoken Digit Dataset."""
 
+import os
 import pathlib
 
 import pytest
@@ -33,6 +34,31 @@ def test_another_name_is_a_problem(tmp_path, name):
   assert len(found) == 1
   assert problem.kind == 'bad_name'
   assert problem.source == str(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+  ('name', 'kind'),
+  [
+    ('1_anna_0.m4a', 'other_format'),
+    ('1_anna_0.flac', 'bad_name'),
+    ('1_anna_0.WAV', 'bad_name'),
+  ],
+)
+def test_another_format_is_a_problem(tmp_path, name, kind):
+  (tmp_path / '0_anna_0.wav').touch()
+  (tmp_path / '0_anna_0.m4a').touch()  # What the other was converted from.
+  (tmp_path / name).touch()
+  found, (problem,) = fsdd.utterances(tmp_path)
+  assert len(found) == 1
+  assert problem.kind == kind
+  assert problem.source == str(tmp_path / name)
+
+
+def test_a_name_need_not_be_utf_8(tmp_path):
+  (tmp_path / os.fsdecode(b'0_ren\xe9_0.wav')).touch()
+  (found,), problems = fsdd.utterances(tmp_path)
+  assert problems == []
+  assert os.fsencode(found.speaker) == b'ren\xe9'
 
 
 def test_a_folder_without_recordings_is_an_error(tmp_path):

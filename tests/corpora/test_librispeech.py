@@ -1,5 +1,7 @@
 """LibriSpeech's directory tree."""
 
+import os
+
 import pytest
 
 from fedjax_asr.corpora import librispeech, utterance
@@ -51,6 +53,52 @@ def test_audio_without_a_transcript_is_a_problem(split):
   found, (problem,) = librispeech.utterances(split)
   assert len(found) == 3
   assert (problem.kind, problem.utterance) == ('no_transcript', '26-495-0009')
+
+
+def test_a_chapter_without_transcripts_is_listed(split):
+  chapter = split / '26' / '496'
+  chapter.mkdir()
+  for index in range(2):
+    (chapter / f'26-496-000{index}.flac').touch()
+  found, problems = librispeech.utterances(split)
+  assert len(found) == 3
+  assert [each.kind for each in problems] == ['no_transcript'] * 2
+  assert problems[1].source == str(chapter / '26-496-0001.flac')
+
+
+def test_audio_in_another_format_is_used_where_it_is_read(split):
+  for ending in ('.wav', '.FLAC'):
+    (split / '26/495/26-495-0000.flac').rename(
+      split / f'26/495/26-495-0000{ending}'
+    )
+    found, problems = librispeech.utterances(split)
+    assert problems == []
+    assert found[-1].source.path.endswith(ending)
+    (split / f'26/495/26-495-0000{ending}').rename(
+      split / '26/495/26-495-0000.flac'
+    )
+
+
+def test_audio_that_is_not_read_is_listed_once(split):
+  chapter = split / '26' / '495'
+  (chapter / '26-495-0000.flac').rename(chapter / '26-495-0000.m4a')
+  (chapter / '26-495-0001.wma').touch()
+  # What has been converted is not missed.
+  (split / '19' / '198' / '19-198-0000.m4a').touch()
+  found, problems = librispeech.utterances(split)
+  assert len(found) == 2
+  assert [(each.kind, each.source) for each in problems] == [
+    ('other_format', str(chapter / '26-495-0000.m4a')),
+    ('other_format', str(chapter / '26-495-0001.wma')),
+  ]
+  assert '.m4a is not read; convert to WAV or FLAC' in problems[0].reason
+
+
+def test_names_need_not_be_utf_8(split):
+  name = os.fsdecode(b'26-495-\xff')
+  (split / '26' / '495' / f'{name}.flac').touch()
+  _, (problem,) = librispeech.utterances(split)
+  assert (problem.kind, problem.utterance) == ('no_transcript', name)
 
 
 def test_a_repeated_id_is_a_problem(split):

@@ -28,7 +28,7 @@ def line(**fields):
 def test_a_line_becomes_an_utterance(tmp_path):
   path = write(tmp_path, line(duration=0.5, id='x', offset=0))
   (found,), problems = manifest.utterances(path)
-  source = utterance.AudioFile(str(tmp_path / 'a.wav'))
+  source = utterance.AudioFile(str(tmp_path / 'a.wav'), 0.0, 0.5)
   assert found == utterance.Utterance('x', 's', 'one', 0.5, source)
   assert problems == []
 
@@ -61,7 +61,7 @@ def test_without_speakers_each_is_its_own_and_one_warning_says_so(tmp_path):
   found, (warning,) = manifest.utterances(path)
   assert [item.speaker for item in found] == ['a', 'a-2', 's']
   assert warning.is_warning
-  assert warning.reason.startswith('2 lines')
+  assert warning.reason.startswith('2 of 3 lines name no speaker')
 
 
 def test_numbers_serve_as_names(tmp_path):
@@ -86,9 +86,17 @@ def test_numbers_serve_as_names(tmp_path):
     (line(speaker=True), 'bad_line', 'speaker=True'),
     (line(id={}), 'bad_line', 'id={}'),
     (line(duration='long'), 'bad_line', "duration='long'; want seconds"),
-    (line(duration=-1), 'bad_line', 'duration=-1'),
+    (line(duration=True), 'bad_line', 'duration=True'),
+    (line(duration=10**400), 'bad_line', 'want seconds'),
     (line(duration=float('nan')), 'bad_line', 'duration=nan'),
-    (line(offset=1.5), 'bad_line', 'offset=1.5; want whole files'),
+    (line(offset=-1.5), 'bad_line', 'offset=-1.5; want seconds, 0 or more'),
+    (line(offset='1.5'), 'bad_line', "offset='1.5'; want seconds"),
+    (line(offset=float('inf')), 'bad_line', 'offset=inf'),
+    (
+      line(features_filepath='a.npy', offset=1.5),
+      'bad_line',
+      'offset=1.5; want none beside a features_filepath',
+    ),
     (line(audio_filepath='no.wav'), 'missing_file', 'no.wav'),
     (line(audio_filepath='.'), 'missing_file', 'no file'),
     (line(audio_filepath='x' * 5000), 'missing_file', 'no file'),
@@ -128,7 +136,59 @@ def test_a_missing_manifest_is_an_error_that_names_it(tmp_path):
     manifest.utterances(tmp_path / 'absent.jsonl')
 
 
-@pytest.mark.parametrize('name', ['duration', 'speaker', 'id'])
+def sources(found):
+  return [tuple(item.source)[1:] for item in found]
+
+
+def test_offset_and_duration_make_a_segment(tmp_path):
+  times = ({'offset': 1.5, 'duration': 2}, {'offset': 7}, {'duration': 1})
+  path = write(
+    tmp_path, *(line(**fields, id=i) for i, fields in enumerate(times))
+  )
+  found, problems = manifest.utterances(path)
+  assert problems == []
+  assert [item.id for item in found] == ['2', '0', '1']
+  assert sources(found) == [(0.0, 1.0), (1.5, 2.0), (7.0, 0.0)]
+
+
+def test_segments_come_together_in_the_place_of_the_first(tmp_path):
+  path = write(
+    tmp_path,
+    line(audio_filepath='b.wav', id='x', offset=3),
+    line(id='a2', offset=2),
+    line(audio_filepath='b.wav', id='y', offset=1),
+    line(id='a1', offset=1),
+  )
+  found, _ = manifest.utterances(path)
+  assert [item.id for item in found] == ['y', 'x', 'a1', 'a2']
+
+
+def test_a_segment_is_named_by_its_times_wherever_its_line_is(tmp_path):
+  lines = [
+    line(offset=0, duration=1.5),
+    line(offset=1.5, duration=2.25),
+    line(offset=3.75),
+  ]
+  names = ['a', 'a-1.500-3.750', 'a-3.750-end']
+  for ordered in (lines, lines[::-1], lines[1:] + lines[:1]):
+    found, _ = manifest.utterances(write(tmp_path, *ordered))
+    assert [item.id for item in found] == names
+  found, problems = manifest.utterances(write(tmp_path, *lines, lines[1]))
+  assert [item.id for item in found][2] == 'a-1.500-3.750-2'
+  assert problems == []
+
+
+@pytest.mark.parametrize('duration', [-1, 0, -0.5])
+def test_no_duration_is_a_warning_and_the_line_is_kept(tmp_path, duration):
+  path = write(tmp_path, line(duration=duration), line(duration=0.5))
+  found, (warning,) = manifest.utterances(path)
+  assert sources(found) == [(0.0, 0.0), (0.0, 0.5)]
+  assert warning.is_warning
+  assert (warning.kind, warning.source) == ('no_duration', str(path))
+  assert warning.reason.startswith('1 of 2 lines')
+
+
+@pytest.mark.parametrize('name', ['duration', 'offset', 'speaker', 'id'])
 def test_null_is_as_good_as_absent(tmp_path, name):
   (found,), _ = manifest.utterances(write(tmp_path, line(**{name: None})))
   fields = line()

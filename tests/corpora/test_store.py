@@ -13,6 +13,7 @@ from typing import NamedTuple
 import h5py
 import numpy as np
 import pytest
+import soundfile
 
 from fedjax_asr import config
 from fedjax_asr.corpora import store, utterance
@@ -44,6 +45,13 @@ class Fatal(Noise):
 
   def features(self, cfg, max_seconds):
     os._exit(3)
+
+
+class Killed(Noise):
+  """Is killed with the process that computes it, as for its memory."""
+
+  def features(self, cfg, max_seconds):
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 class Unwilling(Noise):
@@ -137,10 +145,13 @@ def test_an_empty_corpus_is_an_empty_store(tmp_path):
   assert not opened(tmp_path, []).was_built
 
 
-def test_ids_keep_all_of_unicode(tmp_path):
-  item = corpus([1])[0]._replace(id='héllo/日本')
+@pytest.mark.parametrize('name', ['héllo/日本', 'not UTF-8: \udcff'])
+@pytest.mark.parametrize('seed', [1, -1])
+def test_ids_keep_all_of_unicode_and_of_file_names(tmp_path, name, seed):
+  item = corpus([seed])[0]._replace(id=name)
   found = store.open_or_build([item], settings(tmp_path), FEATURES, report)
-  assert found.ids == ['héllo/日本']
+  assert found.ids == [name]
+  assert list(found.failures) == ([name] if seed < 0 else [])
 
 
 def test_progress_ends_at_the_total(tmp_path):
@@ -264,8 +275,11 @@ def test_an_interrupted_build_leaves_no_store_and_the_next_builds_it(tmp_path):
   assert_whole(opened(tmp_path))
 
 
-def script(tmp_path, body):
-  """Runs `body`, with this module as `test_store` and tmp_path as `folder`."""
+def script(tmp_path, body, where='-c'):
+  """Runs `body`, with this module as `test_store` and tmp_path as `folder`.
+
+  `where` is '-' for a program from standard input.
+  """
   code = f"""
     import os, pathlib, resource, signal, sys
     import test_store
@@ -278,8 +292,10 @@ def script(tmp_path, body):
         test_store.FEATURES, report)
   """
   here = pathlib.Path(__file__)
+  program = textwrap.dedent(code) + textwrap.dedent(body)
   return subprocess.run(
-    [sys.executable, '-c', textwrap.dedent(code) + textwrap.dedent(body)],
+    [sys.executable, where, *([program] if where == '-c' else [])],
+    input=program if where == '-' else None,
     env={**os.environ, 'PYTHONPATH': f'{here.parent}:{here.parents[2]}'},
     capture_output=True,
     text=True,
@@ -339,10 +355,58 @@ def test_a_repeated_id_is_an_error(tmp_path):
     opened(tmp_path, [1, 1])
 
 
-def test_a_worker_that_dies_is_one_line(tmp_path):
-  with pytest.raises(utterance.CorpusError, match=r'process .* died'):
-    opened(tmp_path, source=Fatal, num_workers=2)
+@pytest.mark.parametrize(
+  ('source', 'reason'),
+  [
+    (Fatal, 'ended with status 3; what it said is above'),
+    (Killed, r'was killed, out of memory\?; want fewer'),
+  ],
+)
+def test_a_worker_that_dies_is_one_line_with_the_cause(
+  tmp_path, source, reason
+):
+  wanted = rf'process that .* {reason} \(config.data.num_workers=2\)\.'
+  with pytest.raises(utterance.CorpusError, match=wanted):
+    opened(tmp_path, source=source, num_workers=2)
   assert names(tmp_path) == ['.lock']
+
+
+def test_segments_of_one_file_are_computed_by_processes(tmp_path):
+  rng = np.random.default_rng(0)
+  soundfile.write(tmp_path / 'a.flac', 0.1 * rng.normal(size=960_000), 16_000)
+  finished = script(
+    tmp_path,
+    """
+    from fedjax_asr import config
+    items = [
+      utterance.Utterance(
+        str(start), 's', 'text', 0.0,
+        utterance.AudioFile(str(folder / 'a.flac'), 0.25 * start, 0.5))
+      for start in range(40)
+    ]
+    stores = [
+      store.open_or_build(
+        items, test_store.settings(folder / str(workers), num_workers=workers),
+        test_store.FEATURES, lambda done, total: None)
+      for workers in (1, 2)
+    ]
+    one, two = stores
+    assert not one.failures and len(set(one.num_frames)) == 1
+    for index in range(40):
+      assert (one.features(index) == two.features(index)).all()
+    """,
+  )
+  assert (finished.returncode, finished.stderr) == (0, '')
+
+
+def test_a_program_from_standard_input_computes_in_its_own_process(tmp_path):
+  finished = script(
+    tmp_path, 'print(build(lambda done, total: None, 2).was_built)', '-'
+  )
+  assert finished.stdout == 'True\n'
+  assert finished.stderr.startswith('Features are computed in one process')
+  assert len(finished.stderr.splitlines()) == 1
+  assert_whole(opened(tmp_path))
 
 
 def test_workers_end_when_their_parent_is_killed(tmp_path):

@@ -89,10 +89,66 @@ def test_unusable_audio_is_a_problem_that_names_the_file(tmp_path, make):
 def test_three_hours_are_refused_unread(tmp_path, monkeypatch):
   path = tmp_path / 'long.flac'
   wav(path, np.zeros(3 * 3600 * 100, np.int16), sample_rate=100)
-  monkeypatch.setattr(audio, 'read', lambda *_: pytest.fail('it was read'))
+  monkeypatch.setattr(audio._Sound, 'blocks', lambda _: pytest.fail('read'))
   problem = result(path)
   assert problem.kind == 'too_long'
-  assert '10800.00 s; want at most config.data.max_seconds=20' in problem.reason
+  assert (
+    '10800.00 s; want at most 20 s (config.data.max_seconds).' in problem.reason
+  )
+
+
+def test_a_segment_has_the_features_of_its_samples(tmp_path):
+  samples = np.random.default_rng(0).normal(0, 0.1, 30 * 16000)
+  path = wav(tmp_path / 'a.wav', samples, subtype='FLOAT')
+  cut = wav(tmp_path / 'b.wav', samples[16000:24000], subtype='FLOAT')
+
+  def segment(name):
+    return utterance.AudioFile(name, offset=1.0, seconds=0.5)
+
+  found = result(path, max_seconds=1.0, source=segment)
+  np.testing.assert_array_equal(found, result(cut))
+
+
+@pytest.mark.parametrize(
+  ('offset', 'seconds', 'kind'),
+  [
+    (1.0, 20.5, 'too_long'),
+    (0.0, 20.5, 'too_long'),
+    (1.0, 0.0, 'too_long'),
+    (29.0, 2.0, 'bad_segment'),
+    (31.0, 0.0, 'bad_segment'),
+    (2.0, 1.0, 'silent'),
+  ],
+)
+def test_a_segment_that_cannot_be_used_is_a_problem(
+  tmp_path, offset, seconds, kind
+):
+  path = wav(tmp_path / 'a.wav', np.zeros(30 * 16000))
+
+  def segment(name):
+    return utterance.AudioFile(name, offset=offset, seconds=seconds)
+
+  problem = result(path, source=segment)
+  assert problem.kind == kind
+  assert problem.source.startswith(str(path))
+  assert str(path) in problem.reason
+  assert not problem.is_warning
+
+
+def digital_silence(folder):
+  return wav(folder / 'silent.wav', np.zeros(16000))
+
+
+def opposite_phases(folder):
+  return wav(folder / 'stereo.wav', np.stack([tone(1.0), -tone(1.0)], axis=1))
+
+
+@pytest.mark.parametrize('make', [digital_silence, opposite_phases])
+def test_what_cannot_be_heard_is_a_problem(tmp_path, make):
+  problem = result(make(tmp_path))
+  assert problem.kind == 'silent'
+  assert not problem.is_warning
+  assert 'the mean of its channels' in problem.reason
 
 
 def test_exactly_the_maximum_is_allowed(tmp_path):
@@ -182,6 +238,14 @@ def test_a_fingerprint_changes_with_head_tail_and_size(tmp_path):
   content[-1] = 1
   seen.add(fingerprint())
   assert len(seen) == 4
+
+
+def test_a_fingerprint_tells_segments_apart_and_whole_files_are_as_before():
+  whole = utterance.AudioFile('/absent.wav')
+  times = [(0.0, 1.0), (1.0, 0.0), (1.0, 1.0), (1.0, 1.5)]
+  segments = [utterance.AudioFile('/absent.wav', *each) for each in times]
+  assert len({each.fingerprint() for each in (whole, *segments)}) == 5
+  assert whole.fingerprint() == 'unreadable 2'
 
 
 def test_a_fingerprint_does_not_depend_on_the_path(tmp_path):

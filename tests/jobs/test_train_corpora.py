@@ -46,6 +46,40 @@ def test_bad_audio_is_skipped_counted_and_listed(main, corpus, tmp_path):
   assert sum(counts) == 22
 
 
+def test_what_is_wrong_is_counted_by_kind_and_said(main, tmp_path):
+  """Segments of a long file, silence, transcripts and speakers amiss."""
+  lines = tiny_run.write_corpus(tmp_path)
+  rng = np.random.default_rng(0)
+  noise = 0.1 * rng.normal(size=60 * 16_000)
+  soundfile.write(tmp_path / 'long.flac', noise, 16_000)
+  opposite = np.stack([noise[:9000], -noise[:9000]], axis=1)
+  soundfile.write(tmp_path / 'opposite.wav', opposite, 16_000)
+  soundfile.write(tmp_path / 'zeros.wav', np.zeros(9000), 16_000)
+  long = {'audio_filepath': 'long.flac', 'text': 'six', 'duration': 0.4}
+  lines += [
+    {**long, 'speaker': 's1', 'offset': 0},
+    {**long, 'offset': 50.5},
+    {**long, 'speaker': 's1', 'offset': 7, 'text': 'six ж'},
+    {**long, 'speaker': 's1', 'offset': 9, 'duration': -1},
+    {**long, 'speaker': 's1', 'offset': 60.5},
+    {'audio_filepath': 'opposite.wav', 'text': 'six', 'speaker': 's1'},
+    {'audio_filepath': 'zeros.wav', 'text': 'six', 'speaker': 's1'},
+  ]
+  tiny_run.write_manifest(tmp_path / 'mixed.jsonl', lines)
+  path = tmp_path / 'mixed.jsonl'
+  flags = f'--config.data.path={path}', '--config.data.max_seconds=20'
+  status, output, errors = main(tmp_path / 'run', *flags, *_ONE_ROUND)
+  assert (status, errors) == (0, [])
+  assert 'left out: 4 bad utterances' in output
+  assert (
+    'bad utterances by kind: 2 silent, 1 too_long, 1 bad_segment '
+    '(skipped_utterances.jsonl)\n'
+  ) in output
+  assert 'warnings by kind: 1 dropped_characters' in output
+  assert f'warning: {path}: 1 of 27 lines name no speaker; each' in output
+  assert f'warning: {path}: 1 of 27 lines have a duration of 0' in output
+
+
 def test_bad_audio_ends_the_run_where_asked(main, corpus, tmp_path):
   status, _, errors = main(
     tmp_path / 'run', corpus, '--config.data.on_bad_utterance=error'

@@ -153,11 +153,76 @@ def test_bad_files_of_a_folder_do_not_stop_the_others(transcribe, tmp_path):
   assert errors[4:] == [f'error: {tmp_path}: 4 of 6 files could not be read.']
 
 
+def test_recordings_in_other_formats_are_not_passed_over(transcribe, tmp_path):
+  folder = tmp_path / 'in'
+  (folder / 'b').mkdir(parents=True)
+  _write(folder / 'a.wav')
+  for name in ('a.m4a', 'b/x.m4a', 'y.M4A', 'z.webm', 'notes.txt'):
+    (folder / name).write_bytes(b'encoded')
+  status, output, errors = transcribe(
+    folder, f'--config.transcribe.json={tmp_path / "text.json"}'
+  )
+  assert (status, len(output)) == (2, 1)
+  # a.m4a is what a.wav was converted from.
+  assert errors == [
+    f'error: not read: 2 .m4a, 1 .webm, such as {folder}/b/x.m4a; convert to '
+    'WAV or FLAC, for instance with ffmpeg.',
+    f'error: {folder}: 3 of 4 files could not be read.',
+  ]
+  files = json.loads((tmp_path / 'text.json').read_text())['files']
+  assert [item.get('error', '')[-7:] for item in files] == [''] + 3 * [
+    'ffmpeg.'
+  ]
+  (folder / 'a.wav').unlink()
+  status, output, errors = transcribe(folder)
+  assert (status, output, len(errors)) == (2, [], 1)
+  assert 'that can be read (3 .m4a, 1 .webm, such as' in errors[0]
+  status, output, errors = transcribe(folder / 'z.webm')
+  assert (status, output, len(errors)) == (2, [], 1)
+  assert 'z.webm: libsndfile does not read its format; convert to' in errors[0]
+
+
+def test_names_that_are_not_utf_8_are_read_and_printed(
+  finished, environment, tmp_path
+):
+  names = [b'caf\xe9.wav', b'\xff.wav', b'z.wav']
+  folder = tmp_path / 'in'
+  folder.mkdir()
+  for name in names:
+    _write(tmp_path / 'a.wav').rename(folder / os.fsdecode(name))
+  (folder / os.fsdecode(b'\xfe.wav')).write_bytes(b'no audio')
+  done = subprocess.run(
+    [
+      *(sys.executable, '-m', 'fedjax_asr.main', f'--config={_CONFIG}'),
+      f'--config.transcribe.run={finished[0]}',
+      f'--config.transcribe.input={folder}',
+      f'--config.transcribe.json={tmp_path / "text.json"}',
+    ],
+    capture_output=True,
+    timeout=60,
+    check=False,
+    env={**environment, 'JAX_LOG_COMPILES': '0'},
+  )
+  assert done.returncode == 2
+  printed = [line.split(b'\t')[0] for line in done.stdout.splitlines()]
+  paths = [os.fsencode(folder) + b'/' + name for name in names]
+  assert sorted(printed) == sorted(paths)
+  first, last = done.stderr.decode().splitlines()
+  assert first.startswith(f'error: {folder}/\\udcfe.wav: not audio')
+  assert last.endswith('1 of 4 files could not be read.')
+  files = json.loads((tmp_path / 'text.json').read_text())['files']
+  found = {os.fsencode(item['path']) for item in files}
+  assert found == {*paths, os.fsencode(folder) + b'/\xfe.wav'}
+
+
 @pytest.mark.parametrize(
   ('make', 'message'),
   [
     (lambda path: None, 'no such file or folder'),
-    (lambda path: path.mkdir(), 'no recordings in this folder'),
+    (
+      lambda path: path.mkdir(),
+      'no recordings in this folder that can be read;',
+    ),
     (lambda path: path.write_text('no audio'), 'not audio'),
     (lambda path: path.write_bytes(b''), 'no bytes'),
     (

@@ -8,7 +8,7 @@ import pytest
 
 from fedjax_asr import config
 from fedjax_asr.models import decode, long_form, model, presets
-from fedjax_asr.speech import features, text, windows
+from fedjax_asr.speech import audio, features, text, windows
 
 CFG = config.FeaturesConfig(
   sample_rate=1000,
@@ -131,7 +131,7 @@ def test_silence_has_no_text_and_never_reaches_the_model():
   shapes.clear()
   result = _recognized(np.zeros(9000, np.float32), listener)
   assert (result.text, result.is_silent, shapes) == ('', True, [])
-  quiet = np.full(9000, 0.5 * long_form.SILENCE, np.float32)
+  quiet = np.full(9000, 0.5 * audio.SILENCE, np.float32)
   assert _recognized(quiet, listener).is_silent
 
 
