@@ -34,8 +34,7 @@ def starting_point(
     UserError: the checkpoint or the seed model is of another architecture, or
       the seed model had other features.
   """
-  key = jax.random.fold_in(jax.random.key(cfg.seed), _INITIAL_STREAM)
-  state = round_lib.initial_state(acoustic, cfg.federated, key)
+  state = fresh(cfg, acoustic)
   latest = checkpoints.latest_round
   if latest is None and cfg.federated.init_from:
     state = _seeded(state, cfg)
@@ -43,6 +42,12 @@ def starting_point(
   if latest is None:
     return state, 0
   return checkpoints.restore(latest, state), latest
+
+
+def fresh(cfg: config.Config, acoustic: model.Model) -> round_lib.ServerState:
+  """The state of the run before its first round."""
+  key = jax.random.fold_in(jax.random.key(cfg.seed), _INITIAL_STREAM)
+  return round_lib.initial_state(acoustic, cfg.federated, key)
 
 
 def _seeded(
