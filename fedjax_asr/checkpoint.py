@@ -13,7 +13,7 @@ import os
 import pathlib
 import shutil
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import jax
@@ -22,7 +22,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 from orbax.checkpoint import checkpoint_managers
 
-from fedjax_asr import config
+from fedjax_asr import config, plain_path
 
 _ITEM = 'state'
 
@@ -37,7 +37,8 @@ class Checkpoints:
   A round is visible only once it was written whole: whatever kills a process
   in the middle of a write, the rounds saved before it still open. Kept are the
   last `keep_last` rounds, the `keep_best` rounds of lowest WER, and every
-  round divisible by `keep_every`.
+  round divisible by `keep_every`; a round that was not due is kept while it is
+  the last. Rounds that are not kept go once the newest was read back.
   """
 
   def __init__(
@@ -51,14 +52,17 @@ class Checkpoints:
     _silence_orbax()
     self._directory = pathlib.Path(directory).absolute()
     self._cfg = cfg
-    self._writing: int | None = None
+    self._retention = _Retention(cfg)
+    # The round that is being written, with the arrays' types and shapes.
+    self._writing: tuple[int, dict[str, Any]] | None = None
     self._failure: CheckpointError | None = None
     with self._explained(None):
       if not read_only:
         self._directory.mkdir(parents=True, exist_ok=True)
+      self._plain = plain_path.PlainPath(self._directory)
       self._manager = ocp.CheckpointManager(
-        self._directory,
-        options=_options(cfg, read_only),
+        self._plain.path,
+        options=_options(self._retention, read_only),
         item_handlers={_ITEM: ocp.StandardCheckpointHandler()},
       )
 
@@ -107,7 +111,7 @@ class Checkpoints:
     with self._explained(round_index):
       arrays = flatten(state, _copy)
       _check_space(self._directory, arrays)
-      self._writing = round_index
+      self._writing = round_index, flatten(arrays, _spec)
       self._manager.save(
         round_index,
         args=ocp.args.Composite(**{_ITEM: ocp.args.StandardSave(arrays)}),
@@ -132,13 +136,9 @@ class Checkpoints:
         f'{self._directory} has no checkpoint of round {round_index}; '
         f'want one of: {_listed(self.rounds)}.'
       )
-    target = flatten(like, _empty)
+    target = flatten(like, _spec)
     with self._readable(round_index):
-      self._check_like(round_index, target)
-      arrays = self._manager.restore(
-        round_index,
-        args=ocp.args.Composite(**{_ITEM: ocp.args.StandardRestore(target)}),
-      )[_ITEM]
+      arrays = self._read(round_index, target)
     leaves, tree = jax.tree.flatten(like)
     placed = [
       _place(array, leaf)
@@ -151,14 +151,23 @@ class Checkpoints:
   def wait(self) -> None:
     """Returns when nothing is being written; raises if that write failed.
 
+    What was written is read back, then rounds that are not kept are deleted.
     After a failure each further call fails likewise: open the directory anew.
     """
     if self._failure:
       raise self._failure
-    with self._explained(self._writing):
+    round_index, specs = self._writing or (None, {})
+    with self._explained(round_index):
       self._manager.wait_until_finished()
       self._manager.check_for_errors()
+    if round_index is None:
+      return
     self._writing = None
+    with self._explained(round_index, 'be read back from'):
+      self._read(round_index, specs)
+    with self._explained(round_index):
+      for unwanted in self._retention.unwanted:
+        self._manager.delete(unwanted)
 
   def close(self) -> None:
     """Waits for the last write, then lets go of the directory."""
@@ -167,6 +176,15 @@ class Checkpoints:
     finally:
       with contextlib.suppress(Exception):
         self._manager.close()
+      self._plain.close()
+
+  def _read(self, round_index: int, specs: dict[str, Any]) -> dict[str, Any]:
+    self._check_like(round_index, specs)
+    target = flatten(specs, _empty)
+    return self._manager.restore(
+      round_index,
+      args=ocp.args.Composite(**{_ITEM: ocp.args.StandardRestore(target)}),
+    )[_ITEM]
 
   def _check_like(self, round_index: int, target: dict[str, Any]) -> None:
     saved = dict(self._manager.item_metadata(round_index)[_ITEM])
@@ -187,52 +205,86 @@ class Checkpoints:
     except Exception as error:
       raise CheckpointError(
         f'{self._directory / str(round_index)} cannot be read: '
-        f'{_first_line(error)} Delete that folder to go on from an earlier '
+        f'{self._told(error)} Delete that folder to go on from an earlier '
         f'round (saved: {_listed(self.rounds)}).'
       ) from error
 
   @contextlib.contextmanager
-  def _explained(self, round_index: int | None):
+  def _explained(self, round_index: int | None, what: str = 'be written to'):
     try:
       yield
     except Exception as error:
       self._failure = CheckpointError(
         f'{self._directory} cannot hold checkpoints: {_first_line(error)}'
         if round_index is None
-        else self._lost(round_index, error)
+        else self._lost(round_index, what, error)
       )
       raise self._failure from error
 
-  def _lost(self, round_index: int, error: Exception) -> str:
-    # The manager has already forgotten the rounds that were to make room.
+  def _lost(self, round_index: int, what: str, error: Exception) -> str:
+    # The manager may count the round that failed.
     with contextlib.suppress(Exception):
       self._manager.reload()
+    earlier = [index for index in self.rounds if index != round_index]
     return (
-      f'the checkpoint of round {round_index} could not be written to '
-      f'{self._directory}: {_first_line(error)} Earlier checkpoints are '
-      f'intact (rounds: {_listed(self.rounds)}); the same command resumes.'
+      f'the checkpoint of round {round_index} could not {what} '
+      f'{self._directory}: {self._told(error)} Earlier checkpoints are '
+      f'intact (rounds: {_listed(earlier)}); the same command resumes.'
     )
+
+  def _told(self, error: Exception) -> str:
+    return self._plain.told(_first_line(error))
+
+
+class _Retention(checkpoint_managers.PreservationPolicy):
+  """Says which rounds may go, and lets Orbax delete none by itself.
+
+  It would delete them before anybody has read what is to replace them.
+  """
+
+  def __init__(self, cfg: config.CheckpointConfig):
+    self.unwanted: list[int] = []
+    self._every = cfg.every_rounds
+    policies: list[Any] = [checkpoint_managers.LatestN(cfg.keep_last)]
+    if cfg.keep_best:
+      best = checkpoint_managers.BestN(
+        get_metric_fn=_wer,
+        reverse=True,
+        n=cfg.keep_best,
+        keep_checkpoints_without_metrics=False,
+      )
+      policies.append(best)
+    if cfg.keep_every:
+      policies.append(checkpoint_managers.EveryNSteps(cfg.keep_every))
+    self._policy = checkpoint_managers.AnyPreservationPolicy(policies)
+
+  def should_preserve(
+    self, checkpoints: Sequence[Any], *, context: Any
+  ) -> Sequence[bool]:
+    # What an interruption saved takes no room from rounds that were due.
+    counted = [
+      info
+      for info in checkpoints
+      if info.step % self._every == 0 or info is checkpoints[-1]
+    ]
+    kept = self._policy.should_preserve(counted, context=context)
+    wanted = {
+      info.step for info, keep in zip(counted, kept, strict=True) if keep
+    }
+    self.unwanted = [
+      info.step for info in checkpoints if info.step not in wanted
+    ]
+    return [True] * len(checkpoints)
 
 
 def _options(
-  cfg: config.CheckpointConfig, read_only: bool
+  retention: _Retention, read_only: bool
 ) -> checkpoint_managers.CheckpointManagerOptions:
-  policies: list[Any] = [checkpoint_managers.LatestN(cfg.keep_last)]
-  if cfg.keep_best:
-    best = checkpoint_managers.BestN(
-      get_metric_fn=_wer,
-      reverse=True,
-      n=cfg.keep_best,
-      keep_checkpoints_without_metrics=False,
-    )
-    policies.append(best)
-  if cfg.keep_every:
-    policies.append(checkpoint_managers.EveryNSteps(cfg.keep_every))
   return checkpoint_managers.CheckpointManagerOptions(
     # Without a best_fn Orbax does not store the WER beside the state.
     best_fn=_wer,
     best_mode='min',
-    preservation_policy=checkpoint_managers.AnyPreservationPolicy(policies),
+    preservation_policy=retention,
     cleanup_tmp_directories=not read_only,
     read_only=read_only,
   )
@@ -254,6 +306,10 @@ def flatten(tree: Any, of_leaf: Callable[[Any], Any]) -> dict[str, Any]:
 def _copy(leaf: Any) -> np.ndarray:
   """An array that owns its memory: on CPU `asarray` shares a device buffer."""
   return np.array(leaf, _dtype(leaf))
+
+
+def _spec(leaf: Any) -> jax.ShapeDtypeStruct:
+  return jax.ShapeDtypeStruct(np.shape(leaf), _dtype(leaf))
 
 
 def _empty(leaf: Any) -> np.ndarray:
