@@ -13,7 +13,7 @@ import os
 import pathlib
 import shutil
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import jax
@@ -22,7 +22,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 from orbax.checkpoint import checkpoint_managers
 
-from fedjax_asr import config, plain_path
+from fedjax_asr import checkpoint_retention, config, plain_path
 
 _ITEM = 'state'
 
@@ -52,7 +52,7 @@ class Checkpoints:
     _silence_orbax()
     self._directory = pathlib.Path(directory).absolute()
     self._cfg = cfg
-    self._retention = _Retention(cfg)
+    self._retention = checkpoint_retention.Retention(cfg)
     # The round that is being written, with the arrays' types and shapes.
     self._writing: tuple[int, dict[str, Any]] | None = None
     self._failure: CheckpointError | None = None
@@ -127,8 +127,8 @@ class Checkpoints:
       like: a pytree of arrays or ShapeDtypeStructs.
 
     Raises:
-      CheckpointError: the round was not saved, cannot be read, or holds
-        another tree than `like`; names the first leaf that differs.
+      CheckpointError: the round was not saved, cannot be read, is not finite,
+        or holds another tree than `like`; names the first such leaf.
     """
     self.wait()
     if round_index not in self.rounds:
@@ -139,6 +139,7 @@ class Checkpoints:
     target = flatten(like, _spec)
     with self._readable(round_index):
       arrays = self._read(round_index, target)
+      self._check_finite(round_index, arrays)
     leaves, tree = jax.tree.flatten(like)
     placed = [
       _place(array, leaf)
@@ -164,7 +165,12 @@ class Checkpoints:
       return
     self._writing = None
     with self._explained(round_index, 'be read back from'):
-      self._read(round_index, specs)
+      try:
+        self._read(round_index, specs)
+      except Exception:
+        # Else it would be what a run goes on from.
+        self._manager.delete(round_index)
+        raise
     with self._explained(round_index):
       for unwanted in self._retention.unwanted:
         self._manager.delete(unwanted)
@@ -194,6 +200,15 @@ class Checkpoints:
         raise CheckpointError(
           f'{self._directory / str(round_index)} is of another model or '
           f'optimizer: {path} is {there} there; want {wanted}.'
+        )
+
+  def _check_finite(self, round_index: int, arrays: dict[str, Any]) -> None:
+    for path, array in arrays.items():
+      if not jnp.isfinite(array).all():
+        raise CheckpointError(
+          f'{self._directory / str(round_index)} is of a training that '
+          f'diverged: {path} is not finite; want an earlier round (saved: '
+          f'{_listed(self.rounds)}).'
         )
 
   @contextlib.contextmanager
@@ -236,62 +251,17 @@ class Checkpoints:
     return self._plain.told(_first_line(error))
 
 
-class _Retention(checkpoint_managers.PreservationPolicy):
-  """Says which rounds may go, and lets Orbax delete none by itself.
-
-  It would delete them before anybody has read what is to replace them.
-  """
-
-  def __init__(self, cfg: config.CheckpointConfig):
-    self.unwanted: list[int] = []
-    self._every = cfg.every_rounds
-    policies: list[Any] = [checkpoint_managers.LatestN(cfg.keep_last)]
-    if cfg.keep_best:
-      best = checkpoint_managers.BestN(
-        get_metric_fn=_wer,
-        reverse=True,
-        n=cfg.keep_best,
-        keep_checkpoints_without_metrics=False,
-      )
-      policies.append(best)
-    if cfg.keep_every:
-      policies.append(checkpoint_managers.EveryNSteps(cfg.keep_every))
-    self._policy = checkpoint_managers.AnyPreservationPolicy(policies)
-
-  def should_preserve(
-    self, checkpoints: Sequence[Any], *, context: Any
-  ) -> Sequence[bool]:
-    # What an interruption saved takes no room from rounds that were due.
-    counted = [
-      info
-      for info in checkpoints
-      if info.step % self._every == 0 or info is checkpoints[-1]
-    ]
-    kept = self._policy.should_preserve(counted, context=context)
-    wanted = {
-      info.step for info, keep in zip(counted, kept, strict=True) if keep
-    }
-    self.unwanted = [
-      info.step for info in checkpoints if info.step not in wanted
-    ]
-    return [True] * len(checkpoints)
-
-
 def _options(
-  retention: _Retention, read_only: bool
+  retention: checkpoint_retention.Retention, read_only: bool
 ) -> checkpoint_managers.CheckpointManagerOptions:
   return checkpoint_managers.CheckpointManagerOptions(
     # Without a best_fn Orbax does not store the WER beside the state.
-    best_fn=_wer,
+    best_fn=checkpoint_retention.wer,
     best_mode='min',
     preservation_policy=retention,
     cleanup_tmp_directories=not read_only,
     read_only=read_only,
   )
-
-
-def _wer(metrics: Any) -> float:
-  return metrics['wer']
 
 
 def flatten(tree: Any, of_leaf: Callable[[Any], Any]) -> dict[str, Any]:

@@ -124,7 +124,9 @@ def test_round_that_was_not_due_makes_way_for_those_that_are(tmp_path):
   assert checkpoints.rounds == (4, 6)
 
 
-@pytest.mark.parametrize('name', ['lr=[0.1]', 'a*b', 'a?', 'a\\b', '[', 'é %#"'])
+@pytest.mark.parametrize(
+  'name', ['lr=[0.1]', 'a*b', 'a?', 'a\\b', '[', 'é %#"']
+)
 def test_any_name_of_a_directory_holds_checkpoints(tmp_path, name):
   checkpoints = _saved(tmp_path / name, [1, 2, 3])
   assert checkpoints.rounds == (2, 3)
@@ -154,7 +156,9 @@ def test_checkpoint_that_cannot_be_read_back_replaces_none(tmp_path):
     checkpoints.wait()
   assert 'round 2 could not be read back from' in str(caught.value)
   assert 'intact (rounds: 1)' in str(caught.value)
-  _assert_same(_open(tmp_path).restore(1, _state()), _state(1))
+  checkpoints = _open(tmp_path)
+  assert checkpoints.latest_round == 1
+  _assert_same(checkpoints.restore(1, _state()), _state(1))
 
 
 def test_state_may_be_overwritten_as_soon_as_save_returns(tmp_path):

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
 from fedjax_asr import config
 from fedjax_asr.federated import (
@@ -35,7 +35,12 @@ class ServerState(NamedTuple):
 
 
 class RoundMetrics(NamedTuple):
-  """Means over the round's utterances (loss) and steps (gradient norm)."""
+  """Means over the round's utterances (loss) and steps (gradient norm).
+
+  is_finite: whether the loss and all of the server's state are.
+  is_client_finite: whether a client's losses and gradients are, in the places
+    of the cohort.
+  """
 
   loss: Float[Array, '']
   gradient_norm: Float[Array, '']
@@ -45,6 +50,8 @@ class RoundMetrics(NamedTuple):
   num_infeasible: Float[Array, '']
   num_clients: Float[Array, '']
   client_learning_rate: Float[Array, '']
+  is_finite: Bool[Array, '']
+  is_client_finite: Bool[Array, 'devices blocks clients']
 
 
 class _Sums(NamedTuple):
@@ -98,7 +105,7 @@ def make_round(
     federated.num_rounds,
   )
   cohort_sums = devices.sum_over_devices(
-    _device_sums(training, federated, tuple(frame_buckets)),
+    _device_sums(training, federated, tuple(frame_buckets), len(device_list)),
     device_list,
     federated.device_map,
   )
@@ -107,7 +114,7 @@ def make_round(
     rate = jnp.asarray(client_rate(state.round), jnp.float32)
     round_key = jax.random.fold_in(key, state.round)
     shared = (state.params, state.norm_state, round_key, rate)
-    sums = cohort_sums(shared, members)
+    sums, num_broken = cohort_sums(shared, members)
     scale = 1.0 / jnp.where(sums.weight > 0, sums.weight, 1.0)
     delta = jax.tree.map(lambda leaf: leaf * scale, sums.update)
     delta = delta._replace(
@@ -124,15 +131,19 @@ def make_round(
       opt_state=opt_state,
       round=state.round + 1,
     )
-    return state, _metrics(sums, delta, rate)
+    return state, _metrics(sums, delta, rate, state, num_broken)
 
   return jax.jit(round_fn, donate_argnums=0)
 
 
-def _metrics(sums: _Sums, delta: local_update.Update, rate) -> RoundMetrics:
+def _metrics(
+  sums: _Sums, delta: local_update.Update, rate, state: ServerState, num_broken
+) -> RoundMetrics:
   totals = sums.totals
+  loss = totals.loss / jnp.maximum(totals.num_utterances, 1)
+  finite = [jnp.isfinite(leaf).all() for leaf in jax.tree.leaves((loss, state))]
   return RoundMetrics(
-    loss=totals.loss / jnp.maximum(totals.num_utterances, 1),
+    loss=loss,
     gradient_norm=totals.gradient_norm / jnp.maximum(totals.num_steps, 1),
     delta_norm=optax.tree.norm(delta.params),
     num_utterances=totals.num_utterances,
@@ -140,11 +151,17 @@ def _metrics(sums: _Sums, delta: local_update.Update, rate) -> RoundMetrics:
     num_infeasible=totals.num_infeasible,
     num_clients=sums.num_clients,
     client_learning_rate=rate,
+    is_finite=jnp.stack(finite).all(),
+    is_client_finite=num_broken == 0,
   )
 
 
-def _device_sums(training, federated, frame_buckets):
-  """`(shared, members) -> _Sums` over the blocks of one device."""
+def _device_sums(training, federated, frame_buckets, num_devices):
+  """`(shared, members) -> (_Sums, broken)` over the blocks of one device.
+
+  `broken` [devices, blocks, clients] counts the clients that are not finite;
+  of other devices, none, so that it may be summed over them.
+  """
 
   def device_sums(shared, members):
     params, norm_state, round_key, rate = shared
@@ -156,10 +173,14 @@ def _device_sums(training, federated, frame_buckets):
       start = training.start(params, norm_state, rate)
       state = _train_block(training, frame_buckets, start, block, keys, rate)
       added = _block_sums(training, federated, params, norm_state, state, keys)
-      return jax.tree.map(jnp.add, sums, added), None
+      totals = state.totals
+      finite = jnp.isfinite(totals.loss) & jnp.isfinite(totals.gradient_norm)
+      return jax.tree.map(jnp.add, sums, added), ~finite
 
     zeros = _zero_sums(params, norm_state)
-    return jax.lax.scan(add_block, zeros, members)[0]
+    sums, broken = jax.lax.scan(add_block, zeros, members)
+    mine = jnp.arange(num_devices) == jax.lax.axis_index(devices.AXIS)
+    return sums, (mine[:, None, None] & broken).astype(jnp.int32)
 
   return device_sums
 
