@@ -198,6 +198,21 @@ def test_checkpoint_of_another_model_names_the_first_leaf(tmp_path, like, leaf):
     checkpoints.restore(1, like)
 
 
+@pytest.mark.parametrize('value', [np.nan, np.inf])
+def test_state_that_is_not_finite_is_not_restored(tmp_path, value):
+  checkpoints = _open(tmp_path)
+  checkpoints.save(1, _state(), None)
+  bad = _state()
+  bad.params['dense']['bias'] = jnp.full(2, value, jnp.bfloat16)
+  checkpoints.save(2, bad, None)
+  wanted = (
+    r'/2 is of a training that diverged: params\.dense\.bias is not .*1, 2'
+  )
+  with pytest.raises(checkpoint.CheckpointError, match=wanted):
+    checkpoints.restore(2, _state())
+  checkpoints.restore(1, _state())
+
+
 def test_unsaved_round_names_the_saved_ones(tmp_path):
   with pytest.raises(checkpoint.CheckpointError, match=r'want one of: 1, 2\.'):
     _saved(tmp_path, [1, 2]).restore(3, _state())
