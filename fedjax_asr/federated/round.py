@@ -37,9 +37,9 @@ class ServerState(NamedTuple):
 class RoundMetrics(NamedTuple):
   """Means over the round's utterances (loss) and steps (gradient norm).
 
-  is_finite: whether the loss and all of the server's state are.
-  is_client_finite: whether a client's losses and gradients are, in the places
-    of the cohort.
+  num_broken: clients with a loss or a gradient that is not finite, and the
+    first few of their ids, ascending; -1 behind them.
+  is_broken: the loss, or some of the server's state, is not finite.
   """
 
   loss: Float[Array, '']
@@ -49,9 +49,10 @@ class RoundMetrics(NamedTuple):
   num_frames: Float[Array, '']
   num_infeasible: Float[Array, '']
   num_clients: Float[Array, '']
+  num_broken: Float[Array, '']
+  is_broken: Bool[Array, '']
+  broken_clients: Int[Array, ' few']
   client_learning_rate: Float[Array, '']
-  is_finite: Bool[Array, '']
-  is_client_finite: Bool[Array, 'devices blocks clients']
 
 
 class _Sums(NamedTuple):
@@ -62,6 +63,8 @@ class _Sums(NamedTuple):
   num_clients: Float[Array, '']
   totals: local_update.Totals
 
+
+_NUM_NAMED = 5
 
 RoundFn = Callable[
   [ServerState, cohort.Cohort, jax.Array], tuple[ServerState, RoundMetrics]
@@ -114,7 +117,7 @@ def make_round(
     rate = jnp.asarray(client_rate(state.round), jnp.float32)
     round_key = jax.random.fold_in(key, state.round)
     shared = (state.params, state.norm_state, round_key, rate)
-    sums, num_broken = cohort_sums(shared, members)
+    sums, broken = cohort_sums(shared, members)
     scale = 1.0 / jnp.where(sums.weight > 0, sums.weight, 1.0)
     delta = jax.tree.map(lambda leaf: leaf * scale, sums.update)
     delta = delta._replace(
@@ -131,29 +134,45 @@ def make_round(
       opt_state=opt_state,
       round=state.round + 1,
     )
-    return state, _metrics(sums, delta, rate, state, num_broken)
+    metrics = _metrics(sums, delta, rate)
+    return state, metrics._replace(
+      num_broken=broken.sum().astype(jnp.float32),
+      is_broken=~_is_finite((metrics.loss, state)),
+      broken_clients=_broken_clients(broken, members.client_ids),
+    )
 
   return jax.jit(round_fn, donate_argnums=0)
 
 
-def _metrics(
-  sums: _Sums, delta: local_update.Update, rate, state: ServerState, num_broken
-) -> RoundMetrics:
+def _metrics(sums: _Sums, delta: local_update.Update, rate) -> RoundMetrics:
   totals = sums.totals
-  loss = totals.loss / jnp.maximum(totals.num_utterances, 1)
-  finite = [jnp.isfinite(leaf).all() for leaf in jax.tree.leaves((loss, state))]
   return RoundMetrics(
-    loss=loss,
+    loss=totals.loss / jnp.maximum(totals.num_utterances, 1),
     gradient_norm=totals.gradient_norm / jnp.maximum(totals.num_steps, 1),
     delta_norm=optax.tree.norm(delta.params),
     num_utterances=totals.num_utterances,
     num_frames=totals.num_frames,
     num_infeasible=totals.num_infeasible,
     num_clients=sums.num_clients,
+    num_broken=jnp.zeros(()),
+    is_broken=jnp.zeros((), bool),
+    broken_clients=jnp.zeros(_NUM_NAMED, jnp.int32),
     client_learning_rate=rate,
-    is_finite=jnp.stack(finite).all(),
-    is_client_finite=num_broken == 0,
   )
+
+
+def _is_finite(tree):
+  return jnp.stack(
+    [jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(tree)]
+  ).all()
+
+
+def _broken_clients(broken, client_ids):
+  none = jnp.iinfo(jnp.int32).max
+  found = jnp.where(broken > 0, client_ids, none).ravel()
+  found = jnp.append(found, jnp.full(_NUM_NAMED, none))
+  found = jnp.sort(found)[:_NUM_NAMED]
+  return jnp.where(found == none, -1, found)
 
 
 def _device_sums(training, federated, frame_buckets, num_devices):

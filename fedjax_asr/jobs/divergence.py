@@ -10,7 +10,6 @@ from fedjax_asr.federated import round as round_lib
 
 _WINDOW = 10
 _FACTOR = 10.0
-_MAX_SHOWN = 5
 
 
 class DivergedError(config.UserError):
@@ -52,28 +51,29 @@ class LossWatch:
 def error(
   round_index: int,
   measured: round_lib.RoundMetrics,
-  client_ids: np.ndarray,
   clients: Sequence[partition.Client],
   last_saved: int | None,
 ) -> DivergedError:
   """What to raise after a round that is not finite, nothing of it saved."""
-  broken = client_ids[~np.asarray(measured.is_client_finite)]
-  names = [clients[index].name for index in np.sort(broken)]
   what = 'the model' if np.isfinite(measured.loss) else 'the loss'
   saved = 'no round was saved'
   if last_saved is not None:
     saved = f'round {last_saved} is the last that was saved'
   return DivergedError(
     f'round {round_index} diverged: {what} is not finite; losses or gradients '
-    f'that are not: {_listed(names)}; {saved}. The same command would end here '
-    'again: lower the learning rates of federated.client or federated.server '
-    '(--allow_config_change goes on from that round).'
+    f'that are not: {_whose(measured, clients)}; {saved}. The same command '
+    'would end here again: lower the learning rates of federated.client or '
+    'federated.server (--allow_config_change goes on from that round).'
   )
 
 
-def _listed(names: Sequence[str]) -> str:
-  if not names:
+def _whose(
+  measured: round_lib.RoundMetrics, clients: Sequence[partition.Client]
+) -> str:
+  named = [
+    clients[index].name for index in measured.broken_clients if index >= 0
+  ]
+  if not named:
     return "no client's, but the server's step overflowed"
-  more = len(names) - _MAX_SHOWN
-  shown = ', '.join(names[:_MAX_SHOWN])
-  return f'of client {shown}' + (f' and {more} more' if more > 0 else '')
+  more = int(measured.num_broken) - len(named)
+  return f'of client {", ".join(named)}' + (f' and {more} more' if more else '')

@@ -195,7 +195,7 @@ def _run_rounds(
     measured = jax.device_get(measured)
     seconds = time.perf_counter() - clock
     record |= metrics.of_round(measured, seconds, loop.cfg.features)
-    _check(loop, index, measured, fed, record)
+    _check(loop, index, measured, record)
     if is_last or loop.held_out.is_due(index):
       record |= loop.held_out.evaluate(state, loop.bar.print)
     # In this order: a resumed run drops the lines after its checkpoint.
@@ -218,19 +218,14 @@ def _check(
   loop: _Loop,
   index: int,
   measured: round_lib.RoundMetrics,
-  fed: cohort_feed.Fed,
   record: dict[str, float],
 ) -> None:
   """Raises where a round diverged, its line written, its state not saved."""
-  if not measured.is_finite:
+  if measured.is_broken:
     loop.log.write(index, record)
     loop.checkpoints.wait()
     raise divergence.error(
-      index,
-      measured,
-      jax.device_get(fed.members.client_ids),
-      loop.clients,
-      loop.checkpoints.latest_round,
+      index, measured, loop.clients, loop.checkpoints.latest_round
     )
   warning = loop.watch.warning(record['train/loss'])
   if warning:

@@ -169,6 +169,18 @@ def test_corpus_that_has_changed_is_not_evaluated_as_held_out(
   assert evaluate(path, of=copy)[::2] == (0, [])
 
 
+def test_relative_path_is_found_from_another_folder(
+  evaluate, copy, tmp_path, monkeypatch
+):
+  file = copy / 'config.json'
+  content = json.loads(file.read_text())
+  content['data'] |= {'path': 'manifest.jsonl', 'cache_dir': 'cache'}
+  file.write_text(json.dumps(content))
+  monkeypatch.chdir(tmp_path)
+  assert evaluate(of=copy)[::2] == (0, [])
+  assert not (tmp_path / 'cache').exists()
+
+
 def test_run_whose_speech_has_moved_says_how_to_find_it(evaluate, copy):
   file = copy / 'config.json'
   content = json.loads(file.read_text())

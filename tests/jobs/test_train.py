@@ -376,14 +376,15 @@ def moved(folder, tmp_path):
   return path / 'manifest.jsonl'
 
 
-def test_corpus_may_move(main, finished, stopped, moved):
-  status, _, errors = main(stopped, f'--config.data.path={moved}')
+def test_corpus_may_move(main, finished, stopped, moved, monkeypatch):
+  monkeypatch.chdir(moved.parent)
+  status, _, errors = main(stopped, '--config.data.path=manifest.jsonl')
   assert (status, errors) == (0, [])
   tiny_run.assert_same_outcome(stopped, finished[0])
   places = json.loads((stopped / 'corpus.json').read_text())['places']
   assert places['path'] == str(moved)
   saved = json.loads((stopped / 'config.json').read_text())
-  assert saved['data']['path'] == str(moved)
+  assert saved['data']['path'] == 'manifest.jsonl'
 
 
 def test_changed_corpus_is_refused_with_the_difference(main, stopped, moved):
