@@ -71,7 +71,9 @@ def _whose(
   measured: round_lib.RoundMetrics, clients: Sequence[partition.Client]
 ) -> str:
   named = [
-    clients[index].name for index in measured.broken_clients if index >= 0
+    clients[index].name
+    for index in np.asarray(measured.broken_clients).tolist()
+    if index >= 0
   ]
   if not named:
     return "no client's, but the server's step overflowed"

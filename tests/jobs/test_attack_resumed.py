@@ -125,13 +125,18 @@ def test_finished_attack_is_left_as_it_is(source, copy, capsys):
   assert (copy / 'config.json').read_bytes() == before
 
 
-def test_attack_that_goes_on_keeps_the_config_of_before(source, copy):
-  before = (copy / 'config.json').read_bytes()
-  flags = '--allow_config_change', '--config.attack.num_victims=4'
-  assert _main(source, copy, *flags) == 0
-  assert (copy / 'config.1.json').read_bytes() == before
-  now = json.loads((copy / 'config.json').read_text())
-  assert now['attack']['num_victims'] == 4
+def test_attack_that_goes_on_keeps_the_config_of_before(
+  source, tmp_path, monkeypatch
+):
+  assert _main(source, tmp_path, '--config.attack.num_victims=1') == 0
+  before = (tmp_path / 'config.json').read_bytes()
+  attacked = _counted(monkeypatch)
+  assert _main(source, tmp_path) == 2
+  assert _main(source, tmp_path, '--allow_config_change') == 0
+  assert len(attacked) == 2
+  assert (tmp_path / 'config.1.json').read_bytes() == before
+  now = json.loads((tmp_path / 'config.json').read_text())
+  assert now['attack']['num_victims'] == 3
 
 
 def test_half_written_features_of_no_victim_are_begun_anew(
