@@ -423,6 +423,17 @@ def test_run_without_a_record_of_its_corpus_goes_on(main, finished, stopped):
   assert record == (finished[0] / 'corpus.json').read_bytes()
 
 
+def test_loss_that_grew_is_said(main, stopped):
+  """Against the rounds before the run was stopped, too."""
+  lines = tiny_run.metrics(stopped)
+  before = [json.dumps(line | {'train/loss': 0.1}) + '\n' for line in lines]
+  (stopped / 'metrics.jsonl').write_text(''.join(before))
+  status, output, _ = main(stopped)
+  assert status == 0
+  assert 'round 5: warning: loss ' in output
+  assert 'round 6: warning' not in output
+
+
 def test_other_cores_are_noted(main, stopped):
   file = stopped / 'versions.json'
   records = json.loads(file.read_text())
