@@ -46,7 +46,7 @@ def main(argv: list[str]) -> int:
 
 def measured(flags: list[str], scratch: str) -> dict:
   """Attacks with these flags; what was found, by method."""
-  from fedjax_asr import command_line, run_directory
+  from fedjax_asr import command_line, environment
   from fedjax_asr.jobs import attack
 
   flags = [*flags[:1], f'--workdir={scratch}/attack', *flags[1:]]
@@ -63,7 +63,7 @@ def measured(flags: list[str], scratch: str) -> dict:
   methods = dict.fromkeys(record['method'] for record in records)
   found = {
     'machine': main_job.machine(),
-    'versions': run_directory.versions(),
+    'versions': environment.versions(),
     'seed': command.config.seed,
     'victims_asked': command.config.attack.num_victims,
     'interrupted': interrupted,

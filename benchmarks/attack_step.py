@@ -26,7 +26,7 @@ def main(argv: list[str]) -> int:
   if len(argv) < 2 or argv[1].startswith('-'):
     print(__doc__, file=sys.stderr)
     return 2
-  from fedjax_asr import run_directory
+  from fedjax_asr import environment
 
   own = [flag for flag in argv[2:] if flag.startswith('--restarts=')]
   others = [flag for flag in argv[2:] if flag not in own]
@@ -37,7 +37,7 @@ def main(argv: list[str]) -> int:
   record = {
     'command': ' '.join(['attack_step.py', 'RESULT.json', *argv[2:]]),
     'machine': main_job.machine(),
-    'versions': run_directory.versions(),
+    'versions': environment.versions(),
   }
   counts = [int(count) for count in restarts.split(',')]
   for part in measured(chosen, counts):

@@ -29,7 +29,7 @@ def main(argv: list[str]) -> int:
     return 2
   import main_job
 
-  from fedjax_asr import command_line, config, run_directory
+  from fedjax_asr import command_line, config, environment
 
   jax.config.update('jax_num_cpu_devices', 4)
   flags = argv[2:]
@@ -43,7 +43,7 @@ def main(argv: list[str]) -> int:
   record = {
     'command': ' '.join(['block_sizes.py', *argv[1:]]),
     'machine': main_job.machine(),
-    'versions': run_directory.versions(),
+    'versions': environment.versions(),
     'rows': rows,
   }
   pathlib.Path(argv[1]).write_text(json.dumps(record, indent=1) + '\n')

@@ -36,7 +36,7 @@ def measured(flags: list[str], scratch: str) -> dict:
   import side_by_side
   import torch
 
-  from fedjax_asr import command_line, run_directory
+  from fedjax_asr import command_line, environment
   from fedjax_asr.corpora import datasets
   from fedjax_asr.federated import devices
   from fedjax_asr.federated import round as round_lib
@@ -84,7 +84,7 @@ def measured(flags: list[str], scratch: str) -> dict:
   ratio = spreads['pytorch']['median'] / spreads['fedjax_asr']['median']
   return {
     'machine': main_job.machine(),
-    'versions': {**run_directory.versions(), 'torch': torch.__version__},
+    'versions': {**environment.versions(), 'torch': torch.__version__},
     'torch_threads': torch.get_num_threads(),
     'same_model': side_by_side.same_loss(cfg.model, width),
     'loss_of_first_round': losses,

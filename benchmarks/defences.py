@@ -84,14 +84,14 @@ def _value(argv, name, default):
 
 def _opened(result: pathlib.Path, argv: list[str]) -> dict:
   """The record, with a row for every point that was asked for before."""
-  from fedjax_asr import run_directory
+  from fedjax_asr import environment
 
   if result.exists():
     return json.loads(result.read_text())
   return {
     'command': ' '.join(['defences.py', 'RESULT.json', *argv[2:]]),
     'machine': main_job.machine(),
-    'versions': run_directory.versions(),
+    'versions': environment.versions(),
     'points': [],
   }
 

@@ -38,7 +38,7 @@ def measured(flags: list[str], scratch: str, started: float) -> dict:
   from fedjax_asr import (
     command_line,
     compilation_cache,
-    run_directory,
+    environment,
     run_log,
   )
   from fedjax_asr.jobs import train
@@ -58,7 +58,7 @@ def measured(flags: list[str], scratch: str, started: float) -> dict:
   rounds = run_log.read_metrics(pathlib.Path(command.workdir) / 'metrics.jsonl')
   return {
     'machine': machine(),
-    'versions': run_directory.versions(),
+    'versions': environment.versions(),
     'total_seconds': round(seconds, 1),
     **summary(rounds),
     **memory(),

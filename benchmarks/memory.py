@@ -20,14 +20,14 @@ def main(argv: list[str]) -> int:
   if len(argv) < 2 or argv[1].startswith('-'):
     print(__doc__, file=sys.stderr)
     return 2
-  from fedjax_asr import run_directory
+  from fedjax_asr import environment
 
   defaults = ['--cohorts=64,256,1024', '--blocks=16,32,64,128']
   chosen = round_benchmark.options([*defaults, *argv[2:]])
   record = {
     'command': ' '.join(['memory.py', 'RESULT.json', *argv[2:]]),
     'machine': main_job.machine(),
-    'versions': run_directory.versions(),
+    'versions': environment.versions(),
     'rows': [],
   }
   for steps, cohort_size, block in _points(chosen):

@@ -80,9 +80,9 @@ def options(flags: list[str]) -> dict:
 
 def measured(chosen: dict):
   """Yields parts of the record, `rows` growing."""
-  from fedjax_asr import run_directory
+  from fedjax_asr import environment
 
-  yield {'versions': run_directory.versions(), **chosen}
+  yield {'versions': environment.versions(), **chosen}
   repeats = int(chosen['repeats'])
   rows = []
   for size in _numbers(chosen['sizes']):

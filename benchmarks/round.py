@@ -65,9 +65,9 @@ def options(flags: list[str]) -> dict:
 
 def measured(chosen: dict):
   """Yields parts of the record, `rows` growing."""
-  from fedjax_asr import run_directory
+  from fedjax_asr import environment
 
-  yield {'versions': run_directory.versions(), **chosen}
+  yield {'versions': environment.versions(), **chosen}
   rounds = int(chosen['rounds'])
   numbers = {
     name: [int(value) for value in chosen[name].split(',')]

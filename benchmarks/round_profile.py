@@ -24,13 +24,13 @@ def main(argv: list[str]) -> int:
   if len(argv) < 2 or argv[1].startswith('-'):
     print(__doc__, file=sys.stderr)
     return 2
-  from fedjax_asr import run_directory
+  from fedjax_asr import environment
 
   chosen = round_benchmark.options(argv[2:])
   record = {
     'command': ' '.join(['round_profile.py', 'RESULT.json', *argv[2:]]),
     'machine': main_job.machine(),
-    'versions': run_directory.versions(),
+    'versions': environment.versions(),
     **profiled(chosen),
   }
   pathlib.Path(argv[1]).write_text(json.dumps(record, indent=1) + '\n')

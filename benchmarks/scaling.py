@@ -20,13 +20,13 @@ def main(argv: list[str]) -> int:
   if len(argv) < 2 or argv[1].startswith('-'):
     print(__doc__, file=sys.stderr)
     return 2
-  from fedjax_asr import run_directory
+  from fedjax_asr import environment
 
   chosen = round_benchmark.options(['--devices=2', '--cohorts=512', *argv[2:]])
   record = {
     'command': ' '.join(['scaling.py', 'RESULT.json', *argv[2:]]),
     'machine': main_job.machine(),
-    'versions': run_directory.versions(),
+    'versions': environment.versions(),
     'rows': [],
   }
   for steps in map(int, chosen['steps'].split(',')):

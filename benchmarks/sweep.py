@@ -22,7 +22,7 @@ import time
 
 import main_job
 
-from fedjax_asr import command_line, config_file, run_directory, run_log
+from fedjax_asr import command_line, config_file, environment, run_log
 
 
 def main(argv: list[str]) -> int:
@@ -67,7 +67,7 @@ def _opened(result: pathlib.Path, command: list[str]) -> dict:
   return {
     'command': ' '.join(command),
     'machine': main_job.machine(),
-    'versions': run_directory.versions(),
+    'versions': environment.versions(),
     'points': [],
   }
 

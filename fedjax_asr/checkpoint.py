@@ -22,7 +22,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 from orbax.checkpoint import checkpoint_managers
 
-from fedjax_asr import config
+from fedjax_asr import checkpoint_retention, config, plain_path
 
 _ITEM = 'state'
 
@@ -37,7 +37,8 @@ class Checkpoints:
   A round is visible only once it was written whole: whatever kills a process
   in the middle of a write, the rounds saved before it still open. Kept are the
   last `keep_last` rounds, the `keep_best` rounds of lowest WER, and every
-  round divisible by `keep_every`.
+  round divisible by `keep_every`; a round that was not due is kept while it is
+  the last. Rounds that are not kept go once the newest was read back.
   """
 
   def __init__(
@@ -51,14 +52,17 @@ class Checkpoints:
     _silence_orbax()
     self._directory = pathlib.Path(directory).absolute()
     self._cfg = cfg
-    self._writing: int | None = None
+    self._retention = checkpoint_retention.Retention(cfg)
+    # The round that is being written, with the arrays' types and shapes.
+    self._writing: tuple[int, dict[str, Any]] | None = None
     self._failure: CheckpointError | None = None
     with self._explained(None):
       if not read_only:
         self._directory.mkdir(parents=True, exist_ok=True)
+      self._plain = plain_path.PlainPath(self._directory)
       self._manager = ocp.CheckpointManager(
-        self._directory,
-        options=_options(cfg, read_only),
+        self._plain.path,
+        options=_options(self._retention, read_only),
         item_handlers={_ITEM: ocp.StandardCheckpointHandler()},
       )
 
@@ -107,7 +111,7 @@ class Checkpoints:
     with self._explained(round_index):
       arrays = flatten(state, _copy)
       _check_space(self._directory, arrays)
-      self._writing = round_index
+      self._writing = round_index, flatten(arrays, _spec)
       self._manager.save(
         round_index,
         args=ocp.args.Composite(**{_ITEM: ocp.args.StandardSave(arrays)}),
@@ -123,8 +127,8 @@ class Checkpoints:
       like: a pytree of arrays or ShapeDtypeStructs.
 
     Raises:
-      CheckpointError: the round was not saved, cannot be read, or holds
-        another tree than `like`; names the first leaf that differs.
+      CheckpointError: the round was not saved, cannot be read, is not finite,
+        or holds another tree than `like`; names the first such leaf.
     """
     self.wait()
     if round_index not in self.rounds:
@@ -132,13 +136,10 @@ class Checkpoints:
         f'{self._directory} has no checkpoint of round {round_index}; '
         f'want one of: {_listed(self.rounds)}.'
       )
-    target = flatten(like, _empty)
+    target = flatten(like, _spec)
     with self._readable(round_index):
-      self._check_like(round_index, target)
-      arrays = self._manager.restore(
-        round_index,
-        args=ocp.args.Composite(**{_ITEM: ocp.args.StandardRestore(target)}),
-      )[_ITEM]
+      arrays = self._read(round_index, target)
+      self._check_finite(round_index, arrays)
     leaves, tree = jax.tree.flatten(like)
     placed = [
       _place(array, leaf)
@@ -151,14 +152,28 @@ class Checkpoints:
   def wait(self) -> None:
     """Returns when nothing is being written; raises if that write failed.
 
+    What was written is read back, then rounds that are not kept are deleted.
     After a failure each further call fails likewise: open the directory anew.
     """
     if self._failure:
       raise self._failure
-    with self._explained(self._writing):
+    round_index, specs = self._writing or (None, {})
+    with self._explained(round_index):
       self._manager.wait_until_finished()
       self._manager.check_for_errors()
+    if round_index is None:
+      return
     self._writing = None
+    with self._explained(round_index, 'be read back from'):
+      try:
+        self._read(round_index, specs)
+      except Exception:
+        # Else it would be what a run goes on from.
+        self._manager.delete(round_index)
+        raise
+    with self._explained(round_index):
+      for unwanted in self._retention.unwanted:
+        self._manager.delete(unwanted)
 
   def close(self) -> None:
     """Waits for the last write, then lets go of the directory."""
@@ -167,6 +182,15 @@ class Checkpoints:
     finally:
       with contextlib.suppress(Exception):
         self._manager.close()
+      self._plain.close()
+
+  def _read(self, round_index: int, specs: dict[str, Any]) -> dict[str, Any]:
+    self._check_like(round_index, specs)
+    target = flatten(specs, _empty)
+    return self._manager.restore(
+      round_index,
+      args=ocp.args.Composite(**{_ITEM: ocp.args.StandardRestore(target)}),
+    )[_ITEM]
 
   def _check_like(self, round_index: int, target: dict[str, Any]) -> None:
     saved = dict(self._manager.item_metadata(round_index)[_ITEM])
@@ -178,6 +202,15 @@ class Checkpoints:
           f'optimizer: {path} is {there} there; want {wanted}.'
         )
 
+  def _check_finite(self, round_index: int, arrays: dict[str, Any]) -> None:
+    for path, array in arrays.items():
+      if not jnp.isfinite(array).all():
+        raise CheckpointError(
+          f'{self._directory / str(round_index)} is of a training that '
+          f'diverged: {path} is not finite; want an earlier round (saved: '
+          f'{_listed(self.rounds)}).'
+        )
+
   @contextlib.contextmanager
   def _readable(self, round_index: int):
     try:
@@ -187,59 +220,48 @@ class Checkpoints:
     except Exception as error:
       raise CheckpointError(
         f'{self._directory / str(round_index)} cannot be read: '
-        f'{_first_line(error)} Delete that folder to go on from an earlier '
+        f'{self._told(error)} Delete that folder to go on from an earlier '
         f'round (saved: {_listed(self.rounds)}).'
       ) from error
 
   @contextlib.contextmanager
-  def _explained(self, round_index: int | None):
+  def _explained(self, round_index: int | None, what: str = 'be written to'):
     try:
       yield
     except Exception as error:
       self._failure = CheckpointError(
         f'{self._directory} cannot hold checkpoints: {_first_line(error)}'
         if round_index is None
-        else self._lost(round_index, error)
+        else self._lost(round_index, what, error)
       )
       raise self._failure from error
 
-  def _lost(self, round_index: int, error: Exception) -> str:
-    # The manager has already forgotten the rounds that were to make room.
+  def _lost(self, round_index: int, what: str, error: Exception) -> str:
+    # The manager may count the round that failed.
     with contextlib.suppress(Exception):
       self._manager.reload()
+    earlier = [index for index in self.rounds if index != round_index]
     return (
-      f'the checkpoint of round {round_index} could not be written to '
-      f'{self._directory}: {_first_line(error)} Earlier checkpoints are '
-      f'intact (rounds: {_listed(self.rounds)}); the same command resumes.'
+      f'the checkpoint of round {round_index} could not {what} '
+      f'{self._directory}: {self._told(error)} Earlier checkpoints are '
+      f'intact (rounds: {_listed(earlier)}); the same command resumes.'
     )
+
+  def _told(self, error: Exception) -> str:
+    return self._plain.told(_first_line(error))
 
 
 def _options(
-  cfg: config.CheckpointConfig, read_only: bool
+  retention: checkpoint_retention.Retention, read_only: bool
 ) -> checkpoint_managers.CheckpointManagerOptions:
-  policies: list[Any] = [checkpoint_managers.LatestN(cfg.keep_last)]
-  if cfg.keep_best:
-    best = checkpoint_managers.BestN(
-      get_metric_fn=_wer,
-      reverse=True,
-      n=cfg.keep_best,
-      keep_checkpoints_without_metrics=False,
-    )
-    policies.append(best)
-  if cfg.keep_every:
-    policies.append(checkpoint_managers.EveryNSteps(cfg.keep_every))
   return checkpoint_managers.CheckpointManagerOptions(
     # Without a best_fn Orbax does not store the WER beside the state.
-    best_fn=_wer,
+    best_fn=checkpoint_retention.wer,
     best_mode='min',
-    preservation_policy=checkpoint_managers.AnyPreservationPolicy(policies),
+    preservation_policy=retention,
     cleanup_tmp_directories=not read_only,
     read_only=read_only,
   )
-
-
-def _wer(metrics: Any) -> float:
-  return metrics['wer']
 
 
 def flatten(tree: Any, of_leaf: Callable[[Any], Any]) -> dict[str, Any]:
@@ -254,6 +276,10 @@ def flatten(tree: Any, of_leaf: Callable[[Any], Any]) -> dict[str, Any]:
 def _copy(leaf: Any) -> np.ndarray:
   """An array that owns its memory: on CPU `asarray` shares a device buffer."""
   return np.array(leaf, _dtype(leaf))
+
+
+def _spec(leaf: Any) -> jax.ShapeDtypeStruct:
+  return jax.ShapeDtypeStruct(np.shape(leaf), _dtype(leaf))
 
 
 def _empty(leaf: Any) -> np.ndarray:

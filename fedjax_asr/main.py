@@ -7,23 +7,35 @@ The same command resumes training that was interrupted. A config that comes with
 the package goes by its name too: --config=ds2_fedavg:smoke.
 """
 
+import contextlib
 import importlib
 import io
 import os
+import signal
 import sys
 
-from fedjax_asr import command_line, config_file, home
+from fedjax_asr import (
+  command_line,
+  config_file,
+  home,
+  interruption,
+  lasting_stream,
+)
 from fedjax_asr import config as config_lib
 
 # A job that is started again goes on where it was interrupted, or starts anew.
 _RESUMED = (config_lib.Job.TRAIN, config_lib.Job.ATTACK)
-_INTERRUPTED = 130
 # What a shell makes of SIGPIPE.
 _BROKEN_PIPE = 141
+# The exit status of a process that a signal ended, as shells have it.
+_SIGNALLED = 128
 
 
 def main(argv: list[str]) -> int:
-  """The exit status: 0; 2 for a mistake of the user; 130 for Ctrl-C."""
+  """The exit status: 0; 2 for a mistake of the user; 1 for training that
+  diverged; 130 for Ctrl-C, 143 for SIGTERM, likewise 138 and 129 for SIGUSR1
+  and SIGHUP.
+  """
   _print_any_name()
   if {'--help', '-help', '-h'} & set(argv[1:]):
     return _shown(f'{__doc__}\n{_configs()}', 0)
@@ -31,17 +43,22 @@ def main(argv: list[str]) -> int:
   try:
     command = command_line.parse(argv)
     resumes = command.config.job in _RESUMED
-    _run(command)
+    with _lasting_streams(command.config.job), interruption.caught():
+      _run(command)
   except command_line.NoConfigError as error:
-    print(f'error: {error}', file=sys.stderr)
+    _say(f'error: {error}')
     return _shown(_configs(), 2)
   except config_lib.UserError as error:
-    print(f'error: {" ".join(str(error).split())}', file=sys.stderr)
-    return 2
-  except KeyboardInterrupt:
+    _say(f'error: {" ".join(str(error).split())}')
+    return error.exit_status
+  except KeyboardInterrupt as error:
+    number = getattr(error, 'signal', signal.SIGINT)
+    how = (
+      'interrupted' if number == signal.SIGINT else f'ended by {number.name}'
+    )
     goes_on = 'resumes this run' if resumes else 'starts anew'
-    print(f'interrupted; the same command {goes_on}.', file=sys.stderr)
-    return _INTERRUPTED
+    _say(f'{how}; the same command {goes_on}.')
+    return _SIGNALLED + number
   return 0
 
 
@@ -69,6 +86,19 @@ def _print_any_name() -> None:
     sys.stdout.reconfigure(errors='backslashreplace')
 
 
+def _say(line: str) -> None:
+  """On standard error, if somebody reads it."""
+  with contextlib.suppress(OSError):
+    print(line, file=sys.stderr, flush=True)
+
+
+def _lasting_streams(job: config_lib.Job) -> contextlib.AbstractContextManager:
+  """Results go to files and outlast the console, but for transcripts."""
+  if job is config_lib.Job.TRANSCRIBE:
+    return contextlib.nullcontext()
+  return lasting_stream.standard_streams()
+
+
 def _run(command: command_line.Command) -> None:
   home.lend_to_libraries(command.config.data.cache_dir)
   # JAX takes seconds to import; a mistyped flag is answered without it.
@@ -89,9 +119,10 @@ def _leave(status: int) -> None:
   What JAX was computing goes on in its own threads, and Python crashes where it
   is taken down around them.
   """
-  if status == _INTERRUPTED:
-    sys.stdout.flush()
-    sys.stderr.flush()
+  if status > _SIGNALLED:
+    for stream in (sys.stdout, sys.stderr):
+      with contextlib.suppress(OSError):
+        stream.flush()
     os._exit(status)
   sys.exit(status)
 

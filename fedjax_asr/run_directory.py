@@ -3,29 +3,16 @@ its metrics, checkpoints and figures lie.
 """
 
 import copy
-import fcntl
-import importlib.metadata
 import json
 import os
 import pathlib
-import platform
-import subprocess
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fedjax_asr import config as config_lib
-from fedjax_asr import home
+from fedjax_asr import environment, file_lock, home
 from fedjax_asr.speech import text
 
-_PACKAGES = (
-  'fedjax_asr',
-  'jax',
-  'jaxlib',
-  'flax',
-  'optax',
-  'orbax-checkpoint',
-  'numpy',
-  'librosa',
-)
 _MAX_SHOWN = 5
 # Came later; their defaults are what every run before them did, but for
 # transcripts with digits or tags, of which it cut them out.
@@ -37,10 +24,20 @@ _ADDED = (
   'federated.compression',
 )
 
+# Where things lie and how many processes read them: never a changed config.
+_PLACES = ('data.cache_dir', 'data.num_workers')
+# Nor these, in a run that knows its speech by CORPUS.
+_SPEECH = ('data.path', 'data.heldout_path')
+
 # Files of a run beside those that `RunDirectory` names.
+CONFIG = 'config.json'
 ALPHABET = 'alphabet.json'
 STATISTICS = 'feature_statistics.json'
+CORPUS = 'corpus.json'
 ATTACK = 'attack.json'
+_HISTORY = 'history.json'
+# What a round was trained by.
+_OF_ROUNDS = (CONFIG, STATISTICS, CORPUS)
 
 
 class RunError(config_lib.UserError):
@@ -48,18 +45,72 @@ class RunError(config_lib.UserError):
 
 
 class RunDirectory:
-  """Paths of a run; holds the directory's lock until it is closed."""
+  """Paths of a run; holds the directory's lock until it is closed.
 
-  def __init__(self, path: pathlib.Path, lock: int):
+  changes: of a run with results, by `--allow_config_change`: what `begin` will
+    change of it, to be shown.
+  """
+
+  def __init__(
+    self, path: pathlib.Path, lock: int, config: config_lib.Config, allow: bool
+  ):
     self.path = path
-    self.config_json = path / 'config.json'
+    self.config_json = path / CONFIG
     self.versions_json = path / 'versions.json'
     self.metrics = path / 'metrics.jsonl'
     self.skipped = path / 'skipped_utterances.jsonl'
     self.tensorboard = path / 'tensorboard'
     self.checkpoints = path / 'checkpoints'
     self.figures = path / 'figures'
+    self.allow_config_change = allow
+    self.changes: list[str] = []
+    self._config = config_lib.as_dict(config)
     self._lock = lock
+
+  def begin(
+    self, num_rounds: int = 0, contents: Mapping[str, str] | None = None
+  ) -> None:
+    """Says that what follows is written by the config of `open_run`.
+
+    Until then the directory is as it was found. `config.json` holds the config
+    afterwards, and `versions.json` a record for each environment the run went
+    on in. Where the run has `changes`, what they replace is kept, numbered, and
+    `of_round` finds it.
+
+    Args:
+      num_rounds: those behind the run, trained by what was there before.
+      contents: of other files that the rounds to come go by, by name.
+    """
+    history = [
+      min(last_round, num_rounds) for last_round in _history(self.path)
+    ]
+    if self.changes:
+      _keep_originals(self.path, len(history) + 1)
+      history.append(num_rounds)
+    if history:
+      # After the copies: it is true of whatever a crash leaves.
+      replace_text(self.path / _HISTORY, _json(history))
+    for name, content in (contents or {}).items():
+      replace_text(self.path / name, content)
+    self._record_versions()
+    if read_json(self.config_json) != self._config:
+      replace_text(self.config_json, _json(self._config))
+
+  def check_unchanged(self, why: str) -> None:
+    """Raises `RunError` where a run that will not go on would be changed."""
+    if self.changes:
+      raise RunError(
+        f'{self.path} {why}: it was left as it is, without the changed config '
+        f'({listed(self.changes)}).'
+      )
+
+  def _record_versions(self) -> None:
+    records, record = (
+      environment.read(self.versions_json),
+      environment.versions(),
+    )
+    if not records or records[-1] != record:
+      replace_text(self.versions_json, _json([*records, record]))
 
   def close(self) -> None:
     """Lets another process use the directory; may be called twice."""
@@ -82,18 +133,20 @@ def open_run(
 ) -> RunDirectory:
   """Creates or reopens a run directory, for this process alone.
 
-  `config.json` afterwards holds `config`, and `versions.json` a list with one
-  record for each environment the run was started in.
+  A config that is there stays there until `RunDirectory.begin`.
 
   Raises:
-    RunError: the directory cannot be written, another process uses it, or it
-      holds results of another config and `allow_config_change` is not set.
+    RunError: the directory cannot be written, another process uses it, it
+      holds results of another job, or of another config and
+      `allow_config_change` is not set.
   """
   path = home.expanded(workdir).absolute()
-  run = RunDirectory(path, _locked(path))
+  run = RunDirectory(path, _locked(path), config, allow_config_change)
   try:
-    _settle_config(run, config, allow_config_change)
-    _record_versions(run)
+    if run.config_json.exists():
+      run.changes = _changed(run, config)
+    else:
+      replace_text(run.config_json, _json(config_lib.as_dict(config)))
     _settle_alphabet(run.path / ALPHABET)
     run.figures.mkdir(exist_ok=True)
   except OSError as error:
@@ -103,6 +156,20 @@ def open_run(
     run.close()
     raise
   return run
+
+
+def of_round(path: pathlib.Path, name: str, round_index: int) -> pathlib.Path:
+  """The file that a round was trained by: config, statistics or corpus.
+
+  That of the run, unless `--allow_config_change` came after the round.
+
+  Raises:
+    RunError: the run's history is damaged.
+  """
+  for number, last_round in enumerate(_history(path), start=1):
+    if round_index <= last_round:
+      return _numbered(path / name, number)
+  return path / name
 
 
 def replace_text(path: pathlib.Path, content: str) -> None:
@@ -116,7 +183,6 @@ def replace_text(path: pathlib.Path, content: str) -> None:
 
 
 def _locked(path: pathlib.Path) -> int:
-  """The kernel drops an flock with its process, so none is ever stale."""
   try:
     path.mkdir(parents=True, exist_ok=True)
     lock = os.open(path / '.lock', os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
@@ -125,35 +191,73 @@ def _locked(path: pathlib.Path) -> int:
       f'--workdir={path}: {error.strerror}; want a directory that can be '
       'written.'
     ) from error
-  try:
-    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-  except OSError as error:
+  if not file_lock.take(lock, path / '.lock', wait=False):
     os.close(lock)
     raise RunError(
       f'--workdir={path} is in use by another process; wait for it, or give '
       'another --workdir.'
-    ) from error
+    )
   return lock
 
 
-def _settle_config(
-  run: RunDirectory, config: config_lib.Config, allow_change: bool
-) -> None:
-  wanted = config_lib.as_dict(config)
-  if run.config_json.exists():
-    saved = _saved_config(run.config_json)
-    changes = _changes(_of_job(saved, config.job), _of_job(wanted, config.job))
-    if saved == wanted:
-      return
-    if changes and not allow_change and _has_results(run):
-      more = len(changes) - _MAX_SHOWN
-      shown = ', '.join(changes[:_MAX_SHOWN])
-      shown += f' and {more} more' if more > 0 else ''
-      raise RunError(
-        f'{run.path} holds a run of another config ({shown}); give another '
-        '--workdir, or --allow_config_change to go on with the changed one.'
-      )
-  replace_text(run.config_json, json.dumps(wanted, indent=2) + '\n')
+def _changed(run: RunDirectory, config: config_lib.Config) -> list[str]:
+  """What of a run with results `config` changes, where that is allowed."""
+  saved, wanted = _saved_config(run.config_json), config_lib.as_dict(config)
+  if not _has_results(run):
+    return []
+  if saved.get('job') != wanted['job']:
+    raise RunError(
+      f'{run.path} holds results of the job {saved.get("job")}; give the job '
+      f'{wanted["job"]} another --workdir.'
+    )
+  ignored = _PLACES
+  if (run.path / CORPUS).exists():
+    ignored += _SPEECH
+  changes = _changes(
+    _of_job(saved, config.job), _of_job(wanted, config.job), ignored
+  )
+  if changes and not run.allow_config_change:
+    raise RunError(
+      f'{run.path} holds a run of another config ({listed(changes)}); give '
+      'another --workdir, or --allow_config_change to go on with the changed '
+      'one.'
+    )
+  return changes
+
+
+def listed(changes: Sequence[str]) -> str:
+  """The first few, and how many more there are."""
+  more = len(changes) - _MAX_SHOWN
+  shown = ', '.join(changes[:_MAX_SHOWN])
+  return shown + (f' and {more} more' if more > 0 else '')
+
+
+def _keep_originals(path: pathlib.Path, number: int) -> None:
+  for name in _OF_ROUNDS:
+    if (path / name).exists():
+      content = (path / name).read_text(encoding='utf-8')
+      replace_text(_numbered(path / name, number), content)
+
+
+def _numbered(file: pathlib.Path, number: int) -> pathlib.Path:
+  return file.with_name(f'{file.stem}.{number}{file.suffix}')
+
+
+def _history(path: pathlib.Path) -> list[int]:
+  """The last round trained by each numbered config."""
+  file = path / _HISTORY
+  if not file.exists():
+    return []
+  history = read_json(file)
+  if not isinstance(history, list) or not all(
+    isinstance(last_round, int) for last_round in history
+  ):
+    raise RunError(f'{file}: {history!r}; want a list of rounds.')
+  return history
+
+
+def _json(values: Any) -> str:
+  return json.dumps(values, indent=2) + '\n'
 
 
 def completed(saved: dict[str, Any]) -> dict[str, Any]:
@@ -227,14 +331,16 @@ def _saved_config(path: pathlib.Path) -> dict[str, Any]:
   return saved
 
 
-def _changes(saved: dict[str, Any], wanted: dict[str, Any]) -> list[str]:
+def _changes(
+  saved: dict[str, Any], wanted: dict[str, Any], ignored: Sequence[str]
+) -> list[str]:
   old, new = dict(_leaves(saved)), dict(_leaves(wanted))
   absent = '(no such field)'
   return [
     f'{path}: {_shown(old.get(path, absent))} -> '
     f'{_shown(new.get(path, absent))}'
     for path in dict.fromkeys([*new, *old])
-    if old.get(path, absent) != new.get(path, absent)
+    if path not in ignored and old.get(path, absent) != new.get(path, absent)
   ]
 
 
@@ -248,62 +354,3 @@ def _leaves(node: dict[str, Any], prefix: str = ''):
 
 def _shown(value: Any) -> str:
   return str(value) if value != '' else "''"
-
-
-def _record_versions(run: RunDirectory) -> None:
-  record = versions()
-  try:
-    records = json.loads(run.versions_json.read_text(encoding='utf-8'))
-  except (FileNotFoundError, ValueError):
-    records = []
-  if not records or records[-1] != record:
-    content = json.dumps([*records, record], indent=2) + '\n'
-    replace_text(run.versions_json, content)
-
-
-def versions() -> dict[str, Any]:
-  """Versions, devices, and the commit where the package is a checkout."""
-  # JAX takes a second to import, and flag errors must not wait for it.
-  import jax
-
-  return {
-    'python': platform.python_version(),
-    **{name: _version(name) for name in _PACKAGES},
-    **_commit(),
-    'devices': [device.device_kind for device in jax.devices()],
-  }
-
-
-def _version(package: str) -> str | None:
-  try:
-    return importlib.metadata.version(package)
-  except importlib.metadata.PackageNotFoundError:
-    return None
-
-
-def _commit() -> dict[str, Any]:
-  root = pathlib.Path(__file__).resolve().parent.parent
-  # Installed in a virtual environment inside some other repository, the
-  # package must not report that repository's commit.
-  if not (root / '.git').exists():
-    return {'commit': None, 'has_uncommitted_changes': None}
-  return {
-    'commit': _git(root, 'rev-parse', 'HEAD'),
-    'has_uncommitted_changes': bool(
-      _git(root, 'status', '--porcelain', '--untracked-files=no')
-    ),
-  }
-
-
-def _git(root: pathlib.Path, *arguments: str) -> str | None:
-  try:
-    done = subprocess.run(
-      ['git', '-C', str(root), *arguments],
-      capture_output=True,
-      text=True,
-      timeout=10,
-      check=True,
-    )
-  except (OSError, subprocess.SubprocessError):
-    return None
-  return done.stdout.strip() or None

@@ -5,6 +5,7 @@ its features were normalised.
 import contextlib
 import os
 import pathlib
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import jax
@@ -60,19 +61,15 @@ def load(
       with another alphabet or another version's config.
   """
   path = home.expanded(run).absolute()
-  cfg = _config(path, field)
+  _check_config(path / run_directory.CONFIG, path, field)
   _check_alphabet(path)
-  acoustic = model.acoustic(cfg.model, cfg.features.num_features)
-  state = _restored(path, cfg, acoustic, field, round_index)
-  return SavedRun(
-    path=path,
-    config=cfg,
-    acoustic=acoustic,
-    params=state.params,
-    norm_state=state.norm_state,
-    round=int(state.round),
-    statistics=_statistics(path, cfg.features),
-  )
+  try:
+    return _loaded(path, field, round_index)
+  except checkpoint.CheckpointError:
+    if round_index != LAST:
+      raise
+    # A run that is under way may have dropped the round that was its last.
+    return _loaded(path, field, round_index)
 
 
 def check_apart(run: SavedRun, workdir: str | os.PathLike[str]) -> None:
@@ -84,8 +81,8 @@ def check_apart(run: SavedRun, workdir: str | os.PathLike[str]) -> None:
     )
 
 
-def _config(path: pathlib.Path, field: str) -> config.Config:
-  file = path / 'config.json'
+def _check_config(file: pathlib.Path, path: pathlib.Path, field: str) -> None:
+  """Before the checkpoints, which only a run of the right kind has."""
   if not file.is_file():
     raise run_directory.RunError(
       f'config.{field}={str(path)!r} has no config.json; want the directory of '
@@ -98,8 +95,12 @@ def _config(path: pathlib.Path, field: str) -> config.Config:
       f'config.{field}={str(path)!r} is of the job {job}; want a run of the '
       f'job {config.Job.TRAIN}.'
     )
+
+
+def _config(file: pathlib.Path) -> config.Config:
   try:
-    cfg = config.from_dict(config.Config, _completed(values))
+    values = _completed(run_directory.read_json(file))
+    cfg = config.from_dict(config.Config, values)
     validation.validate(cfg)
   except config.ConfigError as error:
     raise run_directory.RunError(
@@ -126,55 +127,58 @@ def _check_alphabet(path: pathlib.Path) -> None:
   run_directory.check_alphabet(file)
 
 
-def _restored(
-  path: pathlib.Path,
-  cfg: config.Config,
-  acoustic: model.Model,
-  field: str,
-  round_index: int,
-) -> round_lib.ServerState:
-  like = jax.eval_shape(
-    lambda key: round_lib.initial_state(acoustic, cfg.federated, key),
-    jax.random.key(0),
+def _loaded(path: pathlib.Path, field: str, round_index: int) -> SavedRun:
+  """A round with the config and the statistics that it was trained by."""
+  with _checkpoints(path, field) as checkpoints:
+    latest = checkpoints.latest_round
+    if latest is None:
+      raise _nothing(path, field)
+    wanted = latest if round_index == LAST else round_index
+    cfg = _config(run_directory.of_round(path, run_directory.CONFIG, wanted))
+    acoustic = model.acoustic(cfg.model, cfg.features.num_features)
+    like = jax.eval_shape(
+      lambda key: round_lib.initial_state(acoustic, cfg.federated, key),
+      jax.random.key(0),
+    )
+    state = checkpoints.restore(wanted, like)
+  return SavedRun(
+    path=path,
+    config=cfg,
+    acoustic=acoustic,
+    params=state.params,
+    norm_state=state.norm_state,
+    round=int(state.round),
+    statistics=_statistics(path, cfg.features, wanted),
   )
-  try:
-    return _restored_once(path, cfg.checkpoint, like, field, round_index)
-  except checkpoint.CheckpointError:
-    if round_index != LAST:
-      raise
-    # A run that is under way may have dropped the round that was its last.
-    return _restored_once(path, cfg.checkpoint, like, field, round_index)
 
 
-def _restored_once(
-  path: pathlib.Path,
-  cfg: config.CheckpointConfig,
-  like: round_lib.ServerState,
-  field: str,
-  round_index: int,
-) -> round_lib.ServerState:
+@contextlib.contextmanager
+def _checkpoints(
+  path: pathlib.Path, field: str
+) -> Iterator[checkpoint.Checkpoints]:
   directory = path / 'checkpoints'
-  nothing = run_directory.RunError(
+  if not directory.is_dir():
+    raise _nothing(path, field)
+  # What is kept is for the run itself to say.
+  kept = config.CheckpointConfig()
+  checkpoints = checkpoint.Checkpoints(directory, kept, read_only=True)
+  with contextlib.closing(checkpoints):
+    yield checkpoints
+
+
+def _nothing(path: pathlib.Path, field: str) -> run_directory.RunError:
+  return run_directory.RunError(
     f'config.{field}={str(path)!r} has no checkpoints; want a run that has '
     'saved a round.'
   )
-  if not directory.is_dir():
-    raise nothing
-  checkpoints = checkpoint.Checkpoints(directory, cfg, read_only=True)
-  with contextlib.closing(checkpoints):
-    latest = checkpoints.latest_round
-    if latest is None:
-      raise nothing
-    wanted = latest if round_index == LAST else round_index
-    return checkpoints.restore(wanted, like)
 
 
 def _statistics(
-  path: pathlib.Path, cfg: config.FeaturesConfig
+  path: pathlib.Path, cfg: config.FeaturesConfig, round_index: int
 ) -> features.Statistics | None:
   if cfg.normalization is not config.Normalization.GLOBAL:
     return None
-  file = path / run_directory.STATISTICS
+  file = run_directory.of_round(path, run_directory.STATISTICS, round_index)
   try:
     values = run_directory.read_json(file)
     mean, std = (

@@ -1,6 +1,7 @@
 import resource
 import subprocess
 import sys
+import tempfile
 import textwrap
 import types
 import typing
@@ -111,6 +112,55 @@ def test_only_due_or_forced_rounds_are_saved(tmp_path):
   _assert_same(checkpoints.restore(7, _state()), _state())
 
 
+def test_round_that_was_not_due_makes_way_for_those_that_are(tmp_path):
+  """An interrupted run ends with the rounds of one that was not."""
+  checkpoints = _open(tmp_path, every_rounds=2)
+  for round_index, force in ((2, False), (4, False), (5, True)):
+    checkpoints.save(round_index, _state(), None, force=force)
+    checkpoints.wait()
+  assert checkpoints.rounds == (4, 5)
+  checkpoints.save(6, _state(), None)
+  checkpoints.wait()
+  assert checkpoints.rounds == (4, 6)
+
+
+@pytest.mark.parametrize(
+  'name', ['lr=[0.1]', 'a*b', 'a?', 'a\\b', '[', 'é %#"']
+)
+def test_any_name_of_a_directory_holds_checkpoints(tmp_path, name):
+  checkpoints = _saved(tmp_path / name, [1, 2, 3])
+  assert checkpoints.rounds == (2, 3)
+  _assert_same(checkpoints.restore(3, _state()), _state(3))
+  assert {path.name for path in (tmp_path / name).iterdir()} == {'2', '3'}
+  with pytest.raises(checkpoint.CheckpointError) as caught:
+    checkpoints.restore(3, _state(width=4))
+  assert str(tmp_path / name / '3') in str(caught.value)
+
+
+def test_link_to_a_directory_goes_with_it(tmp_path, monkeypatch):
+  monkeypatch.setattr(tempfile, 'tempdir', str(tmp_path))
+  _saved(tmp_path / '[1]', [1]).close()
+  assert [path.name for path in tmp_path.iterdir()] == ['[1]']
+
+
+def test_checkpoint_that_cannot_be_read_back_replaces_none(tmp_path):
+  checkpoints = _open(tmp_path, keep_last=1)
+  checkpoints.save(1, _state(1), None)
+  checkpoints.wait()
+  checkpoints.save(2, _state(2), None)
+  checkpoints._manager.wait_until_finished()
+  for file in (tmp_path / '2' / 'state').rglob('*'):
+    if file.is_file() and file.parent.name == 'd':
+      file.write_bytes(b'')
+  with pytest.raises(checkpoint.CheckpointError) as caught:
+    checkpoints.wait()
+  assert 'round 2 could not be read back from' in str(caught.value)
+  assert 'intact (rounds: 1)' in str(caught.value)
+  checkpoints = _open(tmp_path)
+  assert checkpoints.latest_round == 1
+  _assert_same(checkpoints.restore(1, _state()), _state(1))
+
+
 def test_state_may_be_overwritten_as_soon_as_save_returns(tmp_path):
   checkpoints = _open(tmp_path)
   array = np.arange(1_000_000, dtype=np.float32)
@@ -146,6 +196,21 @@ def test_checkpoint_of_another_model_names_the_first_leaf(tmp_path, like, leaf):
   checkpoints = _saved(tmp_path, [1])
   with pytest.raises(checkpoint.CheckpointError, match=leaf):
     checkpoints.restore(1, like)
+
+
+@pytest.mark.parametrize('value', [np.nan, np.inf])
+def test_state_that_is_not_finite_is_not_restored(tmp_path, value):
+  checkpoints = _open(tmp_path)
+  checkpoints.save(1, _state(), None)
+  bad = _state()
+  bad.params['dense']['bias'] = jnp.full(2, value, jnp.bfloat16)
+  checkpoints.save(2, bad, None)
+  wanted = (
+    r'/2 is of a training that diverged: params\.dense\.bias is not .*1, 2'
+  )
+  with pytest.raises(checkpoint.CheckpointError, match=wanted):
+    checkpoints.restore(2, _state())
+  checkpoints.restore(1, _state())
 
 
 def test_unsaved_round_names_the_saved_ones(tmp_path):

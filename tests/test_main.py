@@ -78,6 +78,52 @@ def test_defect_keeps_its_traceback(source):
   assert 'Traceback' in done.stderr
 
 
+def test_error_may_have_a_status_of_its_own(source):
+  body = (
+    'from fedjax_asr import config as c; '
+    'raise type("E", (c.UserError,), {"exit_status": 1})("a")'
+  )
+  done = _job(body, source)
+  assert (done.returncode, done.stderr) == (1, 'error: a\n')
+
+
+def test_job_whose_reader_has_gone_goes_on(source, tmp_path):
+  body = (
+    'sys.stdin.read(); print("a" * 99_999); print("b", flush=True); '
+    f'open({str(tmp_path / "done")!r}, "w").close()'
+  )
+  with subprocess.Popen(
+    [sys.executable, '-c', _PROGRAM.format(body=body), source],
+    stdin=subprocess.PIPE,
+    stdout=subprocess.PIPE,
+    stderr=subprocess.PIPE,
+  ) as process:
+    assert process.stdout
+    process.stdout.close()
+    process.stdout = None
+    _, errors = process.communicate(b'', timeout=30)
+  assert (process.returncode, errors) == (0, b'')
+  assert (tmp_path / 'done').exists()
+
+
+@pytest.mark.parametrize('name', ['SIGTERM', 'SIGUSR1', 'SIGHUP'])
+def test_signal_is_one_line_and_the_status_of_a_shell(source, name):
+  number = signal.Signals[name]
+  done = _job(f'import os; os.kill(os.getpid(), {int(number)})', source)
+  assert done.returncode == 128 + number
+  assert done.stderr == (
+    f'ended by {name}; the same command resumes this run.\n'
+  )
+
+
+def test_signal_that_is_ignored_stays_so(source):
+  """As under nohup."""
+  program = _PROGRAM.format(body='import os; os.kill(os.getpid(), 1); print(1)')
+  program = f'import signal; signal.signal(1, signal.SIG_IGN)\n{program}'
+  done = _run('-c', program, source)
+  assert (done.returncode, done.stdout) == (0, '1\n')
+
+
 @pytest.mark.parametrize(
   ('flags', 'goes_on'),
   [([], 'resumes this run'), (['--config.job=converge'], 'starts anew')],

@@ -1,4 +1,6 @@
+import errno
 import json
+import os
 import subprocess
 import sys
 
@@ -32,6 +34,7 @@ def test_config_json_is_the_resolved_config(tmp_path):
 def test_versions_name_packages_and_devices_once_per_environment(tmp_path):
   for _ in range(2):
     with run_directory.open_run(tmp_path, config.Config()) as run:
+      run.begin()
       (record,) = json.loads(run.versions_json.read_text())
   assert set(record['devices']) == {'cpu'}
   assert all(record[name] for name in ('python', 'jax', 'orbax-checkpoint'))
@@ -66,15 +69,109 @@ def test_at_most_five_changed_fields_are_shown(tmp_path):
 
 def test_allowed_change_is_recorded(tmp_path):
   _with_rounds(tmp_path)
+  before = (tmp_path / 'config.json').read_bytes()
   changed = config.Config(seed=3)
-  run_directory.open_run(tmp_path, changed, allow_config_change=True).close()
+  with run_directory.open_run(
+    tmp_path, changed, allow_config_change=True
+  ) as run:
+    assert run.changes == ['seed: 0 -> 3']
+    assert (tmp_path / 'config.json').read_bytes() == before
+    run.begin(num_rounds=1)
   run_directory.open_run(tmp_path, changed).close()
+  assert (tmp_path / 'config.1.json').read_bytes() == before
+
+
+def _changed_at(path, seed, num_rounds):
+  with run_directory.open_run(
+    path, config.Config(seed=seed), allow_config_change=True
+  ) as run:
+    run.begin(num_rounds, {run_directory.STATISTICS: f'"{seed}"'})
+
+
+def _trained_by(path, round_index):
+  """Seed and statistics of a round."""
+  name = run_directory.of_round(path, 'config.json', round_index)
+  other = run_directory.of_round(path, run_directory.STATISTICS, round_index)
+  return json.loads(name.read_text())['seed'], json.loads(other.read_text())
+
+
+def test_each_round_is_found_with_what_it_was_trained_by(tmp_path):
+  _with_rounds(tmp_path)
+  (tmp_path / run_directory.STATISTICS).write_text('"0"')
+  _changed_at(tmp_path, seed=1, num_rounds=4)
+  _changed_at(tmp_path, seed=2, num_rounds=6)
+  rounds = [_trained_by(tmp_path, index)[0] for index in range(1, 9)]
+  assert rounds == [0, 0, 0, 0, 1, 1, 2, 2]
+  assert _trained_by(tmp_path, 4) == (0, '0')
+  # Somebody removed checkpoints, and the run goes on from round 3.
+  _changed_at(tmp_path, seed=2, num_rounds=3)
+  rounds = [_trained_by(tmp_path, index)[0] for index in range(1, 6)]
+  assert rounds == [0, 0, 0, 2, 2]
+
+
+def test_damaged_history_is_named(tmp_path):
+  (tmp_path / 'history.json').write_text('{"a": 1}')
+  with pytest.raises(run_directory.RunError, match=r'history\.json: .*a list'):
+    run_directory.of_round(tmp_path, 'config.json', 1)
+
+
+def test_run_that_will_not_go_on_says_what_it_was_not_changed_to(tmp_path):
+  _with_rounds(tmp_path)
+  changed = config.Config(seed=3)
+  with (
+    run_directory.open_run(tmp_path, changed, allow_config_change=True) as run,
+    pytest.raises(run_directory.RunError, match=r'is done: .*seed: 0 -> 3'),
+  ):
+    run.check_unchanged('is done')
+  _reopened(tmp_path).check_unchanged('is done')
+
+
+def test_where_things_lie_is_no_changed_config(tmp_path):
+  _with_rounds(tmp_path)
+  _reopened(tmp_path, data__cache_dir='x', data__num_workers=3).close()
+  with pytest.raises(run_directory.RunError, match=r'data\.path'):
+    _reopened(tmp_path, data__path='moved')
+  # What is read there decides, where the run knows it.
+  (tmp_path / run_directory.CORPUS).write_text('{}')
+  _reopened(tmp_path, data__path='moved', data__heldout_path='too').close()
+
+
+def test_results_of_another_job_are_never_taken_over(tmp_path):
+  _with_rounds(tmp_path)
+  other = config.Config(job=config.Job.EVALUATE)
+  with pytest.raises(run_directory.RunError, match='of the job train; give'):
+    run_directory.open_run(tmp_path, other, allow_config_change=True)
+
+
+@pytest.mark.parametrize(
+  'number', [errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK, errno.EINVAL]
+)
+def test_file_system_without_locks_is_a_warning(
+  tmp_path, monkeypatch, caplog, number
+):
+  def flock(*_):
+    raise OSError(number, os.strerror(number))
+
+  monkeypatch.setattr('fcntl.flock', flock)
+  _reopened(tmp_path).close()
+  (record,) = caplog.records
+  assert f'cannot be locked ({os.strerror(number)})' in record.getMessage()
+
+
+def test_lock_that_is_held_may_be_told_by_eacces(tmp_path, monkeypatch):
+  def flock(*_):
+    raise OSError(errno.EACCES, 'no')
+
+  monkeypatch.setattr('fcntl.flock', flock)
+  with pytest.raises(run_directory.RunError, match='in use by another'):
+    _reopened(tmp_path)
 
 
 def test_config_may_change_until_there_is_a_round(tmp_path):
   _reopened(tmp_path, data__path='mistyped').close()
   (tmp_path / 'metrics.jsonl').write_text('')
-  _reopened(tmp_path, data__path='mended').close()
+  with _reopened(tmp_path, data__path='mended') as run:
+    run.begin()
   saved = json.loads((tmp_path / 'config.json').read_text())
   assert saved['data']['path'] == 'mended'
   (tmp_path / 'checkpoints' / '1').mkdir(parents=True)
@@ -136,8 +233,11 @@ def test_sections_of_other_jobs_may_change(tmp_path):
   saved['attack']['round'] = 7
   del saved['export']
   file.write_text(json.dumps(saved))
-  _reopened(tmp_path).close()
+  with _reopened(tmp_path) as run:
+    assert run.changes == []
+    run.begin()
   assert json.loads(file.read_text()) == config.as_dict(config.Config())
+  assert not (tmp_path / 'config.1.json').exists()
 
 
 def test_run_of_a_version_without_later_fields_reopens(tmp_path):

@@ -11,6 +11,8 @@ from typing import Any
 class UserError(ValueError):
   """A mistake that the user can mend; `main` prints it as one line."""
 
+  exit_status = 2
+
 
 class ConfigError(UserError):
   """A field holds a value that cannot work."""

@@ -6,7 +6,6 @@ moved when complete, so what lies under the final name is whole.
 """
 
 import contextlib
-import fcntl
 import hashlib
 import json
 import logging
@@ -20,7 +19,7 @@ import h5py
 import numpy as np
 from jaxtyping import Int
 
-from fedjax_asr import config, home
+from fedjax_asr import config, file_lock, home
 from fedjax_asr.corpora import extraction, problem, sink, utterance
 from fedjax_asr.speech import features as speech_features
 
@@ -204,11 +203,9 @@ def _failures(file: h5py.File) -> dict[str, problem.Problem]:
 def _locked(path: pathlib.Path) -> Iterator[None]:
   """Holds an exclusive lock; the lock of a dead process does not count."""
   with path.open('w') as file:
-    try:
-      fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+    if not file_lock.take(file.fileno(), path, wait=False):
       _logger.warning('Waiting for another process that builds %s.', path)
-      fcntl.flock(file, fcntl.LOCK_EX)
+      file_lock.take(file.fileno(), path, wait=True)
     yield
 
 

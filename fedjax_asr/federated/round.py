@@ -12,7 +12,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
 from fedjax_asr import config
 from fedjax_asr.federated import (
@@ -35,7 +35,12 @@ class ServerState(NamedTuple):
 
 
 class RoundMetrics(NamedTuple):
-  """Means over the round's utterances (loss) and steps (gradient norm)."""
+  """Means over the round's utterances (loss) and steps (gradient norm).
+
+  num_broken: clients with a loss or a gradient that is not finite, and the
+    first few of their ids, ascending; -1 behind them.
+  is_broken: the loss, or some of the server's state, is not finite.
+  """
 
   loss: Float[Array, '']
   gradient_norm: Float[Array, '']
@@ -44,6 +49,9 @@ class RoundMetrics(NamedTuple):
   num_frames: Float[Array, '']
   num_infeasible: Float[Array, '']
   num_clients: Float[Array, '']
+  num_broken: Float[Array, '']
+  is_broken: Bool[Array, '']
+  broken_clients: Int[Array, ' few']
   client_learning_rate: Float[Array, '']
 
 
@@ -55,6 +63,8 @@ class _Sums(NamedTuple):
   num_clients: Float[Array, '']
   totals: local_update.Totals
 
+
+_NUM_NAMED = 5
 
 RoundFn = Callable[
   [ServerState, cohort.Cohort, jax.Array], tuple[ServerState, RoundMetrics]
@@ -98,7 +108,7 @@ def make_round(
     federated.num_rounds,
   )
   cohort_sums = devices.sum_over_devices(
-    _device_sums(training, federated, tuple(frame_buckets)),
+    _device_sums(training, federated, tuple(frame_buckets), len(device_list)),
     device_list,
     federated.device_map,
   )
@@ -107,7 +117,7 @@ def make_round(
     rate = jnp.asarray(client_rate(state.round), jnp.float32)
     round_key = jax.random.fold_in(key, state.round)
     shared = (state.params, state.norm_state, round_key, rate)
-    sums = cohort_sums(shared, members)
+    sums, broken = cohort_sums(shared, members)
     scale = 1.0 / jnp.where(sums.weight > 0, sums.weight, 1.0)
     delta = jax.tree.map(lambda leaf: leaf * scale, sums.update)
     delta = delta._replace(
@@ -124,7 +134,12 @@ def make_round(
       opt_state=opt_state,
       round=state.round + 1,
     )
-    return state, _metrics(sums, delta, rate)
+    metrics = _metrics(sums, delta, rate)
+    return state, metrics._replace(
+      num_broken=broken.sum().astype(jnp.float32),
+      is_broken=~_is_finite((metrics.loss, state)),
+      broken_clients=_broken_clients(broken, members.client_ids),
+    )
 
   return jax.jit(round_fn, donate_argnums=0)
 
@@ -139,12 +154,33 @@ def _metrics(sums: _Sums, delta: local_update.Update, rate) -> RoundMetrics:
     num_frames=totals.num_frames,
     num_infeasible=totals.num_infeasible,
     num_clients=sums.num_clients,
+    num_broken=jnp.zeros(()),
+    is_broken=jnp.zeros((), bool),
+    broken_clients=jnp.zeros(_NUM_NAMED, jnp.int32),
     client_learning_rate=rate,
   )
 
 
-def _device_sums(training, federated, frame_buckets):
-  """`(shared, members) -> _Sums` over the blocks of one device."""
+def _is_finite(tree):
+  return jnp.stack(
+    [jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(tree)]
+  ).all()
+
+
+def _broken_clients(broken, client_ids):
+  none = jnp.iinfo(jnp.int32).max
+  found = jnp.where(broken > 0, client_ids, none).ravel()
+  found = jnp.append(found, jnp.full(_NUM_NAMED, none))
+  found = jnp.sort(found)[:_NUM_NAMED]
+  return jnp.where(found == none, -1, found)
+
+
+def _device_sums(training, federated, frame_buckets, num_devices):
+  """`(shared, members) -> (_Sums, broken)` over the blocks of one device.
+
+  `broken` [devices, blocks, clients] counts the clients that are not finite;
+  of other devices, none, so that it may be summed over them.
+  """
 
   def device_sums(shared, members):
     params, norm_state, round_key, rate = shared
@@ -156,10 +192,14 @@ def _device_sums(training, federated, frame_buckets):
       start = training.start(params, norm_state, rate)
       state = _train_block(training, frame_buckets, start, block, keys, rate)
       added = _block_sums(training, federated, params, norm_state, state, keys)
-      return jax.tree.map(jnp.add, sums, added), None
+      totals = state.totals
+      finite = jnp.isfinite(totals.loss) & jnp.isfinite(totals.gradient_norm)
+      return jax.tree.map(jnp.add, sums, added), ~finite
 
     zeros = _zero_sums(params, norm_state)
-    return jax.lax.scan(add_block, zeros, members)[0]
+    sums, broken = jax.lax.scan(add_block, zeros, members)
+    mine = jnp.arange(num_devices) == jax.lax.axis_index(devices.AXIS)
+    return sums, (mine[:, None, None] & broken).astype(jnp.int32)
 
   return device_sums
 

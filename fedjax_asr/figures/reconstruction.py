@@ -99,7 +99,7 @@ def _pair(
 ) -> tuple[np.ndarray, np.ndarray] | None:
   """Original and reconstruction; None where the method gave none."""
   try:
-    with h5py.File(path) as file:
+    with h5py.File(path, locking='best-effort') as file:
       group: Any = file[record['utterance']]
       if record['method'] not in group:
         return None

@@ -88,6 +88,9 @@ def _attack_all(cfg, directory, attacked, victims, console):
   records = attack_results.resumed(directory.path, attacked.saved.round)
   done = {record['victim'] for record in records}
   left = [victim for victim in victims if victim.name not in done]
+  if not left and not _is_of_speakers(directory.changes):
+    directory.check_unchanged('is finished')
+  directory.begin()
   key = jax.random.key(cfg.seed)
   speech = attack_victims.public_speech(attacked, victims)
   observations = attack_victims.observations(attacked, cfg.attack, left, speech)
@@ -126,6 +129,11 @@ def _attack_all(cfg, directory, attacked, victims, console):
       for record in made:
         console.print(f'{index}/{total} {_line(record)}')
   return records
+
+
+def _is_of_speakers(changes) -> bool:
+  """Whether all is of the speakers' identification, which is done anew."""
+  return all(name.startswith('attack.speaker_id.') for name in changes)
 
 
 def _progress(directory, victim):

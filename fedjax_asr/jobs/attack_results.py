@@ -19,6 +19,8 @@ from fedjax_asr.speech import inversion
 
 FILE = run_directory.ATTACK
 FEATURES = 'reconstructions.h5'
+# Of HDF5 files: some file systems have no locks.
+LOCKING = 'best-effort'
 
 Record = dict[str, Any]
 
@@ -55,7 +57,7 @@ def resumed(path: pathlib.Path, round_index: int) -> list[Record]:
 def _check_features(file: pathlib.Path, utterances: set[str]) -> None:
   reason = 'not all utterances that attack.json scores'
   try:
-    with h5py.File(file) as features:
+    with h5py.File(file, locking=LOCKING) as features:
       if all(utterance in features for utterance in utterances):
         return
   except OSError as error:
@@ -193,7 +195,7 @@ def keep(
     for item, values in zip(victim.spoken, pairs, strict=True):
       if len(values):
         kept[item.utterance][attempt.method.value] = values
-  with h5py.File(path / FEATURES, 'a') as file:
+  with h5py.File(path / FEATURES, 'a', locking=LOCKING) as file:
     for utterance, arrays in kept.items():
       if utterance in file:
         del file[utterance]

@@ -81,7 +81,9 @@ def _enrolled(attacked, spoken, cfg):
 
 def _probe(path, item, method) -> speaker_id.Utterance:
   """What a method found, or no frames."""
-  with h5py.File(path / attack_results.FEATURES) as file:
+  with h5py.File(
+    path / attack_results.FEATURES, locking=attack_results.LOCKING
+  ) as file:
     place = f'{item.utterance}/{method}'
     values = np.asarray(file[place]) if place in file else item.features[:0]
   return speaker_id.Utterance(item.speaker, values)

@@ -83,9 +83,9 @@ def _table(
 ) -> list[dict[str, Any]]:
   """Outcomes of the batches, written down."""
   acoustic = model.acoustic(cfg.model, cfg.features.num_features)
-  data = preparation.prepare(
-    cfg, acoustic.num_output_frames, directory, console
-  )
+  data = preparation.prepare(cfg, acoustic.num_output_frames, console)
+  directory.begin()
+  preparation.write(data, directory)
   positions = _chosen(data.train, cfg)
   outcomes = _fit_all(cfg, acoustic, data.train, positions, directory)
   table = [outcome._asdict() for outcome in outcomes]

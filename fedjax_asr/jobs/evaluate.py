@@ -39,6 +39,7 @@ def run(
     report = _described(cfg, saved) | evaluation_report.measured(
       result, cfg.evaluate, cfg.seed
     )
+    directory.begin()
     with disk_errors.explained(directory.path):
       audit.write(chosen.problems, directory.skipped)
       _write(directory, report, result)

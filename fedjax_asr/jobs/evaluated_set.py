@@ -2,14 +2,9 @@
 
 from typing import NamedTuple
 
-from fedjax_asr import config, run_directory, saved_run
-from fedjax_asr.corpora import (
-  dataset,
-  datasets,
-  problem,
-  store,
-  utterance,
-)
+from fedjax_asr import config, saved_run
+from fedjax_asr.corpora import dataset, datasets, problem, store
+from fedjax_asr.jobs import run_corpus
 
 
 class EvaluatedSet(NamedTuple):
@@ -28,8 +23,9 @@ def load(
 ) -> EvaluatedSet:
   """Features as the run was trained on them, by its own statistics.
 
-  Subsets of the run are those of its split, found again from its config;
-  `corpus` is all of `data` that can be used.
+  Subsets of the run are those of its split, found again from its config, where
+  `data` may say that speech or features lie elsewhere now; `corpus` is all of
+  `data` that can be used.
 
   Args:
     field: the config field that named the subset, for messages.
@@ -40,14 +36,7 @@ def load(
   """
   if subset is config.Subset.CORPUS:
     return _whole_corpus(data, run, report)
-  parts = datasets.prepare(
-    run.config.data,
-    run.config.features,
-    run.acoustic.num_output_frames,
-    run.config.seed,
-    report,
-  )
-  _check_same_split(run, parts)
+  parts = run_corpus.prepare(run, data, report)
   chosen = {
     config.Subset.HELDOUT_SPEAKERS: parts.heldout_speakers,
     config.Subset.HELDOUT_UTTERANCES: parts.heldout_utterances,
@@ -76,27 +65,3 @@ def _whole_corpus(
     run.statistics,
   )
   return EvaluatedSet(examples, found.problems)
-
-
-def _check_same_split(
-  run: saved_run.SavedRun, parts: datasets.Datasets
-) -> None:
-  """Raises where what the run held out is not what is held out now.
-
-  A corpus that has changed is split otherwise: speech that the model was
-  trained on would pass for held out.
-  """
-  file = run.path / 'transcripts.json'
-  if not file.exists():  # A run that nothing was held out of.
-    return
-  held_out = parts.heldout_speakers
-  if not len(held_out):
-    held_out = parts.heldout_utterances
-  now = dict(zip(held_out.ids, held_out.texts, strict=True))
-  then = run_directory.read_json(file)['transcripts']
-  for item in then:
-    if now.get(item['utterance']) != item['reference']:
-      raise utterance.CorpusError(
-        f'{run.path}: held out {item["utterance"]!r} in training, and would '
-        'not now: its corpus has changed. Evaluate subset=corpus instead.'
-      )

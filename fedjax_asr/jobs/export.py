@@ -20,7 +20,7 @@ import numpy as np
 from jax import export
 from jaxtyping import Array, Float, Int
 
-from fedjax_asr import config, run_directory, saved_run
+from fedjax_asr import config, environment, run_directory, saved_run
 from fedjax_asr.jobs import disk_errors
 from fedjax_asr.models import long_form
 from fedjax_asr.speech import text
@@ -52,6 +52,7 @@ def run(
     program = exported(saved)
     serialized = bytes(program.serialize())
     difference = _difference(serialized, saved)
+    directory.begin()
     with disk_errors.explained(directory.path):
       _write(directory.path, serialized, described(saved, program))
   print(
@@ -124,7 +125,7 @@ def described(
     and {name: each.tolist() for name, each in statistics._asdict().items()},
     'platforms': list(program.platforms),
     'calling_convention_version': program.calling_convention_version,
-    'versions': run_directory.versions(),
+    'versions': environment.versions(),
   }
 
 

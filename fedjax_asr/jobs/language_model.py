@@ -7,8 +7,8 @@ from typing import NamedTuple
 import rich.console
 
 from fedjax_asr import config, home, run_directory, saved_run
-from fedjax_asr.corpora import audit, problem, utterance
-from fedjax_asr.jobs import disk_errors, preparation
+from fedjax_asr.corpora import audit, datasets, problem, utterance
+from fedjax_asr.jobs import disk_errors, preparation, run_corpus
 from fedjax_asr.models import language_model, model, ngram
 from fedjax_asr.speech import transcript
 
@@ -43,6 +43,7 @@ def run(
   ) as directory:
     sentences = _sentences(cfg, directory, console)
     trained = _trained(cfg.language_model, sentences.train)
+    directory.begin()
     with disk_errors.explained(directory.path):
       _write(cfg.language_model, trained, sentences.train, directory.path)
   for line in _report(cfg.language_model, trained, sentences):
@@ -58,13 +59,13 @@ def _sentences(
   if cfg.language_model.text:
     train = _lines(cfg.language_model.text, cfg.data, directory, console)
     return _Sentences(train=train, heldout={})
-  if cfg.language_model.run:
-    cfg = saved_run.load(cfg.language_model.run, 'language_model.run').config
-  acoustic = model.acoustic(cfg.model, cfg.features.num_features)
   # Features decide which utterances can be used, and so the split.
-  data = preparation.prepare(
-    cfg, acoustic.num_output_frames, directory, console
-  )
+  if cfg.language_model.run:
+    data = _of_run(cfg, console)
+  else:
+    acoustic = model.acoustic(cfg.model, cfg.features.num_features)
+    data = preparation.prepare(cfg, acoustic.num_output_frames, console)
+  preparation.write(data, directory)
   heldout = {
     'held-out speakers': data.heldout_speakers.texts,
     'held-out utterances': data.heldout_utterances.texts,
@@ -73,6 +74,18 @@ def _sentences(
     train=data.train.texts,
     heldout={name: found for name, found in heldout.items() if found},
   )
+
+
+def _of_run(
+  cfg: config.Config, console: rich.console.Console
+) -> datasets.Datasets:
+  saved = saved_run.load(cfg.language_model.run, 'language_model.run')
+  with console.status('features') as status:
+    return run_corpus.prepare(
+      saved,
+      cfg.data,
+      lambda done, total: status.update(f'features {done}/{total}'),
+    )
 
 
 def _lines(

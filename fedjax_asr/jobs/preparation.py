@@ -1,4 +1,4 @@
-"""The data of a run, with what was found on the way written down."""
+"""The data of a run, and what is written down of them."""
 
 import json
 from collections.abc import Callable
@@ -7,41 +7,44 @@ import rich.console
 
 from fedjax_asr import config, run_directory
 from fedjax_asr.corpora import audit, datasets
-from fedjax_asr.speech import features
 
 
 def prepare(
   cfg: config.Config,
   num_output_frames: Callable[[int], int],
-  directory: run_directory.RunDirectory,
   console: rich.console.Console,
 ) -> datasets.Datasets:
   """The data sets; shows how far the features are.
-
-  Leaves `skipped_utterances.jsonl` in the run directory and, for global
-  normalisation, `feature_statistics.json`: what decoding with a checkpoint of
-  this run must normalise by.
 
   Raises:
     CorpusError: as `datasets.prepare`.
   """
   with console.status('features') as status:
-    data = datasets.prepare(
+    return datasets.prepare(
       cfg.data,
       cfg.features,
       num_output_frames,
       cfg.seed,
       lambda done, total: status.update(f'features {done}/{total}'),
     )
-  audit.write(data.problems, directory.skipped)
-  if data.statistics is not None:
-    _write_statistics(data.statistics, directory)
-  return data
 
 
-def _write_statistics(
-  statistics: features.Statistics, directory: run_directory.RunDirectory
+def write(
+  data: datasets.Datasets, directory: run_directory.RunDirectory
 ) -> None:
-  values = statistics._asdict().items()
+  """Leaves `skipped_utterances.jsonl` and `statistics` in a run directory."""
+  audit.write(data.problems, directory.skipped)
+  for name, content in statistics(data).items():
+    run_directory.replace_text(directory.path / name, content)
+
+
+def statistics(data: datasets.Datasets) -> dict[str, str]:
+  """`feature_statistics.json`, by name, for global normalisation.
+
+  What decoding with a checkpoint of a run must normalise by.
+  """
+  if data.statistics is None:
+    return {}
+  values = data.statistics._asdict().items()
   text = json.dumps({name: value.tolist() for name, value in values})
-  run_directory.replace_text(directory.path / run_directory.STATISTICS, text)
+  return {run_directory.STATISTICS: text}

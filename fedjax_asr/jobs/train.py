@@ -1,24 +1,37 @@
 """Trains a recogniser by simulated federated learning."""
 
 import contextlib
+import itertools
 import os
 import time
 import typing
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
 
 import jax
 import rich.console
 
-from fedjax_asr import checkpoint, config, progress, run_directory, run_log
-from fedjax_asr.federated import cohort, devices
+from fedjax_asr import (
+  checkpoint,
+  config,
+  environment,
+  interruption,
+  progress,
+  run_directory,
+  run_log,
+)
+from fedjax_asr.corpora import audit, datasets
+from fedjax_asr.federated import cohort, devices, partition
 from fedjax_asr.federated import round as round_lib
 from fedjax_asr.figures import training
 from fedjax_asr.jobs import (
   cohort_feed,
   disk_errors,
+  divergence,
   heldout,
   metrics,
   preparation,
+  run_corpus,
   starting_point,
   summary,
 )
@@ -34,10 +47,12 @@ def run(
   """Trains to the end, from the last checkpoint if there is one.
 
   However a run was interrupted, the metrics and checkpoints that it leaves in
-  the end are those of a run that never was, times apart.
+  the end are those of a run that never was, times apart. Ctrl-C and the like
+  end it once the round under way is done and saved.
 
   Raises:
     UserError: of any room; what was written stays usable.
+    Interrupted: a signal came.
   """
   with (
     run_directory.open_run(
@@ -50,15 +65,24 @@ def run(
 
 def _run(cfg: config.Config, directory: run_directory.RunDirectory) -> None:
   console = rich.console.Console(highlight=False, markup=False, soft_wrap=True)
-  checkpoints = checkpoint.Checkpoints(directory.checkpoints, cfg.checkpoint)
-  with contextlib.closing(checkpoints):
+  with (
+    # Around the checkpoints: a second signal may come while one is written.
+    interruption.caught() as signals,
+    contextlib.closing(
+      checkpoint.Checkpoints(directory.checkpoints, cfg.checkpoint)
+    ) as checkpoints,
+  ):
     behind = checkpoints.latest_round or 0
     if behind >= cfg.federated.num_rounds:
+      directory.check_unchanged(
+        f'is finished after round {behind} (config.federated.num_rounds='
+        f'{cfg.federated.num_rounds})'
+      )
       console.print(
         f'{directory.path}: finished after round {behind}; nothing to do.'
       )
       return
-    _train(cfg, directory, checkpoints, console)
+    _train(cfg, directory, checkpoints, console, signals)
   figure = training.plot(directory.path)
   console.print(
     f'finished: metrics, checkpoints and transcripts in {directory.path}, '
@@ -71,13 +95,14 @@ def _train(
   directory: run_directory.RunDirectory,
   checkpoints: checkpoint.Checkpoints,
   console: rich.console.Console,
+  signals: interruption.Interruption,
 ) -> None:
-  """Runs every round that is left."""
+  """Prepares the run, and then changes its directory, and not before."""
   acoustic = model.acoustic(cfg.model, cfg.features.num_features)
   device_list = devices.select(cfg.federated)
-  data = preparation.prepare(
-    cfg, acoustic.num_output_frames, directory, console
-  )
+  data = preparation.prepare(cfg, acoustic.num_output_frames, console)
+  if checkpoints.latest_round is not None:
+    run_corpus.check_resumed(directory, data, console)
   feed = cohort_feed.CohortFeed(
     data.train, cfg.federated, cfg.seed, device_list
   )
@@ -88,39 +113,123 @@ def _train(
   console.print(summary.text(cfg, data, feed, device_list, state))
   key, num_rounds = jax.random.key(cfg.seed), cfg.federated.num_rounds
   cohorts = feed.ahead(range(first, num_rounds))
-  fed = next(cohorts)
-  round_fn, compile_seconds = _compiled(
-    _round_fn(cfg, acoustic, feed, device_list), state, fed.members, key
-  )
-  record: dict[str, float] = {'compile_seconds': compile_seconds}
-  with (
-    contextlib.closing(cohorts),
-    run_log.MetricsLog(directory, first or None) as log,
-    progress.Progress(num_rounds, start=first, console=console) as bar,
-  ):
-    for index in range(first + 1, num_rounds + 1):
-      is_last = index == num_rounds
-      clock = time.perf_counter()
-      # With the wait for a cohort, if there is one.
-      fed = fed or next(cohorts)
-      record['padding_waste'] = fed.padding_waste
-      state, measured = round_fn(state, fed.members, key)
-      # Waits for the devices, while the next cohort is assembled.
-      measured = jax.device_get(measured)
-      seconds = time.perf_counter() - clock
-      record |= metrics.of_round(measured, seconds, cfg.features)
-      if is_last or held_out.is_due(index):
-        record |= held_out.evaluate(state, bar.print)
-      # In this order: a resumed run drops the lines after its checkpoint.
-      log.write(index, record)
-      checkpoints.save(index, state, record.get('eval/wer'), force=is_last)
-      bar.advance(
-        loss=record['train/loss'],
-        wer=record.get('eval/wer'),
-        clients_per_second=record['clients_per_second'],
-        audio_hours_per_second=record['audio_hours_per_second'],
+  with contextlib.closing(cohorts):
+    fed = next(cohorts)
+    round_fn, compile_seconds = _compiled(
+      _round_fn(cfg, acoustic, feed, device_list), state, fed.members, key
+    )
+    _begin(cfg, directory, data, first, console)
+    with (
+      run_log.MetricsLog(directory, first or None) as log,
+      progress.Progress(num_rounds, start=first, console=console) as bar,
+    ):
+      losses = run_log.read_metrics(directory.metrics)
+      loop = _Loop(
+        round_fn=lambda state, members: round_fn(state, members, key),
+        cfg=cfg,
+        clients=feed.clients,
+        held_out=held_out,
+        watch=divergence.LossWatch(line.get('train/loss') for line in losses),
+        checkpoints=checkpoints,
+        signals=signals,
+        log=log,
+        bar=bar,
       )
-      record, fed = {}, None
+      feds = itertools.chain([fed], cohorts)
+      _run_rounds(loop, state, first, feds, compile_seconds)
+
+
+def _begin(
+  cfg: config.Config,
+  directory: run_directory.RunDirectory,
+  data: datasets.Datasets,
+  first: int,
+  console: rich.console.Console,
+) -> None:
+  """Nothing can be refused any more: the directory becomes this config's."""
+  note = environment.other_cores(environment.read(directory.versions_json))
+  if first and note:
+    console.print(note)
+  audit.write(data.problems, directory.skipped)
+  contents = preparation.statistics(data)
+  contents[run_directory.CORPUS] = run_corpus.recorded(cfg.data, data)
+  directory.begin(first, contents)
+
+
+class _Loop(NamedTuple):
+  """What each round uses."""
+
+  round_fn: Callable[
+    [round_lib.ServerState, cohort.Cohort],
+    tuple[round_lib.ServerState, round_lib.RoundMetrics],
+  ]
+  cfg: config.Config
+  clients: Sequence[partition.Client]
+  held_out: heldout.HeldOut
+  watch: divergence.LossWatch
+  checkpoints: checkpoint.Checkpoints
+  signals: interruption.Interruption
+  log: run_log.MetricsLog
+  bar: progress.Progress
+
+
+def _run_rounds(
+  loop: _Loop,
+  state: round_lib.ServerState,
+  first: int,
+  cohorts: Iterator[cohort_feed.Fed],
+  compile_seconds: float,
+) -> None:
+  """Runs every round that is left; ends after one, saved, for a signal."""
+  loop.signals.hold()
+  record: dict[str, float] = {'compile_seconds': compile_seconds}
+  num_rounds = loop.cfg.federated.num_rounds
+  for index in range(first + 1, num_rounds + 1):
+    is_last = index == num_rounds
+    clock = time.perf_counter()
+    # With the wait for a cohort, if there is one.
+    fed = next(cohorts)
+    record['padding_waste'] = fed.padding_waste
+    state, measured = loop.round_fn(state, fed.members)
+    # Waits for the devices, while the next cohort is assembled.
+    measured = jax.device_get(measured)
+    seconds = time.perf_counter() - clock
+    record |= metrics.of_round(measured, seconds, loop.cfg.features)
+    _check(loop, index, measured, record)
+    if is_last or loop.held_out.is_due(index):
+      record |= loop.held_out.evaluate(state, loop.bar.print)
+    # In this order: a resumed run drops the lines after its checkpoint.
+    loop.log.write(index, record)
+    wer = record.get('eval/wer')
+    loop.checkpoints.save(index, state, wer, force=is_last)
+    loop.bar.advance(
+      loss=record['train/loss'],
+      wer=wer,
+      clients_per_second=record['clients_per_second'],
+      audio_hours_per_second=record['audio_hours_per_second'],
+    )
+    if loop.signals.came and not is_last:
+      loop.checkpoints.save(index, state, wer, force=True)
+      loop.signals.end()
+    record = {}
+
+
+def _check(
+  loop: _Loop,
+  index: int,
+  measured: round_lib.RoundMetrics,
+  record: dict[str, float],
+) -> None:
+  """Raises where a round diverged, its line written, its state not saved."""
+  if measured.is_broken:
+    loop.log.write(index, record)
+    loop.checkpoints.wait()
+    raise divergence.error(
+      index, measured, loop.clients, loop.checkpoints.latest_round
+    )
+  warning = loop.watch.warning(record['train/loss'])
+  if warning:
+    loop.bar.print(f'round {index}: {warning}')
 
 
 def _round_fn(

@@ -17,7 +17,8 @@ def validate(cfg: config.Config) -> None:
       for number in value if isinstance(value, tuple) else (value,):
         _check_range(path, value, number, field.metadata)
   _check_name(cfg.name)
-  _check_data(cfg.data)
+  if not jobs.goes_by_a_run(cfg):
+    _check_data(cfg.data)
   _check_features(cfg.features)
   _check_precomputed(cfg)
   _check_ds1(cfg.model.ds1)

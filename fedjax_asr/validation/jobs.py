@@ -34,6 +34,23 @@ def check(cfg: config.Config) -> None:
   _check_decode(cfg.decode)
 
 
+def goes_by_a_run(cfg: config.Config) -> bool:
+  """Whether the speech is that of a run, not that of `config.data`."""
+  jobs = config.Job
+  if cfg.job in (jobs.EVALUATE, jobs.ATTACK):
+    own = getattr(cfg, cfg.job)
+    return bool(own.run) and own.subset is not config.Subset.CORPUS
+  return cfg.job is jobs.LANGUAGE_MODEL and bool(cfg.language_model.run)
+
+
+# Where the speech of a run lies now may differ from where it lay.
+_PLACES = (
+  'config.data.path',
+  'config.data.heldout_path',
+  'config.data.cache_dir',
+  'config.data.num_workers',
+)
+
 # What a job on a finished run reads; the rest is the run's own.
 _READ = {
   config.Job.EVALUATE: {'evaluate', 'evaluation', 'decode'},
@@ -47,16 +64,19 @@ def _check_unread(cfg: config.Config) -> None:
   """A field that the job would not read is refused, not passed over."""
   read = {'job', 'name', 'seed'} | _READ[cfg.job]
   reason = f'the job {cfg.job} goes by that of the run'
+  # Compiled programs are cached there, too.
+  places: tuple[str, ...] = ('config.data.cache_dir',)
   if cfg.job in (config.Job.EVALUATE, config.Job.ATTACK):
     if getattr(cfg, cfg.job).subset is config.Subset.CORPUS:
       read.add('data')
     else:
       reason += f' (config.data is for {cfg.job}.subset=corpus)'
+      places = _PLACES
   leaves = zip(config.walk(cfg), config.walk(config.Config()), strict=True)
   for (path, _, _, value), (_, _, _, default) in leaves:
     _, section, *_ = path.split('.')
     requirement.require(
-      section in read or value == default,
+      section in read or path in places or value == default,
       path.removeprefix('config.'),
       value,
       f'{config.plain(default)!r}: {reason}',

@@ -1,5 +1,6 @@
 """The feature store: built once, whole or not at all."""
 
+import errno
 import logging
 import os
 import pathlib
@@ -337,6 +338,18 @@ def test_a_full_disk_is_one_line_and_leaves_no_file(tmp_path):
     'store: [Errno 27] File too large.\n'
   )
   assert names(tmp_path) == ['.lock']
+
+
+def test_a_file_system_without_locks_is_a_warning(
+  tmp_path, monkeypatch, caplog
+):
+  def flock(*_):
+    raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+
+  monkeypatch.setattr('fcntl.flock', flock)
+  assert_whole(opened(tmp_path))
+  (record,) = caplog.records
+  assert 'cannot be locked (Function not implemented)' in record.getMessage()
 
 
 def test_a_cache_folder_that_is_a_file_is_one_line(tmp_path):

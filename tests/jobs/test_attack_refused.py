@@ -40,7 +40,9 @@ def refused(tmp_path, capsys):
   def start(source, *flags):
     workdir = f'--workdir={tmp_path / "out"}'
     status = main.main(['fedjax_asr', source, workdir, *flags])
-    (line,) = capsys.readouterr().err.splitlines()
+    errors = capsys.readouterr().err.splitlines()
+    # These runs have no record of the corpus that they were never trained on.
+    (line,) = [each for each in errors if not each.startswith('warning: ')]
     assert status == 2
     assert line.startswith('error: ')
     return line
@@ -93,8 +95,8 @@ def test_diverged_run_is_named(refused, run):
     checkpoints.save(3, diverged, None)
     checkpoints.close()
   line = refused(*_of(run))
-  assert 'client s000' in line
-  assert 'in round 3: dense_0/bias: the update has values that are no' in line
+  assert 'checkpoints/3 is of a training that diverged' in line
+  assert 'params.dense_0.bias is not finite; want an earlier round' in line
 
 
 def test_update_of_a_rate_of_zero_is_named(refused, place):

@@ -116,6 +116,29 @@ def test_results_of_another_config_are_not_mixed_in(source, copy, capsys):
   assert 'attack.knows_length: False -> True' in line
 
 
+def test_finished_attack_is_left_as_it_is(source, copy, capsys):
+  flags = '--allow_config_change', '--config.attack.knows_length=True'
+  before = (copy / 'config.json').read_bytes()
+  assert _main(source, copy, *flags) == 2
+  (line,) = capsys.readouterr().err.splitlines()
+  assert 'is finished: it was left as it is, without the changed' in line
+  assert (copy / 'config.json').read_bytes() == before
+
+
+def test_attack_that_goes_on_keeps_the_config_of_before(
+  source, tmp_path, monkeypatch
+):
+  assert _main(source, tmp_path, '--config.attack.num_victims=1') == 0
+  before = (tmp_path / 'config.json').read_bytes()
+  attacked = _counted(monkeypatch)
+  assert _main(source, tmp_path) == 2
+  assert _main(source, tmp_path, '--allow_config_change') == 0
+  assert len(attacked) == 2
+  assert (tmp_path / 'config.1.json').read_bytes() == before
+  now = json.loads((tmp_path / 'config.json').read_text())
+  assert now['attack']['num_victims'] == 3
+
+
 def test_half_written_features_of_no_victim_are_begun_anew(
   source, finished, copy
 ):

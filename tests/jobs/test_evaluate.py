@@ -150,15 +150,64 @@ def test_corpus_of_other_features_is_one_line(evaluate, tmp_path):
   assert 'config.features.num_features=8, but 1 of 1 feature files' in errors[0]
 
 
-def test_corpus_that_has_changed_is_not_evaluated_as_held_out(evaluate, copy):
+def test_corpus_that_has_changed_is_not_evaluated_as_held_out(
+  evaluate, copy, folder, tmp_path
+):
+  lines = (folder / 'manifest.jsonl').read_text().replace('"s1"', '"s9"')
+  (tmp_path / 'other.jsonl').write_text(lines)
+  for file in folder.glob('*.npy'):
+    (tmp_path / file.name).symlink_to(file)
+  path = f'--config.data.path={tmp_path / "other.jsonl"}'
+  status, _, errors = evaluate(path, of=copy)
+  assert status == 2
+  (error,) = errors
+  assert 'its corpus has changed: ' in error
+  assert 'changed speaker, length or transcript, such as' in error
+  # The same speech is the same wherever it lies.
+  lines = (folder / 'manifest.jsonl').read_text()
+  (tmp_path / 'other.jsonl').write_text(lines)
+  assert evaluate(path, of=copy)[::2] == (0, [])
+
+
+def test_relative_path_is_found_from_another_folder(
+  evaluate, copy, tmp_path, monkeypatch
+):
+  file = copy / 'config.json'
+  content = json.loads(file.read_text())
+  content['data'] |= {'path': 'manifest.jsonl', 'cache_dir': 'cache'}
+  file.write_text(json.dumps(content))
+  monkeypatch.chdir(tmp_path)
+  assert evaluate(of=copy)[::2] == (0, [])
+  assert not (tmp_path / 'cache').exists()
+
+
+def test_run_whose_speech_has_moved_says_how_to_find_it(evaluate, copy):
+  file = copy / 'config.json'
+  content = json.loads(file.read_text())
+  content['data']['path'] = '/nowhere/manifest.jsonl'
+  file.write_text(json.dumps(content))
+  status, _, errors = evaluate(of=copy)
+  assert (status, len(errors)) == (2, 1)
+  assert "config.data.path='/nowhere/manifest.jsonl', is not there" in errors[0]
+  assert 'want --config.data.path= where it lies now' in errors[0]
+
+
+def test_corpus_of_a_run_without_a_record_is_told_by_its_transcripts(
+  evaluate, copy
+):
+  (copy / 'corpus.json').unlink()
+  status, _, (warning,) = evaluate(of=copy)
+  assert status == 0
+  assert warning.startswith('warning: ')
+  assert 'corpus.json is missing, as in runs of earlier versions' in warning
   file = copy / 'transcripts.json'
   content = json.loads(file.read_text())
   content['transcripts'][0]['reference'] = 'nine'
   file.write_text(json.dumps(content))
   status, _, errors = evaluate(of=copy)
   assert status == 2
-  assert len(errors) == 1
-  assert 'its corpus has changed' in errors[0]
+  assert len(errors) == 2
+  assert 'its corpus has changed' in errors[1]
 
 
 def test_run_is_not_written_to(evaluate, finished):

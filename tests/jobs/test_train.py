@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import tiny_run
 
-from fedjax_asr import checkpoint
+from fedjax_asr import checkpoint, run_log
 
 # Kills itself at a moment of a round: with a metrics line that no checkpoint
 # follows, with half a line, or with half a checkpoint.
@@ -194,6 +194,10 @@ def test_allowed_change_goes_on(main, copied):
   )
   assert status == 0
   assert 'from round 6 of 7' in output
+  kept = json.loads((copied / 'config.1.json').read_text())
+  now = json.loads((copied / 'config.json').read_text())
+  assert kept['federated']['num_rounds'] == 6
+  assert now['federated']['num_rounds'] == 7
   after = tiny_run.metrics(copied)
   assert after[:6] == before
   # The last round is evaluated and saved, due or not.
@@ -202,8 +206,30 @@ def test_allowed_change_goes_on(main, copied):
   assert '7' in tiny_run.checkpoints(copied)
 
 
+def _content(path):
+  return {
+    file: file.read_bytes()
+    for file in path.iterdir()
+    if file.is_file() and file.name != '.lock'
+  }
+
+
+@pytest.mark.parametrize(
+  'flag', ['--config.features.hop_ms=20', '--config.federated.num_rounds=4']
+)
+def test_finished_run_is_left_as_it_is(main, copied, flag):
+  before = _content(copied)
+  status, _, errors = main(copied, flag, '--allow_config_change')
+  assert status == 2
+  (error,) = errors
+  assert 'is finished after round 6' in error
+  assert 'left as it is, without the changed config (' in error
+  assert flag.removeprefix('--config.').partition('=')[0] in error
+  assert _content(copied) == before
+
+
 def test_checkpoint_of_another_model_names_the_leaf(main, copied):
-  before = (copied / 'metrics.jsonl').read_bytes()
+  before = _content(copied)
   flags = ['--config.federated.num_rounds=7', '--allow_config_change']
   status, _, errors = main(
     copied, '--config.model.ds2.recurrent_size=16', *flags
@@ -214,7 +240,7 @@ def test_checkpoint_of_another_model_names_the_leaf(main, copied):
     r'params\.\S+ is float32\[[\d, ]*8[\d, ]*\] there; want float32\[',
     errors[0],
   )
-  assert (copied / 'metrics.jsonl').read_bytes() == before
+  assert _content(copied) == before
   assert '6' in tiny_run.checkpoints(copied)
 
 
@@ -278,6 +304,144 @@ def test_interrupted_run_finishes_its_checkpoint(main, tmp_path, monkeypatch):
   assert errors == ['interrupted; the same command resumes this run.']
   assert os.listdir(tmp_path / 'run' / 'checkpoints') == ['2']
   tiny_run.checkpoints(tmp_path / 'run')
+
+
+def test_terminated_run_saves_its_round_and_ends_as_if_it_never_was(
+  main, finished, tmp_path, monkeypatch
+):
+  write = run_log.MetricsLog.write
+
+  def terminated_write(self, index, record):
+    write(self, index, record)
+    if index == 3:
+      os.kill(os.getpid(), signal.SIGTERM)
+
+  with monkeypatch.context() as patch:
+    patch.setattr(run_log.MetricsLog, 'write', terminated_write)
+    status, _, errors = main(tmp_path / 'run')
+  assert status == 128 + signal.SIGTERM == 143
+  assert errors == ['ended by SIGTERM; the same command resumes this run.']
+  assert set(os.listdir(tmp_path / 'run' / 'checkpoints')) == {'2', '3'}
+  status, output, _ = main(tmp_path / 'run')
+  assert status == 0
+  assert 'from round 3 of 6' in output
+  tiny_run.assert_same_outcome(tmp_path / 'run', finished[0])
+
+
+def test_training_that_diverges_ends_at_that_round(main, tmp_path):
+  flags = (
+    '--config.checkpoint.every_rounds=1',
+    '--config.evaluation.every_rounds=1',
+  )
+  fast = '--config.federated.server.learning_rate=1e37'
+  status, _, errors = main(tmp_path, fast, *flags)
+  assert status == 1
+  (error,) = errors
+  found = re.search(r'round (\d) diverged: the loss is not finite', error)
+  assert found
+  last = int(found[1]) - 1
+  assert re.search(r'losses or gradients that are not: of client s\d', error)
+  assert f'round {last} is the last that was saved' in error
+  assert max(map(int, tiny_run.checkpoints(tmp_path))) == last
+  lines = tiny_run.metrics(tmp_path)
+  assert lines[-1]['round'] == last + 1
+  assert lines[-1]['train/loss'] is None
+
+
+def test_overflow_of_the_server_is_a_divergence(main, tmp_path):
+  fast = '--config.federated.client.learning_rate=1e30'
+  status, _, errors = main(tmp_path, fast)
+  assert status == 1
+  assert 'round 1 diverged: the model is not finite' in errors[0]
+  assert "no client's, but the server's step overflowed" in errors[0]
+  assert 'no round was saved' in errors[0]
+  assert tiny_run.checkpoints(tmp_path) == {}
+
+
+@pytest.fixture
+def stopped(copied):
+  """A run with two rounds to go."""
+  shutil.rmtree(copied / 'checkpoints' / '6')
+  return copied
+
+
+@pytest.fixture
+def moved(folder, tmp_path):
+  """The corpus in another folder, which need not have the same content."""
+  path = tmp_path / 'moved'
+  path.mkdir()
+  for file in folder.glob('*.npy'):
+    (path / file.name).symlink_to(file)
+  shutil.copy(folder / 'manifest.jsonl', path)
+  return path / 'manifest.jsonl'
+
+
+def test_corpus_may_move(main, finished, stopped, moved, monkeypatch):
+  monkeypatch.chdir(moved.parent)
+  status, _, errors = main(stopped, '--config.data.path=manifest.jsonl')
+  assert (status, errors) == (0, [])
+  tiny_run.assert_same_outcome(stopped, finished[0])
+  places = json.loads((stopped / 'corpus.json').read_text())['places']
+  assert places['path'] == str(moved)
+  saved = json.loads((stopped / 'config.json').read_text())
+  assert saved['data']['path'] == 'manifest.jsonl'
+
+
+def test_changed_corpus_is_refused_with_the_difference(main, stopped, moved):
+  before = _content(stopped)
+  lines = moved.read_text().splitlines(keepends=True)
+  kept = [line for line in lines if '"s0"' not in line]
+  moved.write_text(''.join(kept))
+  status, _, errors = main(stopped, f'--config.data.path={moved}')
+  assert (status, len(errors)) == (2, 1)
+  assert 'its corpus has changed: 4 utterance(s) vanished, such as' in errors[0]
+  assert '--allow_config_change to go on with this one' in errors[0]
+  assert _content(stopped) == before
+
+
+def test_changed_corpus_may_be_gone_on_with(main, stopped, moved):
+  before = (stopped / 'corpus.json').read_bytes()
+  lines = moved.read_text().replace('"s0"', '"other"')
+  moved.write_text(lines)
+  flags = f'--config.data.path={moved}', '--allow_config_change'
+  status, output, errors = main(stopped, *flags)
+  assert (status, errors) == (0, [])
+  assert 'warning: going on with another corpus: ' in output
+  assert (stopped / 'corpus.1.json').read_bytes() == before
+  # The rounds before still have theirs.
+  assert json.loads((stopped / 'history.json').read_text()) == [4]
+
+
+def test_run_without_a_record_of_its_corpus_goes_on(main, finished, stopped):
+  """As earlier versions left it."""
+  (stopped / 'corpus.json').unlink()
+  status, output, errors = main(stopped)
+  assert (status, errors) == (0, [])
+  assert 'corpus.json is missing, as in runs of earlier versions' in output
+  tiny_run.assert_same_outcome(stopped, finished[0])
+  record = (stopped / 'corpus.json').read_bytes()
+  assert record == (finished[0] / 'corpus.json').read_bytes()
+
+
+def test_loss_that_grew_is_said(main, stopped):
+  """Against the rounds before the run was stopped, too."""
+  lines = tiny_run.metrics(stopped)
+  before = [json.dumps(line | {'train/loss': 0.1}) + '\n' for line in lines]
+  (stopped / 'metrics.jsonl').write_text(''.join(before))
+  status, output, _ = main(stopped)
+  assert status == 0
+  assert 'round 5: warning: loss ' in output
+  assert 'round 6: warning' not in output
+
+
+def test_other_cores_are_noted(main, stopped):
+  file = stopped / 'versions.json'
+  records = json.loads(file.read_text())
+  records[-1]['cpu_cores'] = 999
+  file.write_text(json.dumps(records))
+  status, output, _ = main(stopped)
+  assert status == 0
+  assert 'CPU core(s) here, 999 before' in output
 
 
 def test_run_without_held_out_sets_trains(main, folder, tmp_path):
