@@ -8,7 +8,7 @@ from typing import Any
 
 import rich.console
 
-from fedjax_asr import config, run_directory, saved_run
+from fedjax_asr import config, home, run_directory, saved_run
 from fedjax_asr.corpora import datasets, fingerprint, store, utterance
 
 _PLACES = ('path', 'heldout_path', 'cache_dir')
