@@ -1,8 +1,10 @@
 """Trains every point of a config's `sweep()` and records what each came to.
 
-  python benchmarks/sweep.py RESULT.json --config=... [--jobs=N] [flags of main]
+  python benchmarks/sweep.py RESULT.json --config=... [--jobs=N] [--seeds=N]
+      [flags of main]
 
-Each point is a process of its own, N at once; RESULT.json gets a row as soon as
+Each point is a process of its own, N at once; with --seeds, points are the
+config as it is, with the seeds from 0 on. RESULT.json gets a row as soon as
 one is done, with WER and CER on the held-out sets at the end and the WER at
 each evaluation. Points that it has are not run again. Work directories are
 temporary.
@@ -33,20 +35,32 @@ def main(argv: list[str]) -> int:
   if '--table' in argv:
     print(table(json.loads(result.read_text())['points']))
     return 0
-  jobs = [flag for flag in argv[2:] if flag.startswith('--jobs=')]
-  flags = [flag for flag in argv[2:] if flag not in jobs]
-  num_jobs = int(jobs[-1].partition('=')[2]) if jobs else 1
-  return measure(result, ['sweep.py', *argv[1:]], flags, num_jobs)
+  own = {'--jobs': 1, '--seeds': 0}
+  flags = []
+  for flag in argv[2:]:
+    name, _, value = flag.partition('=')
+    if name in own:
+      own[name] = int(value)
+    else:
+      flags.append(flag)
+  points = [{'seed': seed} for seed in range(own['--seeds'])]
+  if not points:
+    source = command_line.parse(['sweep.py', *flags]).source
+    points = config_file.sweep(source)
+  record = _opened(result, ['sweep.py', *argv[1:]])
+  return measure(result, record, points, flags, own['--jobs'])
 
 
 def measure(
-  result: pathlib.Path, command: list[str], flags: list[str], num_jobs: int
+  result: pathlib.Path,
+  record: dict,
+  points: list[dict],
+  flags: list[str],
+  num_jobs: int,
 ) -> int:
-  """Runs what is missing; 1 if a point failed."""
-  record = _opened(result, command)
-  source = command_line.parse(['sweep.py', *flags]).source
+  """Runs what the record lacks; 1 if a point failed."""
   had = [row['point'] for row in record['points']]
-  points = [each for each in config_file.sweep(source) if each not in had]
+  points = [each for each in points if each not in had]
   failed = 0
   with concurrent.futures.ThreadPoolExecutor(num_jobs) as pool:
     running = [pool.submit(_trained, point, flags) for point in points]
