@@ -12,6 +12,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+import scipy.optimize
 from jaxtyping import Float
 
 from fedjax_asr import config
@@ -104,20 +105,22 @@ def _chains(step, projected):
 
 
 def _with_ends(chains, frames):
-  """Each chain with a last frame of those that are left, and then the rest."""
+  """Each chain with a last frame of those that are left, the likest in all."""
   used = {index for chain in chains for index in chain}
   left = [index for index in range(len(frames)) if index not in used]
-  utterances = []
-  for chain in chains:
-    if left:
-      likeness = frames[left] @ frames[chain[-1]]
-      chain = [*chain, left.pop(int(np.argmax(likeness)))]
-    utterances.append(tuple(chain))
-  if left:
+  ends = [chain[-1] for chain in chains]
+  likeness = frames[ends] @ frames[left].T
+  chosen = scipy.optimize.linear_sum_assignment(likeness, maximize=True)
+  last = {int(chain): left[place] for chain, place in zip(*chosen, strict=True)}
+  if len(left) > len(last):
     raise observation.Refused(
-      f'{len(left)} of {len(frames)} frames have no place in the order.'
+      f'{len(left) - len(last)} of {len(frames)} frames have no place in the '
+      'order.'
     )
-  return tuple(utterances)
+  return tuple(
+    tuple([*chain, last[index]] if index in last else chain)
+    for index, chain in enumerate(chains)
+  )
 
 
 def scaled(
