@@ -47,26 +47,24 @@ OTHERS = {
   'ds2_one_way': ds2(bidirectional=False),
 }
 MODELS = DEFAULTS | OTHERS
-# Each cell, norm and number of directions at least once.
-QUICK = (
-  'ds1_gru',
-  'ds1_lstm',
-  'ds1_one_way',
-  'ds2_rnn_batch',
-  'ds2_lstm_group',
-  'ds2_gru_none',
-  'ds2_one_way',
-)
+# Each cell and each norm, with the default of DS2, at least once.
+QUICK = ('ds1_lstm', 'ds2_rnn_batch', 'ds2_lstm_group', 'ds2_gru_none')
+
+
+def quick(cases, is_quick):
+  """Parameters of a test; those that are not quick are marked slow."""
+  return [
+    pytest.param(*case, marks=[] if is_quick(*case) else pytest.mark.slow)
+    for case in cases
+  ]
 
 
 def marked(names):
-  """Parameters of a test: but for defaults and QUICK ones, slow."""
-  return [
-    name
-    if name in DEFAULTS or name in QUICK
-    else pytest.param(name, marks=pytest.mark.slow)
-    for name in names
-  ]
+  """`quick` of models: the defaults, and QUICK ones."""
+  return quick(
+    [(name,) for name in names],
+    lambda name: name in DEFAULTS or name in QUICK,
+  )
 
 
 @functools.cache
