@@ -7,6 +7,7 @@ whole tree: every room below takes its own section.
 
 import dataclasses
 import enum
+import operator
 
 from fedjax_asr.config.attack import AttackConfig as AttackConfig
 from fedjax_asr.config.attack import AttackMethod as AttackMethod
@@ -71,6 +72,13 @@ from fedjax_asr.config.models import Dtype as Dtype
 from fedjax_asr.config.models import ModelConfig as ModelConfig
 from fedjax_asr.config.models import Norm as Norm
 
+# Fields that follow the corpus (and the rounds) while they hold these values.
+BY_CORPUS = {
+  'data.num_heldout_speakers': -1,
+  'federated.cohort_size': 0,
+  'federated.server.warmup_rounds': -1,
+}
+
 
 class Job(enum.StrEnum):
   """What `main` does; each is a module of `fedjax_asr.jobs`."""
@@ -117,3 +125,12 @@ class Config:
   )
   export: ExportConfig = dataclasses.field(default_factory=ExportConfig)
   attack: AttackConfig = dataclasses.field(default_factory=AttackConfig)
+
+
+def open_fields(config: Config) -> list[str]:
+  """Those of `BY_CORPUS` that are left to the corpus."""
+  return [
+    path
+    for path, value in BY_CORPUS.items()
+    if operator.attrgetter(path)(config) == value
+  ]

@@ -201,7 +201,7 @@ def _check_ds2(model: config.DeepSpeech2Config) -> None:
 
 def _check_federated(federated: config.FederatedConfig) -> None:
   devices = federated.num_devices
-  if devices:
+  if devices and federated.cohort_size:
     requirement.require(
       devices <= federated.cohort_size,
       'federated.num_devices',

@@ -82,7 +82,7 @@ def test_main_prints_a_command_a_line(config_flag, capsys):
   ('point', 'message'),
   [
     ({'federated.cohortsize': 1}, 'no such field; nearest: --config.federated'),
-    ({'federated.cohort_size': 0}, 'config.federated.cohort_size=0; want >= 1'),
+    ({'federated.block_size': 0}, 'config.federated.block_size=0; want >= 1'),
     ({'seed': 'x'}, '--config.seed=x; want an integer.'),
     (7, 'sweep() yields 7; want a dict such as'),
     ('1 / 0', 'line 10: ZeroDivisionError: division by zero'),
