@@ -57,6 +57,7 @@ from fedjax_asr.config.fields import bounded as bounded
 from fedjax_asr.config.fields import from_dict as from_dict
 from fedjax_asr.config.fields import plain as plain
 from fedjax_asr.config.fields import walk as walk
+from fedjax_asr.config.fields import wanted as wanted
 from fedjax_asr.config.jobs import CheckpointConfig as CheckpointConfig
 from fedjax_asr.config.jobs import ConvergeConfig as ConvergeConfig
 from fedjax_asr.config.jobs import EvaluateConfig as EvaluateConfig

@@ -56,10 +56,12 @@ def run(
     figures = reconstruction.plot(directory.path)
   for line in summary(records):
     console.print(line)
+  shown = (
+    f'{len(figures)} figures, such as' if len(figures) > 1 else 'a figure,'
+  )
   console.print(
     f'written: {directory.path}/{attack_results.FILE}, '
-    f'{attack_results.FEATURES}, audio/, and {len(figures)} figures, such as '
-    f'{figures[-1]}'
+    f'{attack_results.FEATURES}, audio/, and {shown} {figures[-1]}'
   )
 
 

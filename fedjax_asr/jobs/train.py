@@ -208,7 +208,7 @@ def _run_rounds(
       loss=record['train/loss'],
       wer=wer,
       clients_per_second=record['clients_per_second'],
-      audio_hours_per_second=record['audio_hours_per_second'],
+      times_real_time=record['times_real_time'],
     )
     if loop.signals.came and not is_last:
       loop.checkpoints.save(index, state, wer, force=True)
