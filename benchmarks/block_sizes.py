@@ -54,6 +54,7 @@ def main(argv: list[str]) -> int:
 def measured(cfg) -> list[dict]:
   """A row for each arrangement, the whole cohort on one device first."""
   from fedjax_asr.corpora import datasets
+  from fedjax_asr.jobs import settling
   from fedjax_asr.models import model
 
   acoustic = model.acoustic(cfg.model, cfg.features.num_features)
@@ -66,6 +67,7 @@ def measured(cfg) -> list[dict]:
       cfg.seed,
       lambda done, total: None,
     )
+  cfg = settling.settled(cfg, data)
   whole = cfg.federated.cohort_size
   blocks = dict.fromkeys((whole, 1, 2, 3))
   devices = [n for n in (1, 2, 4) if n <= len(jax.devices())]

@@ -40,7 +40,7 @@ def measured(flags: list[str], scratch: str) -> dict:
   from fedjax_asr.corpora import datasets
   from fedjax_asr.federated import devices
   from fedjax_asr.federated import round as round_lib
-  from fedjax_asr.jobs import cohort_feed
+  from fedjax_asr.jobs import cohort_feed, settling
   from fedjax_asr.models import model
 
   flags = [flags[0], f'--config.data.cache_dir={scratch}', *flags[1:]]
@@ -50,6 +50,7 @@ def measured(flags: list[str], scratch: str) -> dict:
   data = datasets.prepare(
     cfg.data, cfg.features, acoustic.num_output_frames, cfg.seed, _silent
   )
+  cfg = settling.settled(cfg, data)
   chosen = devices.select(cfg.federated)
   feed = cohort_feed.CohortFeed(data.train, cfg.federated, cfg.seed, chosen)
   key = jax.random.key(cfg.seed)

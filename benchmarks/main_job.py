@@ -4,7 +4,7 @@
 
 RESULT.json gets the command, the machine, the versions, and: seconds of the
 whole process, of compiling and of a round (median, after compilation), clients
-and audio-hours per second, padding waste, peak memory, WER and CER at the end
+per second, times real time, padding waste, peak memory, WER and CER at the end
 and at each evaluation. The work directory and the feature cache are temporary
 unless --workdir is given.
 """
@@ -91,7 +91,7 @@ def summary(rounds: list[dict]) -> dict:
     'compile_seconds': round(rounds[0]['compile_seconds'], 1),
     'round_seconds': median('round_seconds'),
     'clients_per_second': median('clients_per_second'),
-    'audio_hours_per_second': median('audio_hours_per_second'),
+    'times_real_time': median('times_real_time'),
     'padding_waste': round(
       statistics.mean(row['padding_waste'] for row in rounds), 4
     ),

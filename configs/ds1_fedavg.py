@@ -78,7 +78,7 @@ def _default() -> config.Config:
       ),
     ),
     model=presets.ds1('tiny'),
-    federated=_federated(num_rounds=160, cohort_size=8, block_size=2),
+    federated=_federated(num_rounds=160, cohort_size=0, block_size=2),
   )
 
 
@@ -161,7 +161,10 @@ def _privacy() -> config.Config:
 def _federated(
   num_rounds: int, cohort_size: int, block_size: int
 ) -> config.FederatedConfig:
-  """One local epoch of clipped SGD; Adam at the server, linear decay."""
+  """One local epoch of clipped SGD; Adam at the server, linear decay.
+
+  A cohort of 0 is 8 clients, or all of a smaller corpus.
+  """
   return config.FederatedConfig(
     num_rounds=num_rounds,
     cohort_size=cohort_size,
@@ -177,7 +180,7 @@ def _federated(
       optimizer=config.ServerOptimizer.ADAM,
       learning_rate=5e-3,
       schedule=config.Schedule.LINEAR,
-      warmup_rounds=10,
+      warmup_rounds=-1,
       momentum=0.8,
       beta2=0.99,
     ),

@@ -70,7 +70,7 @@ def _default() -> config.Config:
       ),
     ),
     model=presets.ds2('tiny'),
-    federated=_federated(num_rounds=110, cohort_size=8, block_size=2),
+    federated=_federated(num_rounds=110, cohort_size=0, block_size=2),
   )
 
 
@@ -143,7 +143,10 @@ def _features() -> config.Config:
 def _federated(
   num_rounds: int, cohort_size: int, block_size: int
 ) -> config.FederatedConfig:
-  """One local epoch of clipped SGD; Adam at the server, linear decay."""
+  """One local epoch of clipped SGD; Adam at the server, linear decay.
+
+  A cohort of 0 is 8 clients, or all of a smaller corpus.
+  """
   return config.FederatedConfig(
     num_rounds=num_rounds,
     cohort_size=cohort_size,
@@ -159,7 +162,7 @@ def _federated(
       optimizer=config.ServerOptimizer.ADAM,
       learning_rate=5e-3,
       schedule=config.Schedule.LINEAR,
-      warmup_rounds=10,
+      warmup_rounds=-1,
       momentum=0.8,
       beta2=0.99,
     ),

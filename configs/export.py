@@ -5,8 +5,9 @@
 
 Without that flag the run is runs/ds2_fedavg. Its directory gets a folder
 `export` (or give --workdir) with forward.stablehlo, which holds the weights
-and runs on CPU and CUDA, and forward.json: shapes, alphabet, features and
-their statistics. It needs the package flatbuffers.
+and runs on CPU and CUDA, transcribe.stablehlo, which hears waveforms, and
+forward.json: shapes, alphabet, how features are computed and their statistics.
+It needs the package flatbuffers; launch/transcribe_wav.py is an example.
 
   program = jax.export.deserialize(bytearray(open(path, 'rb').read()))
   log_probs, num_outputs = program.call(features, num_frames)

@@ -2,9 +2,6 @@
 
 import copy
 import difflib
-import enum
-import types
-import typing
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -81,7 +78,9 @@ def _pieces(
     if not equals and hints[name] is not bool:
       value = next(words, None)
       if value is None:
-        raise FlagError(f'--{name} has no value; want {_wanted(hints[name])}.')
+        raise FlagError(
+          f'--{name} has no value; want {config_lib.wanted(hints[name])}.'
+        )
     yield name, value
 
 
@@ -126,7 +125,9 @@ def _check_value(
   try:
     _parsed(config, source, [(name, value)])
   except Exception as error:
-    raise FlagError(f'--{name}={value}; want {_wanted(hint)}.') from error
+    raise FlagError(
+      f'--{name}={value}; want {config_lib.wanted(hint)}.'
+    ) from error
 
 
 def _parsed(
@@ -157,14 +158,3 @@ def _default_workdir(config: config_lib.Config, source: str) -> str:
   name = f'{config.name}-{variant}' if variant else config.name
   run = getattr(getattr(config, config.job, None), 'run', '')
   return f'{run or "runs"}/{name}'
-
-
-def _wanted(hint: Any) -> str:
-  if isinstance(hint, types.GenericAlias):
-    item_type, *_ = typing.get_args(hint)
-    example = ('a', 'b') if item_type is str else (1, 2)
-    return f'a tuple of {item_type.__name__}, such as {example}'
-  if issubclass(hint, enum.Enum):
-    return f'one of {", ".join(item.value for item in hint)}'
-  nouns = {bool: 'true or false', int: 'an integer', float: 'a number'}
-  return nouns.get(hint, 'text')

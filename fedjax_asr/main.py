@@ -3,6 +3,9 @@
   python -m fedjax_asr.main --config=configs/ds2_fedavg.py[:variant]
       [--workdir=runs/mine] [--allow_config_change] [--config.<field>=value]
 
+  --help=WORD lists the fields with WORD in their path (--help=config all of
+  them), with their values in --config, ranges and meaning; --version.
+
 The same command resumes training that was interrupted. A config that comes with
 the package goes by its name too: --config=ds2_fedavg:smoke.
 """
@@ -13,10 +16,12 @@ import io
 import os
 import signal
 import sys
+from importlib import metadata
 
 from fedjax_asr import (
   command_line,
   config_file,
+  field_help,
   home,
   interruption,
   lasting_stream,
@@ -39,8 +44,13 @@ def main(argv: list[str]) -> int:
   _print_any_name()
   if {'--help', '-help', '-h'} & set(argv[1:]):
     return _shown(f'{__doc__}\n{_configs()}', 0)
+  if {'--version', '-version'} & set(argv[1:]):
+    return _shown(f'fedjax_asr {metadata.version("fedjax_asr")}', 0)
   resumes = False
   try:
+    helped = _helped(argv)
+    if helped:
+      return _shown(helped, 0)
     command = command_line.parse(argv)
     resumes = command.config.job in _RESUMED
     with _lasting_streams(command.config.job), interruption.caught():
@@ -60,6 +70,21 @@ def main(argv: list[str]) -> int:
     _say(f'{how}; the same command {goes_on}.')
     return _SIGNALLED + number
   return 0
+
+
+def _helped(argv: list[str]) -> str:
+  """What `--help=WORD` asks for; '' where there is no such flag."""
+  flags = dict(_flag(word) for word in argv[1:])
+  if 'help' not in flags:
+    return ''
+  source = flags.get('config')
+  config = config_file.read(source) if source else config_lib.Config()
+  return field_help.text(flags['help'], config)
+
+
+def _flag(word: str) -> tuple[str, str]:
+  name, _, value = word.lstrip('-').partition('=')
+  return name, value
 
 
 def _configs() -> str:

@@ -54,14 +54,14 @@ class Progress:
     loss: float | None = None,
     wer: float | None = None,
     clients_per_second: float | None = None,
-    audio_hours_per_second: float | None = None,
+    times_real_time: float | None = None,
   ) -> None:
     """One more round is done; a number left out keeps its last value."""
     fields = {
       'loss': loss,
       'wer': wer,
       'clients_per_second': clients_per_second,
-      'audio_hours_per_second': audio_hours_per_second,
+      'times_real_time': times_real_time,
     }
     given = {name: value for name, value in fields.items() if value is not None}
     self._fields |= given
@@ -106,7 +106,7 @@ def _numbers(fields: dict[str, float | None]) -> str:
     'loss': 'loss {:.3f}',
     'wer': 'WER {:.1%}',
     'clients_per_second': '{:.1f} clients/s',
-    'audio_hours_per_second': '{:.3f} audio-hours/s',
+    'times_real_time': '{:.1f} times real time',
   }
   return '  '.join(
     pattern.format(fields[name])

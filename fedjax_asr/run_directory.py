@@ -4,13 +4,14 @@ its metrics, checkpoints and figures lie.
 
 import copy
 import json
+import operator
 import os
 import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fedjax_asr import config as config_lib
-from fedjax_asr import environment, file_lock, home
+from fedjax_asr import environment, file_lock, found_directory, home
 from fedjax_asr.speech import text
 
 _MAX_SHOWN = 5
@@ -36,6 +37,10 @@ STATISTICS = 'feature_statistics.json'
 CORPUS = 'corpus.json'
 ATTACK = 'attack.json'
 _HISTORY = 'history.json'
+_LOCK = '.lock'
+_CHECKPOINTS = 'checkpoints'
+# What there is before `RunDirectory.begin`.
+_OF_A_START = (CONFIG, ALPHABET, _LOCK, _CHECKPOINTS)
 # What a round was trained by.
 _OF_ROUNDS = (CONFIG, STATISTICS, CORPUS)
 
@@ -47,30 +52,40 @@ class RunError(config_lib.UserError):
 class RunDirectory:
   """Paths of a run; holds the directory's lock until it is closed.
 
+  As a context manager, it removes what `open_run` and the start made of the
+  directory where that fails before `begin`.
+
+  config: of the run; `begin` writes it, so a start may settle it before. What
+    it left to the corpus (`config.BY_CORPUS`) is what the run's rounds had.
   changes: of a run with results, by `--allow_config_change`: what `begin` will
     change of it, to be shown.
   """
 
   def __init__(
-    self, path: pathlib.Path, lock: int, config: config_lib.Config, allow: bool
+    self,
+    path: pathlib.Path,
+    config: config_lib.Config,
+    allow: bool,
   ):
+    self._found = found_directory.find(path, _OF_A_START)
+    self._lock = _locked(path)
+    self._has_begun = False
     self.path = path
+    self.config = config
     self.config_json = path / CONFIG
     self.versions_json = path / 'versions.json'
     self.metrics = path / 'metrics.jsonl'
     self.skipped = path / 'skipped_utterances.jsonl'
     self.tensorboard = path / 'tensorboard'
-    self.checkpoints = path / 'checkpoints'
+    self.checkpoints = path / _CHECKPOINTS
     self.figures = path / 'figures'
     self.allow_config_change = allow
     self.changes: list[str] = []
-    self._config = config_lib.as_dict(config)
-    self._lock = lock
 
   def begin(
     self, num_rounds: int = 0, contents: Mapping[str, str] | None = None
   ) -> None:
-    """Says that what follows is written by the config of `open_run`.
+    """Says that what follows is written by this `config`.
 
     Until then the directory is as it was found. `config.json` holds the config
     afterwards, and `versions.json` a record for each environment the run went
@@ -93,8 +108,10 @@ class RunDirectory:
     for name, content in (contents or {}).items():
       replace_text(self.path / name, content)
     self._record_versions()
-    if read_json(self.config_json) != self._config:
-      replace_text(self.config_json, _json(self._config))
+    values = config_lib.as_dict(self.config)
+    if read_json(self.config_json) != values:
+      replace_text(self.config_json, _json(values))
+    self._has_begun = True
 
   def check_unchanged(self, why: str) -> None:
     """Raises `RunError` where a run that will not go on would be changed."""
@@ -121,7 +138,9 @@ class RunDirectory:
   def __enter__(self) -> 'RunDirectory':
     return self
 
-  def __exit__(self, *_: object) -> None:
+  def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+    if kind is not None and not self._has_begun:
+      self._found.restore()
     self.close()
 
 
@@ -141,19 +160,18 @@ def open_run(
       `allow_config_change` is not set.
   """
   path = home.expanded(workdir).absolute()
-  run = RunDirectory(path, _locked(path), config, allow_config_change)
+  run = RunDirectory(path, config, allow_config_change)
   try:
     if run.config_json.exists():
-      run.changes = _changed(run, config)
+      run.config = _continued(run, config)
+      run.changes = _changed(run, run.config)
     else:
       replace_text(run.config_json, _json(config_lib.as_dict(config)))
     _settle_alphabet(run.path / ALPHABET)
-    run.figures.mkdir(exist_ok=True)
-  except OSError as error:
-    run.close()
-    raise RunError(f'{path}: {error.strerror}.') from error
-  except BaseException:
-    run.close()
+  except BaseException as error:
+    run.__exit__(type(error))
+    if isinstance(error, OSError):
+      raise RunError(f'{path}: {error.strerror}.') from error
     raise
   return run
 
@@ -185,19 +203,35 @@ def replace_text(path: pathlib.Path, content: str) -> None:
 def _locked(path: pathlib.Path) -> int:
   try:
     path.mkdir(parents=True, exist_ok=True)
-    lock = os.open(path / '.lock', os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    lock = os.open(path / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
   except OSError as error:
     raise RunError(
       f'--workdir={path}: {error.strerror}; want a directory that can be '
       'written.'
     ) from error
-  if not file_lock.take(lock, path / '.lock', wait=False):
+  if not file_lock.take(lock, path / _LOCK, wait=False):
     os.close(lock)
     raise RunError(
       f'--workdir={path} is in use by another process; wait for it, or give '
       'another --workdir.'
     )
   return lock
+
+
+def _continued(
+  run: RunDirectory, config: config_lib.Config
+) -> config_lib.Config:
+  """With what the corpus decided when the run began, where that is open."""
+  names = config_lib.open_fields(config)
+  if not names or not _has_results(run):
+    return config
+  config = copy.deepcopy(config)
+  saved = dict(_leaves(completed(_saved_config(run.config_json))))
+  for name in names:
+    section, _, field = name.rpartition('.')
+    if type(saved.get(name)) is int:
+      setattr(operator.attrgetter(section)(config), field, saved[name])
+  return config
 
 
 def _changed(run: RunDirectory, config: config_lib.Config) -> list[str]:

@@ -52,7 +52,9 @@ def commands(argv: list[str]) -> list[str]:
       raise config_file.ConfigFileError(
         f'{path}: sweep() yields {point!r} twice.'
       )
-    found[workdir] = shlex.join(['python', '-m', 'fedjax_asr.main', *flags])
+    found[workdir] = shlex.join(
+      [sys.executable, '-m', 'fedjax_asr.main', *flags]
+    )
   return list(found.values())
 
 

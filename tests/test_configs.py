@@ -6,6 +6,7 @@ import re
 import pytest
 
 from fedjax_asr import command_line, config_file
+from fedjax_asr.federated import partition
 
 _ROOT = pathlib.Path(__file__).resolve().parent.parent
 _FILES = sorted((_ROOT / 'configs').glob('*.py'))
@@ -37,3 +38,14 @@ def test_unknown_variant_is_one_line(path):
   with pytest.raises(config_file.ConfigFileError, match='nonesuch') as caught:
     command_line.parse(['fedjax_asr', f'--config={path}:nonesuch'])
   assert '\n' not in str(caught.value)
+
+
+@pytest.mark.parametrize('name', ['ds1_fedavg', 'ds2_fedavg'])
+@pytest.mark.parametrize('variant', ['', ':gpu', ':features'])
+def test_what_is_left_open_of_the_shipped_configs(name, variant):
+  """The measurements were made with these numbers."""
+  cfg = command_line.parse(['', f'--config={name}{variant}']).config
+  speakers = [str(number) for number in range(320 if variant else 108)]
+  found = partition.settled(cfg.federated, speakers)
+  assert found.server.warmup_rounds == 10
+  assert found.cohort_size == (256 if variant == ':gpu' else 8)

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from fedjax_asr import main
+from fedjax_asr import config, main
 
 _CONFIG = """
 from fedjax_asr import config
@@ -172,3 +172,46 @@ def test_names_that_are_not_utf_8_can_be_printed(capsys):
   capsys.readouterr()
   print('speaker \udcff')
   assert capsys.readouterr().out == 'speaker \\udcff\n'
+
+
+def test_help_of_a_word_lists_the_fields_with_it(capsys, source):
+  assert main.main(['fedjax_asr', '--help=Batch_Size', source]) == 0
+  lines = capsys.readouterr().out.splitlines()
+  at = lines.index('  --config.federated.client.batch_size=8')
+  assert lines[at - 1].startswith('config.federated.client: Local training')
+  assert lines[at + 1].strip() == 'an integer >= 1'
+  fields = [line for line in lines if line.startswith('  --config.')]
+  assert all('batch_size' in line for line in fields)
+  assert len(fields) >= 3
+
+
+def test_help_has_values_of_the_config_and_what_is_said_of_a_field(capsys):
+  flags = ['--config=ds2_fedavg:smoke', '--help=federated.num_clients']
+  assert main.main(['fedjax_asr', *flags]) == 0
+  out = capsys.readouterr().out
+  assert 'Clients of the dirichlet, iid and size partitions.' in out
+  assert main.main(['fedjax_asr', flags[0], '--help=num_rounds']) == 0
+  assert '--config.federated.num_rounds=6\n' in capsys.readouterr().out
+
+
+def test_help_shows_every_field_and_says_how_to_search(capsys):
+  assert main.main(['fedjax_asr', '--help=config']) == 0
+  shown = capsys.readouterr().out
+  for path, _, _, _ in config.walk(config.Config()):
+    assert f'  --{path}=' in shown
+  assert main.main(['fedjax_asr', '--help']) == 0
+  assert '--help=WORD' in capsys.readouterr().out
+
+
+def test_help_of_an_unknown_word_is_one_line(capsys):
+  assert main.main(['fedjax_asr', '--help=cohortsize']) == 2
+  out, err = capsys.readouterr()
+  assert out == ''
+  assert err.startswith('error: --help=cohortsize: no field has that')
+  assert 'config.federated.cohort_size' in err
+  assert err.count('\n') == 1
+
+
+def test_version_is_that_of_the_package(capsys):
+  assert main.main(['fedjax_asr', '--version']) == 0
+  assert capsys.readouterr().out.startswith('fedjax_asr 0.')

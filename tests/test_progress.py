@@ -15,7 +15,7 @@ def _output(num_rounds, *, is_terminal, start=0, wer_at=()):
         loss=1.5,
         wer=0.25 if round_index in wer_at else None,
         clients_per_second=12.34,
-        audio_hours_per_second=0.1234,
+        times_real_time=432.1,
       )
     bar.print('example [transcript]')
   assert isinstance(console.file, io.StringIO)
@@ -25,7 +25,7 @@ def _output(num_rounds, *, is_terminal, start=0, wer_at=()):
 def test_line_has_round_loss_wer_and_rates():
   first, last, example = _output(2, is_terminal=False, wer_at=[2]).splitlines()
   assert first.startswith('round 1/2  loss 1.500  12.3 clients/s')
-  assert 'WER 25.0%  12.3 clients/s  0.123 audio-hours/s' in last
+  assert 'WER 25.0%  12.3 clients/s  432.1 times real time' in last
   assert last.endswith('0:00:00 left')
   assert example == 'example [transcript]'
 

@@ -257,3 +257,32 @@ def test_config_may_not_change_once_there_are_results_of_an_attack(tmp_path):
   (tmp_path / run_directory.ATTACK).write_text('[]')
   with pytest.raises(run_directory.RunError, match='seed: 0 -> 1'):
     _reopened(tmp_path, seed=1)
+
+
+def _failing(path, before):
+  """A start that does something, and then fails."""
+  with run_directory.open_run(path, config.Config()) as run:
+    before(run)
+    raise ZeroDivisionError
+
+
+def test_failed_start_removes_what_it_made_and_no_more(tmp_path):
+  (tmp_path / 'notes').write_text('mine')
+
+  def before(run):
+    run.checkpoints.mkdir()
+    (tmp_path / 'a').mkdir(exist_ok=True)
+    (tmp_path / 'a' / 'of another').write_text('')
+
+  for folder in (tmp_path / 'a' / 'b', tmp_path):
+    with pytest.raises(ZeroDivisionError):
+      _failing(folder, before)
+    assert {entry.name for entry in tmp_path.iterdir()} == {'a', 'notes'}
+    assert not (tmp_path / 'a' / 'b').exists()
+
+
+def test_run_that_began_stays_when_it_fails(tmp_path):
+  with pytest.raises(ZeroDivisionError):
+    _failing(tmp_path / 'run', lambda run: run.begin())
+  _reopened(tmp_path / 'run').close()
+  assert (tmp_path / 'run' / 'config.json').exists()

@@ -75,10 +75,14 @@ def reconstruct(
   mean = None
   if batch_statistics.is_hidden(observed):
     mean = batch_statistics.mean_frame(seen)
+  report(f'looking for the order of {space.rank} frames')
   order = frame_order.order(seen, found.directions, mean)
-  report(f'frames in order; residual {order.residual:.1g}')
   utterances = _Found([], [])
   for index, chain in enumerate(order.utterances):
+    report(
+      f'utterance {index + 1} of {len(order.utterances)}: features of '
+      f'{len(chain)} frames'
+    )
     wanted, features = _inverted(
       seen,
       found.directions[list(chain)],
@@ -87,10 +91,11 @@ def reconstruct(
     )
     utterances.problems.append(wanted)
     utterances.features.append(features)
-    report(f'utterance {index + 1}/{len(order.utterances)} inverted')
   if not batch_statistics.is_hidden(observed):
     # Else the moments of the batch are known, and with them the scale.
+    report('the scale of the features')
     utterances = _rescaled(observed, utterances, cfg)
+  report('the certificate')
   return _result(observed, seen, cfg, order, utterances)
 
 

@@ -91,6 +91,11 @@ def frames(
   found = Frames(np.zeros((0, len(basis))), np.zeros(0, int))
   seed = int(jax.random.bits(key))
   for search in range(cfg.num_searches):
+    if report:
+      report(
+        f'{len(found.directions)} of {rank} frames found, search {search + 1} '
+        f'of at most {cfg.num_searches}'
+      )
     outside = _outside(found.directions @ basis)
     rng = np.random.default_rng([seed, search])
     # On the CPU: a determinant at each of thousands of steps is small and
@@ -104,8 +109,6 @@ def frames(
         tuple(jnp.asarray(each, jnp.float32) for each in arrays),
       )
     found = _accepted(basis, np.asarray(columns, np.float64), found)
-    if report:
-      report(f'frames {len(found.directions)}/{rank}, search {search + 1}')
     if len(found.directions) >= rank:
       break
   return found

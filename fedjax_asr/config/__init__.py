@@ -7,6 +7,7 @@ whole tree: every room below takes its own section.
 
 import dataclasses
 import enum
+import operator
 
 from fedjax_asr.config.attack import AttackConfig as AttackConfig
 from fedjax_asr.config.attack import AttackMethod as AttackMethod
@@ -56,6 +57,7 @@ from fedjax_asr.config.fields import bounded as bounded
 from fedjax_asr.config.fields import from_dict as from_dict
 from fedjax_asr.config.fields import plain as plain
 from fedjax_asr.config.fields import walk as walk
+from fedjax_asr.config.fields import wanted as wanted
 from fedjax_asr.config.jobs import CheckpointConfig as CheckpointConfig
 from fedjax_asr.config.jobs import ConvergeConfig as ConvergeConfig
 from fedjax_asr.config.jobs import EvaluateConfig as EvaluateConfig
@@ -70,6 +72,13 @@ from fedjax_asr.config.models import DeepSpeech2Config as DeepSpeech2Config
 from fedjax_asr.config.models import Dtype as Dtype
 from fedjax_asr.config.models import ModelConfig as ModelConfig
 from fedjax_asr.config.models import Norm as Norm
+
+# Fields that follow the corpus (and the rounds) while they hold these values.
+BY_CORPUS = {
+  'data.num_heldout_speakers': -1,
+  'federated.cohort_size': 0,
+  'federated.server.warmup_rounds': -1,
+}
 
 
 class Job(enum.StrEnum):
@@ -117,3 +126,12 @@ class Config:
   )
   export: ExportConfig = dataclasses.field(default_factory=ExportConfig)
   attack: AttackConfig = dataclasses.field(default_factory=AttackConfig)
+
+
+def open_fields(config: Config) -> list[str]:
+  """Those of `BY_CORPUS` that are left to the corpus."""
+  return [
+    path
+    for path, value in BY_CORPUS.items()
+    if operator.attrgetter(path)(config) == value
+  ]

@@ -67,7 +67,8 @@ class DataConfig:
   path: str = ''
   # A corpus of the same form for held-out speakers; '': taken from `path`.
   heldout_path: str = ''
-  num_heldout_speakers: int = bounded(12, low=0)
+  # Drawn by the seed; -1: a tenth of them, but one where there are few.
+  num_heldout_speakers: int = bounded(-1, low=-1)
   heldout_utterance_fraction: float = bounded(0.05, low=0.0, below=1.0)
   # Leave out of training every transcript that a held-out set contains.
   disjoint_transcripts: bool = False

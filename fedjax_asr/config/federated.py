@@ -71,7 +71,8 @@ class ServerConfig:
   optimizer: ServerOptimizer = ServerOptimizer.SGD
   learning_rate: float = bounded(1.0, above=0.0)
   schedule: Schedule = Schedule.CONSTANT
-  warmup_rounds: int = bounded(0, low=0)
+  # -1: a tenth of the rounds, 10 at most.
+  warmup_rounds: int = bounded(0, low=-1)
   momentum: float = bounded(0.9, low=0.0, below=1.0)
   beta2: float = bounded(0.99, low=0.0, below=1.0)
   epsilon: float = bounded(1e-8, above=0.0)
@@ -84,7 +85,8 @@ class FederatedConfig:
   num_rounds: int = bounded(100, low=1)
   # A run directory whose last parameters training starts from (a seed model).
   init_from: str = ''
-  cohort_size: int = bounded(8, low=1)
+  # Clients of a round; 0: 8 of them, or all where there are fewer.
+  cohort_size: int = bounded(8, low=0)
   partition: Partition = Partition.SPEAKER
   # Clients of the dirichlet, iid and size partitions.
   num_clients: int = bounded(100, low=1)

@@ -3,6 +3,7 @@
 import dataclasses
 import enum
 import math
+import types
 import typing
 from collections.abc import Iterator
 from typing import Any
@@ -97,3 +98,15 @@ def _value(hint: Any, value: Any, path: str) -> Any:
       names = ', '.join(item.value for item in hint)
       raise ConfigError(f'{path}={value!r}; want one of {names}.') from None
   return tuple(value) if isinstance(value, list) else value
+
+
+def wanted(hint: Any) -> str:
+  """What a field of a type may hold, in words."""
+  if isinstance(hint, types.GenericAlias):
+    item_type, *_ = typing.get_args(hint)
+    example = ('a', 'b') if item_type is str else (1, 2)
+    return f'a tuple of {item_type.__name__}, such as {example}'
+  if issubclass(hint, enum.Enum):
+    return f'one of {", ".join(item.value for item in hint)}'
+  nouns = {bool: 'true or false', int: 'an integer', float: 'a number'}
+  return nouns.get(hint, 'text')

@@ -34,7 +34,8 @@ def split(
   """Splits what the audit kept, with transcripts in the alphabet.
 
   Held-out speakers are `heldout_speakers` where given (those of
-  `data.heldout_path`), else `data.num_heldout_speakers` drawn by the seed.
+  `data.heldout_path`), else `data.num_heldout_speakers` drawn by the seed; for
+  -1 a tenth, and one of two to 19.
   Held-out utterances are a fraction of the remaining ones, and leave each
   training speaker at least one. With `data.disjoint_transcripts` a speaker
   all of whose transcripts are held out leaves training.
@@ -69,13 +70,16 @@ def _drawn_speakers(
   speakers: np.ndarray, data: config.DataConfig, rng: np.random.Generator
 ) -> set[str]:
   names = sorted(set(speakers))
-  if names and data.num_heldout_speakers >= len(names):
+  count = data.num_heldout_speakers
+  if count < 0:
+    count = max(len(names) // 10, min(1, len(names) - 1))
+  if names and count >= len(names):
     raise config.ConfigError(
       f'config.data.num_heldout_speakers={data.num_heldout_speakers}; want '
       f'fewer than the {len(names)} speakers of the corpus.'
     )
   order = rng.permutation(len(names))
-  return {names[index] for index in order[: data.num_heldout_speakers]}
+  return {names[index] for index in order[:count]}
 
 
 def _drawn_utterances(

@@ -1,5 +1,6 @@
 """Which utterances each client holds."""
 
+import dataclasses
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -51,6 +52,25 @@ def partition(
   return clients
 
 
+def settled(
+  federated: config.FederatedConfig, speakers: Sequence[str]
+) -> config.FederatedConfig:
+  """With a cohort and a warm-up where the config leaves them open."""
+  num_clients = federated.num_clients
+  if federated.partition is config.Partition.SPEAKER:
+    num_clients = len(set(speakers))
+  warmup_rounds = federated.server.warmup_rounds
+  if warmup_rounds < 0:
+    warmup_rounds = min(_MOST_WARMUP_ROUNDS, federated.num_rounds // 10)
+  return dataclasses.replace(
+    federated,
+    cohort_size=federated.cohort_size or min(_USUAL_COHORT, num_clients),
+    server=dataclasses.replace(federated.server, warmup_rounds=warmup_rounds),
+  )
+
+
+_USUAL_COHORT = 8
+_MOST_WARMUP_ROUNDS = 10
 # Keeps this use of the seed apart from the cohort's.
 _PARTITION_STREAM = 0x7061
 

@@ -12,6 +12,7 @@ from fedjax_asr.attacks import together
 from fedjax_asr.figures import reconstruction
 from fedjax_asr.jobs import (
   attack_methods,
+  attack_progress,
   attack_results,
   attack_speakers,
   attack_victims,
@@ -56,10 +57,12 @@ def run(
     figures = reconstruction.plot(directory.path)
   for line in summary(records):
     console.print(line)
+  shown = (
+    f'{len(figures)} figures, such as' if len(figures) > 1 else 'a figure,'
+  )
   console.print(
     f'written: {directory.path}/{attack_results.FILE}, '
-    f'{attack_results.FEATURES}, audio/, and {len(figures)} figures, such as '
-    f'{figures[-1]}'
+    f'{attack_results.FEATURES}, audio/, and {shown} {figures[-1]}'
   )
 
 
@@ -98,27 +101,32 @@ def _attack_all(cfg, directory, attacked, victims, console):
   if done:
     console.print(f'{total - len(left)} of {total} victims were done before')
   group = together.Group(cfg.attack.num_parallel)
-  with console.status('') as status:
+  with attack_progress.AttackProgress(console) as progress:
 
-    def attempts_of(numbered, observed):
-      index, victim = numbered
-      where = f'victim {index}/{total}, {victim.name}'
+    def numbered():
+      for index, victim in enumerate(left, total - len(left) + 1):
+        where = f'victim {index}/{total}, {victim.name}'
+        progress.report(where, 'what it sends is computed')
+        yield index, where, victim
+
+    def attempts_of(of_victim, observed):
+      _, where, victim = of_victim
       is_alone = cfg.attack.num_parallel == 1
       with contextlib.nullcontext() if is_alone else group.member():
         return attack_methods.attempts(
           observed,
           cfg.attack,
           jax.random.fold_in(key, victim.clients[0]),
-          lambda line: status.update(f'{where}: {line}'),
+          lambda line: progress.report(where, line),
           _progress(directory, victim),
         )
 
-    numbered = enumerate(left, total - len(left) + 1)
-    for (index, victim), observed, attempts in parallel_calls.in_order(
+    for (index, where, victim), observed, attempts in parallel_calls.in_order(
       attempts_of,
-      zip(numbered, observations, strict=True),
+      zip(numbered(), observations, strict=True),
       cfg.attack.num_parallel,
     ):
+      progress.done(where)
       attack_results.keep(
         directory.path, victim, attempts, attacked.saved.config.features
       )

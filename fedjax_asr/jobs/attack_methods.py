@@ -74,6 +74,7 @@ def _attempt(method, observed, attack, key, report, progress) -> Attempt:
   options: dict[str, Any] = {}
   if method is config.AttackMethod.GRADIENT_MATCHING:
     options['progress'] = progress
+  report(f'{method.value}: begins')
   started = time.perf_counter()
   found, refused = None, ''
   try:

@@ -63,6 +63,7 @@ def load(
       partition=config.Partition.SPEAKER,
       cohort_size=min(settings.cohort_size, num_speakers),
     )
+  settings = partition.settled(settings, found.examples.speakers)
   clients = partition.partition(
     found.examples.speakers, settings, saved.config.seed
   )

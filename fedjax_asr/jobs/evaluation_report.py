@@ -16,12 +16,13 @@ _MAX_CONFUSIONS = 8
 def measured(
   result: evaluation.Evaluation, cfg: config.EvaluateConfig, seed: int
 ) -> dict[str, Any]:
-  """Rates with their intervals, speakers and confusions."""
+  """Rates with their intervals, edits by kind, speakers and confusions."""
   transcripts = result.transcripts
   counts = scores.errors(transcripts)
   speakers = [item.speaker for item in transcripts]
   worst = scores.worst_decile(result.by_speaker)
   words, characters = scores.confusions(transcripts, cfg.num_confusions)
+  word_edits, character_edits = scores.edits(transcripts)
   return {
     'num_utterances': result.total.num_utterances,
     'num_speakers': len(result.by_speaker),
@@ -30,6 +31,10 @@ def measured(
     'num_resamples': cfg.num_resamples,
     'wer': _rate(counts.words, counts.num_words, speakers, cfg, seed),
     'cer': _rate(counts.characters, counts.num_characters, speakers, cfg, seed),
+    'edits': {
+      'words': word_edits._asdict(),
+      'characters': character_edits._asdict(),
+    },
     'loss': result.loss if math.isfinite(result.loss) else None,
     'worst_decile': worst._asdict(),
     'speakers': {
@@ -72,7 +77,7 @@ def show(report: dict[str, Any], console: rich.console.Console) -> None:
   )
   console.print(_speakers(report['speakers']))
   for unit, found in report['confusions'].items():
-    console.print(_confusions(unit, found))
+    console.print(_confusions(unit, found, report['edits'][unit]))
 
 
 def _number(value: float | None) -> str:
@@ -129,18 +134,21 @@ def _speakers(by_speaker: dict[str, Any]) -> rich.table.Table:
   return table
 
 
-def _confusions(unit: str, found: dict[str, Any]) -> rich.table.Table:
-  columns = {
-    'said > heard': ('substitutions', '{said} > {heard}'),
-    'left out': ('deletions', '{said}'),
-    'put in': ('insertions', '{heard}'),
+def _confusions(
+  unit: str, found: dict[str, Any], edits: dict[str, int]
+) -> rich.table.Table:
+  """Each kind with how many there are in all, and its most frequent ones."""
+  forms = {
+    'substitutions': '{said} > {heard}',
+    'deletions': '{said}',
+    'insertions': '{heard}',
   }
-  table = rich.table.Table(title=f'{unit}: most frequent mistakes')
-  for name in columns:
-    table.add_column(name)
+  table = rich.table.Table(title=f'{unit}: errors, the most frequent first')
+  for kind in forms:
+    table.add_column(f'{edits[kind]} {kind}')
   cells = [
     [_cell(item, form) for item in found[kind][:_MAX_CONFUSIONS]]
-    for kind, form in columns.values()
+    for kind, form in forms.items()
   ]
   for row in range(max(map(len, cells))):
     table.add_row(*(''.join(column[row : row + 1]) for column in cells))

@@ -1,4 +1,4 @@
-"""Writes the forward pass of a finished run as a portable program.
+"""Writes the model of a finished run as portable programs.
 
 `forward.stablehlo` holds the model with its weights, for any number of
 utterances of any length, on CPU and CUDA; JAX alone loads it:
@@ -6,7 +6,12 @@ utterances of any length, on CPU and CUDA; JAX alone loads it:
   program = jax.export.deserialize(bytearray(open(path, 'rb').read()))
   log_probs, num_outputs = program.call(features, num_frames)
 
-What is fed and what comes out is described in `forward.json`.
+`transcribe.stablehlo` has the front end inside, too:
+
+  path, log_probs, num_outputs = program.call(waveforms, num_samples)
+
+What is fed, how features are computed and what comes out is described in
+`forward.json`. launch/transcribe_wav.py is an example.
 """
 
 import json
@@ -15,17 +20,14 @@ import pathlib
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jax import export
-from jaxtyping import Array, Float, Int
 
 from fedjax_asr import config, environment, run_directory, saved_run
-from fedjax_asr.jobs import disk_errors
+from fedjax_asr.jobs import disk_errors, exported_program
 from fedjax_asr.models import long_form
-from fedjax_asr.speech import text
+from fedjax_asr.speech import analysis, text
 
-PLATFORMS = ('cpu', 'cuda')
 # Between the program, read back, and the model that it was made of.
 _TOLERANCE = 1e-4
 
@@ -36,9 +38,10 @@ def run(
   *,
   allow_config_change: bool = False,
 ) -> None:
-  """Leaves `forward.stablehlo` and `forward.json` in the work directory.
+  """Leaves `forward.stablehlo`, `transcribe.stablehlo` and `forward.json`.
 
-  The program is read back and compared with the model before it is there.
+  The programs are read back and compared with the model before they are there.
+  Of a run on precomputed features there is no `transcribe.stablehlo`.
 
   Raises:
     UserError: of any room; the run itself is only read.
@@ -49,51 +52,29 @@ def run(
   with run_directory.open_run(
     workdir, cfg, allow_config_change=allow_config_change
   ) as directory:
-    program = exported(saved)
-    serialized = bytes(program.serialize())
-    difference = _difference(serialized, saved)
+    program = exported_program.of_features(saved)
+    serialized = {'forward': bytes(program.serialize())}
+    difference = _difference(serialized['forward'], saved)
+    if _has_audio(saved):
+      heard = bytes(exported_program.of_waveforms(saved).serialize())
+      difference = max(difference, _heard_difference(heard, saved))
+      serialized['transcribe'] = heard
     directory.begin()
     with disk_errors.explained(directory.path):
       _write(directory.path, serialized, described(saved, program))
+  files = [
+    f'{name}.stablehlo ({len(content) / 1e6:.1f} MB)'
+    for name, content in serialized.items()
+  ]
   print(
-    f'round {saved.round} of {saved.path}: forward.stablehlo '
-    f'({len(serialized) / 1e6:.1f} MB) and forward.json in {directory.path}; '
-    f'read back, log probabilities differ by {difference:.1e} at most'
+    f'round {saved.round} of {saved.path}: {", ".join(files)} and forward.json '
+    f'in {directory.path}; read back, log probabilities differ by '
+    f'{difference:.1e} at most'
   )
 
 
-def exported(saved: saved_run.SavedRun) -> export.Exported:
-  """(features, num_frames) -> (log_probs, num_outputs), weights inside."""
-  batch, frames = export.symbolic_shape('batch, frames')
-  num_features = saved.config.features.num_features
-  # In the program for good: a GPU would round the operands of products to
-  # TF32, and log probabilities would differ by 0.01.
-  with jax.default_matmul_precision('highest'):
-    return export.export(jax.jit(_forward(saved)), platforms=PLATFORMS)(
-      jax.ShapeDtypeStruct((batch, frames, num_features), np.float32),
-      jax.ShapeDtypeStruct((batch,), np.int32),
-    )
-
-
-def _forward(saved: saved_run.SavedRun):
-  stride = long_form.time_stride(saved.acoustic)
-
-  def forward(
-    features: Float[Array, 'batch frames features'],
-    num_frames: Int[Array, ' batch'],
-  ) -> tuple[Float[Array, 'batch outputs vocab'], Int[Array, ' batch']]:
-    # Whole strides, whose number is all that the sizes of layers then depend
-    # on: else JAX cannot compare them while the number of frames is a symbol.
-    # A gather, because a pad would be such a comparison.
-    frames = features.shape[1]
-    places = jnp.arange((frames + stride - 1) // stride * stride)
-    whole = features[:, jnp.minimum(places, frames - 1)]
-    logits, num_outputs, _ = saved.acoustic.apply(
-      saved.params, saved.norm_state, whole, num_frames, train=False
-    )
-    return jax.nn.log_softmax(logits), num_outputs
-
-  return forward
+def _has_audio(saved: saved_run.SavedRun) -> bool:
+  return saved.config.features.kind is not config.FeatureKind.PRECOMPUTED
 
 
 def described(
@@ -103,7 +84,7 @@ def described(
   statistics = saved.statistics
   vocab = len(text.ALPHABET)
   num_features = saved.config.features.num_features
-  return {
+  result = {
     'run': str(saved.path),
     'round': saved.round,
     'architecture': saved.config.model.architecture.value,
@@ -126,6 +107,29 @@ def described(
     'platforms': list(program.platforms),
     'calling_convention_version': program.calling_convention_version,
     'versions': environment.versions(),
+  }
+  if _has_audio(saved):
+    result['analysis'] = analysis.described(saved.config.features)
+    result['transcribe'] = _transcribing(saved.config.features)
+  return result
+
+
+def _transcribing(features: config.FeaturesConfig) -> dict[str, Any]:
+  """What `transcribe.stablehlo` is fed, and what comes out."""
+  return {
+    'inputs': {
+      'waveforms': 'float32[batch, samples], mono, full scale 1, '
+      f'{features.sample_rate} Hz',
+      'num_samples': 'int32[batch], 1 or more of each utterance; those behind '
+      'it change nothing',
+    },
+    'outputs': {
+      'path': 'int32[batch, outputs], greedy decoding: indices into the '
+      'alphabet where a label starts, blank elsewhere; the labels that are no '
+      'blanks, in order, are the text',
+      'log_probs': 'as above',
+      'num_outputs': 'int32[batch]',
+    },
   }
 
 
@@ -159,7 +163,24 @@ def _difference(serialized: bytes, saved: saved_run.SavedRun) -> float:
   num_frames = np.array([96, 61], np.int32)
   program = export.deserialize(bytearray(serialized))
   got, _ = program.call(features, num_frames)
-  want, _ = jax.jit(_forward(saved))(features, num_frames)
+  want, _ = jax.jit(exported_program.forward(saved))(features, num_frames)
+  return _checked(saved, got, want)
+
+
+def _heard_difference(serialized: bytes, saved: saved_run.SavedRun) -> float:
+  """As `_difference`, of waveforms; features are held to NumPy's by tests."""
+  rng = np.random.default_rng(0)
+  sample_rate = saved.config.features.sample_rate
+  waveforms = 0.1 * rng.normal(size=(2, sample_rate)).astype(np.float32)
+  num_samples = np.array([sample_rate, sample_rate * 2 // 3], np.int32)
+  program = export.deserialize(bytearray(serialized))
+  _, got, _ = program.call(waveforms, num_samples)
+  with jax.default_matmul_precision('highest'):
+    _, want, _ = jax.jit(exported_program.listen(saved))(waveforms, num_samples)
+  return _checked(saved, got, want)
+
+
+def _checked(saved: saved_run.SavedRun, got: Any, want: Any) -> float:
   difference = float(np.abs(np.asarray(got) - np.asarray(want)).max())
   if not difference <= _TOLERANCE:
     raise run_directory.RunError(
@@ -170,12 +191,15 @@ def _difference(serialized: bytes, saved: saved_run.SavedRun) -> float:
 
 
 def _write(
-  folder: pathlib.Path, serialized: bytes, description: dict[str, Any]
+  folder: pathlib.Path,
+  serialized: dict[str, bytes],
+  description: dict[str, Any],
 ) -> None:
-  """The program under its name only when it is whole."""
-  temporary = folder / '.forward.stablehlo.tmp'
-  temporary.write_bytes(serialized)
-  temporary.replace(folder / 'forward.stablehlo')
+  """Programs under their names only when they are whole."""
+  for name, content in serialized.items():
+    temporary = folder / f'.{name}.stablehlo.tmp'
+    temporary.write_bytes(content)
+    temporary.replace(folder / f'{name}.stablehlo')
   run_directory.replace_text(
     folder / 'forward.json', json.dumps(description, indent=2) + '\n'
   )

@@ -17,7 +17,8 @@ def of_round(
     'learning_rate': float(metrics.client_learning_rate),
     'round_seconds': seconds,
     'clients_per_second': float(metrics.num_clients) / seconds,
-    'audio_hours_per_second': hours(float(metrics.num_frames), cfg) / seconds,
+    # Seconds of speech trained on in a second.
+    'times_real_time': 3600 * hours(float(metrics.num_frames), cfg) / seconds,
   }
 
 

@@ -32,6 +32,7 @@ from fedjax_asr.jobs import (
   metrics,
   preparation,
   run_corpus,
+  settling,
   starting_point,
   summary,
 )
@@ -60,7 +61,7 @@ def run(
     ) as directory,
     disk_errors.explained(directory.path, '; the same command resumes'),
   ):
-    _run(cfg, directory)
+    _run(directory.config, directory)
 
 
 def _run(cfg: config.Config, directory: run_directory.RunDirectory) -> None:
@@ -99,8 +100,9 @@ def _train(
 ) -> None:
   """Prepares the run, and then changes its directory, and not before."""
   acoustic = model.acoustic(cfg.model, cfg.features.num_features)
-  device_list = devices.select(cfg.federated)
   data = preparation.prepare(cfg, acoustic.num_output_frames, console)
+  cfg = directory.config = settling.settled(cfg, data)
+  device_list = devices.select(cfg.federated)
   if checkpoints.latest_round is not None:
     run_corpus.check_resumed(directory, data, console)
   feed = cohort_feed.CohortFeed(
@@ -206,7 +208,7 @@ def _run_rounds(
       loss=record['train/loss'],
       wer=wer,
       clients_per_second=record['clients_per_second'],
-      audio_hours_per_second=record['audio_hours_per_second'],
+      times_real_time=record['times_real_time'],
     )
     if loop.signals.came and not is_last:
       loop.checkpoints.save(index, state, wer, force=True)

@@ -58,6 +58,14 @@ class Confusions(NamedTuple):
   characters: Mistakes
 
 
+class Edits(NamedTuple):
+  """How many of each kind; their sum over the length of a set is its rate."""
+
+  substitutions: int
+  deletions: int
+  insertions: int
+
+
 class WorstSpeakers(NamedTuple):
   """A tenth of the speakers, rounded up, of highest WER; its mean over them."""
 
@@ -104,6 +112,15 @@ def confusions(transcripts: Sequence[Transcript], count: int) -> Confusions:
   """At most `count` of each kind, of words and of characters."""
   words, characters = _aligned(transcripts)
   return Confusions(_mistakes(words, count), _mistakes(characters, count))
+
+
+def edits(transcripts: Sequence[Transcript]) -> tuple[Edits, Edits]:
+  """Of words, and of characters."""
+  words, characters = (
+    Edits(found.substitutions, found.deletions, found.insertions)
+    for found in _aligned(transcripts)
+  )
+  return words, characters
 
 
 def _aligned(

@@ -184,8 +184,7 @@ def mel_filters(
 def _mel_filters(
   sample_rate: int, fft_size: int, num_mels: int, low_hz: float, high_hz: float
 ) -> Float64[np.ndarray, 'bins mels']:
-  lowest, highest = _mel(np.array([low_hz, high_hz]))
-  edges = _hertz(np.linspace(lowest, highest, num_mels + 2))
+  edges = _edges(num_mels, low_hz, high_hz)
   bins = np.fft.rfftfreq(fft_size, 1 / sample_rate)
   ramps, widths = np.subtract.outer(edges, bins), np.diff(edges)[:, None]
   rising, falling = -ramps[:-2] / widths[:-1], ramps[2:] / widths[1:]
@@ -200,6 +199,20 @@ def _mel_filters(
   filters = bands.T
   filters.setflags(write=False)  # It is shared by all callers.
   return filters
+
+
+def mel_edges(
+  cfg: config.FeaturesConfig,
+) -> Float64[np.ndarray, 'edges']:
+  """Hertz at which the bands begin, peak and end; band m has m to m + 2."""
+  return _edges(cfg.num_mels, cfg.low_hz, cfg.high_hz)
+
+
+def _edges(
+  num_mels: int, low_hz: float, high_hz: float
+) -> Float64[np.ndarray, 'edges']:
+  lowest, highest = _mel(np.array([low_hz, high_hz]))
+  return _hertz(np.linspace(lowest, highest, num_mels + 2))
 
 
 def _mel(

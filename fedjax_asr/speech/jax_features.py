@@ -28,7 +28,37 @@ def extract(
     ValueError: the waveform is empty, or the features are precomputed.
   """
   reference.check_kind(cfg)
-  power = _power(waveform, cfg)
+  return _of_frames(_frames(waveform, cfg), cfg)
+
+
+def extract_padded(
+  waveform: Float[Array, 'samples'],
+  num_samples: Int[Array, ''] | int,
+  num_frames: int,
+  cfg: config.FeaturesConfig,
+) -> tuple[Float[Array, 'frames features'], Int[Array, '']]:
+  """`extract` of the first `num_samples` samples, and how many frames it has.
+
+  What stands behind them changes nothing. `num_frames` frames are given, want
+  as many as the waveform has or more, those behind the last of silence. Sizes
+  may be symbols of `jax.export`.
+
+  Raises:
+    ValueError: the features are precomputed.
+  """
+  reference.check_kind(cfg)
+  window, hop = reference.window_length(cfg), reference.hop_length(cfg)
+  places = jnp.arange(num_frames)[:, None] * hop + np.arange(window)
+  inside = jnp.minimum(places, waveform.shape[0] - 1)
+  frames = jnp.where(places < num_samples, waveform[inside], 0)
+  beyond = jnp.maximum(num_samples - window, 0)
+  return _of_frames(frames, cfg), 1 + (beyond + hop - 1) // hop
+
+
+def _of_frames(
+  frames: Float[Array, 'frames window'], cfg: config.FeaturesConfig
+) -> Float[Array, 'frames features']:
+  power = _power(frames, cfg)
   if cfg.kind is config.FeatureKind.LOG_SPECTROGRAM:
     return 0.5 * jnp.log(jnp.maximum(power, cfg.log_floor**2))
   mel = _product(power, reference.mel_filters(cfg))
@@ -70,16 +100,22 @@ def normalize(
   return centred * jax.lax.rsqrt(jnp.maximum(variance, reference.MIN_STD**2))
 
 
-def _power(
+def _frames(
   waveform: Float[Array, 'samples'], cfg: config.FeaturesConfig
-) -> Float[Array, 'frames bins']:
+) -> Float[Array, 'frames window']:
   window, hop = reference.window_length(cfg), reference.hop_length(cfg)
   num_frames = reference.num_frames(len(waveform), cfg)
   covered = (num_frames - 1) * hop + window
   padded = jnp.pad(waveform, (0, covered - len(waveform)))
-  samples = np.arange(num_frames)[:, None] * hop + np.arange(window)
-  weights = jnp.asarray(reference.hann_window(window), waveform.dtype)
-  spectrum = jnp.fft.rfft(padded[samples] * weights, cfg.fft_size)
+  return padded[np.arange(num_frames)[:, None] * hop + np.arange(window)]
+
+
+def _power(
+  frames: Float[Array, 'frames window'], cfg: config.FeaturesConfig
+) -> Float[Array, 'frames bins']:
+  weights = reference.hann_window(reference.window_length(cfg))
+  weights = jnp.asarray(weights, frames.dtype)
+  spectrum = jnp.fft.rfft(frames * weights, cfg.fft_size)
   return jnp.square(spectrum.real) + jnp.square(spectrum.imag)
 
 

@@ -49,18 +49,22 @@ def _check_range(path: str, value: Any, number: float, limits: Any) -> None:
   met = limits['low'] <= number <= limits['high']
   met = met and limits['above'] < number < limits['below']
   if not met:
-    terms = [
-      f'{sign} {limits[name]:g}'
-      for name, sign in (
-        ('low', '>='),
-        ('above', '>'),
-        ('high', '<='),
-        ('below', '<'),
-      )
-      if math.isfinite(limits[name])
-    ]
-    wanted = ' and '.join(terms)
-    raise config.ConfigError(f'{path}={value!r}; want {wanted}.')
+    raise config.ConfigError(f'{path}={value!r}; want {range_text(limits)}.')
+
+
+def range_text(limits: Any) -> str:
+  """The range of a `config.bounded` field, by its metadata; '' for any."""
+  terms = [
+    f'{sign} {limits[name]:g}'
+    for name, sign in (
+      ('low', '>='),
+      ('above', '>'),
+      ('high', '<='),
+      ('below', '<'),
+    )
+    if math.isfinite(limits[name])
+  ]
+  return ' and '.join(terms)
 
 
 def _check_name(name: str) -> None:
@@ -201,7 +205,7 @@ def _check_ds2(model: config.DeepSpeech2Config) -> None:
 
 def _check_federated(federated: config.FederatedConfig) -> None:
   devices = federated.num_devices
-  if devices:
+  if devices and federated.cohort_size:
     requirement.require(
       devices <= federated.cohort_size,
       'federated.num_devices',

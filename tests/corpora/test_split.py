@@ -105,3 +105,13 @@ def test_disjoint_transcripts_drops_what_a_heldout_set_says():
 def test_given_heldout_speakers_replace_drawn_ones():
   splits = split.split(TEN, settings(), 0, heldout_speakers=frozenset({'s4'}))
   assert speakers(TEN, splits.heldout_speakers) == {'s4'}
+
+
+@pytest.mark.parametrize(
+  ('num_speakers', 'want'),
+  [(1, 0), (2, 1), (3, 1), (12, 1), (19, 1), (20, 2), (88, 8), (120, 12)],
+)
+def test_number_of_heldout_speakers_left_open_is_a_tenth(num_speakers, want):
+  items = corpus({f's{number}': 2 for number in range(num_speakers)})
+  splits = split.split(items, settings(num_heldout_speakers=-1), seed=0)
+  assert len(speakers(items, splits.heldout_speakers)) == want

@@ -140,3 +140,21 @@ def test_more_clients_than_there_are_is_one_line(
 def test_one_utterance_each_is_enough(kind):
   names = [f's{index}' for index in range(12)]
   assert sizes(divided(kind, names)) == [1] * 12
+
+
+@pytest.mark.parametrize(
+  ('num_speakers', 'num_rounds', 'cohort', 'warmup'),
+  [(108, 110, 8, 10), (108, 160, 8, 10), (11, 4, 8, 0), (2, 50, 2, 5)],
+)
+def test_cohort_and_warmup_left_open_follow_clients_and_rounds(
+  num_speakers, num_rounds, cohort, warmup
+):
+  settings = config.FederatedConfig(
+    cohort_size=0,
+    num_rounds=num_rounds,
+    server=config.ServerConfig(warmup_rounds=-1),
+  )
+  speakers = [f's{number}' for number in range(num_speakers)] * 3
+  found = partition.settled(settings, speakers)
+  assert found.cohort_size == cohort
+  assert found.server.warmup_rounds == warmup

@@ -79,6 +79,24 @@ def test_report_holds_what_it_says(evaluate, tmp_path):
       assert rate[name]['low'] <= rate['rate'] <= rate[name]['high']
 
 
+def test_errors_are_counted_by_kind(evaluate, tmp_path):
+  status, output, _ = evaluate()
+  assert status == 0
+  report = _written(tmp_path)
+  edits = report['edits']['words']
+  assert sum(edits.values()) == pytest.approx(
+    report['wer']['rate'] * report['num_words']
+  )
+  for kind in ('substitutions', 'deletions', 'insertions'):
+    assert f'{edits[kind]} {kind}' in output
+
+
+def test_no_empty_folder_is_left(evaluate, tmp_path):
+  assert evaluate()[0] == 0
+  for path in (tmp_path / 'evaluation').iterdir():
+    assert path.is_file()
+
+
 def test_one_speaker_has_no_interval_by_speaker(evaluate, tmp_path):
   status, output, _ = evaluate()
   assert status == 0

@@ -8,12 +8,16 @@ import subprocess
 import sys
 
 import jax
+import jax.numpy as jnp
 import jaxtyping
 import numpy as np
 import pytest
+import soundfile
 import untrained_run
 
 from fedjax_asr import config, saved_run
+from fedjax_asr.models import decode
+from fedjax_asr.speech import audio, features
 
 _CONFIG = pathlib.Path(__file__).parents[2] / 'configs' / 'export.py'
 # Batch size and frames; fewer than a stride, and no whole strides, too.
@@ -147,12 +151,12 @@ def test_program_that_differs_is_not_written(
   run, tmp_path, monkeypatch, capsys
 ):
   """As after a defect of the export: here, of other weights."""
-  from fedjax_asr.jobs import export
+  from fedjax_asr.jobs import exported_program
 
   saved = saved_run.load(run, 'export.run', 1)
   with _any_size():
-    other = export.exported(saved)
-  monkeypatch.setattr(export, 'exported', lambda _: other)
+    other = exported_program.of_features(saved)
+  monkeypatch.setattr(exported_program, 'of_features', lambda _: other)
   assert _export(run, tmp_path) == 2
   assert 'differs from the model by' in capsys.readouterr().err
   assert not (tmp_path / 'forward.stablehlo').exists()
@@ -163,3 +167,96 @@ def test_missing_package_is_one_line(run, tmp_path, monkeypatch, capsys):
   assert _export(run, tmp_path / 'out') == 2
   assert 'pip install flatbuffers' in capsys.readouterr().err
   assert not (tmp_path / 'out').exists()
+
+
+_SPEECH = (
+  pathlib.Path(__file__).parents[2].parent / 'shared/data/librispeech_100/flac'
+)
+_SCRIPT = pathlib.Path(__file__).parents[2] / 'launch' / 'transcribe_wav.py'
+
+
+def _waveforms():
+  """Speech of 2 to 5 s where there is some, noise otherwise; and short ones."""
+  rng = np.random.default_rng(0)
+  waveforms = [rng.normal(0, 0.1, count) for count in (1, 399, 16_161, 40_000)]
+  for path in sorted(_SPEECH.glob('*.flac'))[:3]:
+    waveforms.append(audio.read(path, 16_000)[:80_000])
+  return [waveform.astype(np.float32) for waveform in waveforms]
+
+
+def _by_numpy(saved, waveform):
+  values = features.normalize(
+    features.extract(waveform, saved.config.features),
+    saved.config.features.normalization,
+    saved.statistics,
+  )
+  logits, num_outputs, _ = jax.jit(
+    functools.partial(saved.acoustic.apply, train=False)
+  )(saved.params, saved.norm_state, values[None], np.array([len(values)]))
+  return jax.nn.log_softmax(logits[0, : int(num_outputs[0])])
+
+
+def test_program_with_the_front_end_hears_what_the_pipeline_hears(run, folder):
+  saved = saved_run.load(run, 'export.run')
+  waveforms = _waveforms()
+  longest = max(map(len, waveforms))
+  padded = np.full((len(waveforms), longest + 777), 5.0, np.float32)
+  for row, waveform in zip(padded, waveforms, strict=True):
+    row[: len(waveform)] = waveform
+  content = (folder / 'transcribe.stablehlo').read_bytes()
+  program = jax.export.deserialize(bytearray(content))
+  counts = np.array([len(waveform) for waveform in waveforms], np.int32)
+  path, log_probs, num_outputs = program.call(padded, counts)
+  for index, waveform in enumerate(waveforms):
+    want = _by_numpy(saved, waveform)
+    assert num_outputs[index] == len(want)
+    got = log_probs[index, : len(want)]
+    np.testing.assert_allclose(got, want, atol=2e-3)
+    alone = decode.greedy_path(got[None], jnp.array([len(want)]))
+    np.testing.assert_array_equal(path[index, : len(want)], alone[0])
+    assert not path[index, len(want) :].any()
+
+
+def test_silence_is_no_text(folder):
+  content = (folder / 'transcribe.stablehlo').read_bytes()
+  program = jax.export.deserialize(bytearray(content))
+  silence = np.full((1, 9_000), 5e-5, np.float32)
+  path, *_ = program.call(silence, np.array([9_000], np.int32))
+  assert not path.any()
+
+
+def test_script_transcribes_a_recording_without_this_package(
+  run, folder, tmp_path
+):
+  waveform = np.random.default_rng(0).normal(0, 0.1, 30_000)
+  stereo = np.stack([waveform, 0.5 * waveform], -1)
+  soundfile.write(tmp_path / 'a.wav', stereo, 16_000, subtype='FLOAT')
+  soundfile.write(tmp_path / 'b.wav', stereo, 8_000)
+  checked = (
+    'import runpy, sys\n'
+    'sys.argv = sys.argv[1:]\n'
+    'try:\n'
+    "  runpy.run_path(sys.argv[0], run_name='__main__')\n"
+    'finally:\n'
+    "  assert 'fedjax_asr' not in sys.modules\n"
+    "  assert 'librosa' not in sys.modules\n"
+  )
+  done = [
+    subprocess.run(
+      [sys.executable, '-c', checked, _SCRIPT, folder, tmp_path / name],
+      cwd=tmp_path,
+      capture_output=True,
+      text=True,
+      timeout=100,
+      check=False,
+    )
+    for name in ('a.wav', 'b.wav')
+  ]
+  assert done[0].returncode == 0, done[0].stderr
+  saved = saved_run.load(run, 'export.run')
+  want = _by_numpy(saved, audio.read(tmp_path / 'a.wav', 16_000))
+  path = decode.greedy_path(want[None], jnp.array([len(want)]))
+  assert done[0].stdout == decode.transcripts(np.asarray(path))[0] + '\n'
+  assert done[1].returncode == 2
+  assert done[1].stderr.startswith('error: ')
+  assert '30000 samples at 8000 Hz' in done[1].stderr

@@ -128,7 +128,7 @@ def test_metrics_have_every_round_and_name(finished):
     'padding_waste',
     'round_seconds',
     'clients_per_second',
-    'audio_hours_per_second',
+    'times_real_time',
   }
   scores = {'eval/wer', 'eval/cer', 'eval/loss'}
   scores |= {'eval/utterance_wer', 'eval/utterance_cer'}

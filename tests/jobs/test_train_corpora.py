@@ -120,3 +120,56 @@ def test_cohort_larger_than_the_population_is_one_line(main, tmp_path):
     'error: config.federated.cohort_size=5; want at most the population of 4 '
     'clients.'
   ]
+
+
+_OPEN = (
+  '--config.data.num_heldout_speakers=-1',
+  '--config.federated.cohort_size=0',
+  '--config.federated.server.warmup_rounds=-1',
+)
+
+
+def _chosen(workdir):
+  saved = json.loads((workdir / 'config.json').read_text())
+  return (
+    saved['data']['num_heldout_speakers'],
+    saved['federated']['cohort_size'],
+    saved['federated']['server']['warmup_rounds'],
+  )
+
+
+def test_what_is_left_open_follows_a_small_corpus(main, tmp_path):
+  lines = tiny_run.write_corpus(tmp_path)
+  few = [line for line in lines if line['speaker'] in ('s0', 's1', 's2')]
+  tiny_run.write_manifest(tmp_path / 'few.jsonl', few)
+  path = f'--config.data.path={tmp_path / "few.jsonl"}'
+  workdir = tmp_path / 'run'
+  status, _, errors = main(workdir, path, *_OPEN, *_ONE_ROUND)
+  assert (status, errors) == (0, [])
+  assert _chosen(workdir) == (1, 2, 0)
+
+
+def test_run_goes_on_with_what_its_corpus_decided(main, folder, tmp_path):
+  """As a run does whose config once named other numbers."""
+  workdir = tmp_path / 'run'
+  status, _, errors = main(workdir, *_ONE_ROUND)
+  assert (status, errors) == (0, [])
+  assert _chosen(workdir) == (1, 2, 0)
+  two = ('--config.federated.num_rounds=2', '--allow_config_change')
+  status, _, errors = main(workdir, *_OPEN, *two)
+  assert (status, errors) == (0, [])
+  assert _chosen(workdir) == (1, 2, 0)
+  assert len(tiny_run.metrics(workdir)) == 2
+
+
+def test_failed_start_leaves_nothing(main, tmp_path):
+  workdir = tmp_path / 'runs' / 'mine'
+  for flag in (
+    '--config.data.num_heldout_speakers=5',
+    '--config.federated.cohort_size=5',
+    f'--config.data.path={tmp_path / "nowhere.jsonl"}',
+  ):
+    status, _, errors = main(workdir, flag)
+    assert status == 2
+    assert len(errors) == 1
+    assert not any(tmp_path.iterdir())

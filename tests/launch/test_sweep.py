@@ -1,4 +1,5 @@
 import shlex
+import sys
 import textwrap
 
 import pytest
@@ -45,7 +46,7 @@ def test_command_is_a_run_of_its_point(config_flag):
   )
   lines = sweep.commands(['sweep.py', f'{flag}:smoke', '--config.seed=3'])
   words = [shlex.split(line) for line in lines]
-  assert all(w[:3] == ['python', '-m', 'fedjax_asr.main'] for w in words)
+  assert all(w[:3] == [sys.executable, '-m', 'fedjax_asr.main'] for w in words)
   first, second, third = [command_line.parse(w[2:]) for w in words]
   assert first.config.federated.cohort_size == 4
   assert first.config.model.ds2.conv_channels == (8, 8)
@@ -82,7 +83,7 @@ def test_main_prints_a_command_a_line(config_flag, capsys):
   ('point', 'message'),
   [
     ({'federated.cohortsize': 1}, 'no such field; nearest: --config.federated'),
-    ({'federated.cohort_size': 0}, 'config.federated.cohort_size=0; want >= 1'),
+    ({'federated.block_size': 0}, 'config.federated.block_size=0; want >= 1'),
     ({'seed': 'x'}, '--config.seed=x; want an integer.'),
     (7, 'sweep() yields 7; want a dict such as'),
     ('1 / 0', 'line 10: ZeroDivisionError: division by zero'),

@@ -82,3 +82,21 @@ def test_confusions_are_limited_in_number():
   words, _ = scores.confusions(transcripts(), 1)
   assert words.insertions == [('', 'home', 1)]
   assert scores.confusions(transcripts(), 0).words == ([], [], [])
+
+
+def test_edits_of_a_set_are_counted_by_kind():
+  words, characters = scores.edits(
+    [
+      scores.Transcript('1', 'a', 'go right now', 'go left now please'),
+      scores.Transcript('2', 'a', 'stop here', 'stop'),
+    ]
+  )
+  assert words == (1, 1, 1)
+  assert sum(characters) == sum(
+    scores.errors(
+      [
+        scores.Transcript('1', 'a', 'go right now', 'go left now please'),
+        scores.Transcript('2', 'a', 'stop here', 'stop'),
+      ]
+    ).characters
+  )

@@ -59,7 +59,7 @@ _TIMES = {
   'compile_seconds',
   'round_seconds',
   'clients_per_second',
-  'audio_hours_per_second',
+  'times_real_time',
 }
 
 

@@ -1,0 +1,84 @@
+"""What the attacks under way are doing, on a terminal and elsewhere."""
+
+import contextlib
+import datetime
+import threading
+import time
+from types import TracebackType
+
+import rich.console
+
+# Between two lines where the output is no terminal.
+EVERY_SECONDS = 20.0
+_MAX_SHOWN = 3
+
+
+class AttackProgress:
+  """The stage of each victim that is attacked, shown until it is done.
+
+  On a terminal, as they change; elsewhere as a plain line now and then, so that
+  no log is silent for long, whatever a stage does. Threads may report at once.
+  """
+
+  def __init__(
+    self, console: rich.console.Console, every_seconds: float | None = None
+  ):
+    self._console = console
+    self._every = EVERY_SECONDS if every_seconds is None else every_seconds
+    self._lock = threading.Lock()
+    # By victim: since when, and the stage.
+    self._stages: dict[str, tuple[float, str]] = {}
+    self._is_over = threading.Event()
+    self._lines = threading.Thread(target=self._print_lines, daemon=True)
+    self._status = console.status('') if console.is_terminal else None
+
+  def report(self, victim: str, stage: str) -> None:
+    """The victim's attack is at another stage."""
+    with self._lock:
+      since, _ = self._stages.get(victim, (time.monotonic(), ''))
+      self._stages[victim] = since, stage
+    if self._status:
+      self._status.update(self._text())
+
+  def done(self, victim: str) -> None:
+    """Nothing is said of the victim any more."""
+    with self._lock:
+      self._stages.pop(victim, None)
+
+  def __enter__(self) -> 'AttackProgress':
+    if self._status:
+      self._status.start()
+    else:
+      self._lines.start()
+    return self
+
+  def __exit__(
+    self,
+    kind: type[BaseException] | None,
+    error: BaseException | None,
+    traceback: TracebackType | None,
+  ) -> None:
+    self._is_over.set()
+    if self._status:
+      self._status.stop()
+    else:
+      self._lines.join()
+
+  def _print_lines(self) -> None:
+    while not self._is_over.wait(self._every):
+      text = self._text()
+      if text:
+        # Nobody may read it any more; the attack goes on.
+        with contextlib.suppress(OSError):
+          self._console.print(text)
+
+  def _text(self) -> str:
+    with self._lock:
+      stages = list(self._stages.items())
+    now = time.monotonic()
+    shown = [
+      f'{victim}: {stage} ({datetime.timedelta(seconds=int(now - since))})'
+      for victim, (since, stage) in stages[:_MAX_SHOWN]
+    ]
+    more = len(stages) - _MAX_SHOWN
+    return '; '.join(shown + [f'and {more} more'] * (more > 0))
