@@ -12,7 +12,13 @@ import h5py
 import numpy as np
 
 from fedjax_asr import config, run_directory
-from fedjax_asr.attacks import alignment, labels, observation, score
+from fedjax_asr.attacks import (
+  alignment,
+  labels,
+  observation,
+  score,
+  score_summary,
+)
 from fedjax_asr.jobs import attack_methods, attack_victims
 from fedjax_asr.models import scores
 from fedjax_asr.speech import inversion
@@ -41,6 +47,7 @@ def resumed(path: pathlib.Path, round_index: int) -> list[Record]:
     rounds = {record['round'] for record in found}
     utterances = {record['utterance'] for record in found}
     _ = [record['victim'] for record in found]
+    found = [score_summary.read(record) for record in found]
   except (KeyError, TypeError) as error:
     raise run_directory.RunError(
       f'{file}: {error!r}; want the scores of an attack, or the file removed.'
@@ -154,7 +161,11 @@ def _labels(victim, observed) -> Record:
 
 def _texts(pairs, observed, attempt) -> list[Record]:
   """What the victim's model hears, and what its update says it was told."""
-  heard = labels.decoded(pairs, observed)
+  decoded = labels.decoded(pairs, observed)
+  heard = [
+    text if len(values) else None
+    for text, values in zip(decoded, pairs, strict=True)
+  ]
   told: Sequence[str | None] = [None] * len(pairs)
   if attempt.found and all(len(values) for values in pairs):
     with contextlib.suppress(observation.Refused):
@@ -185,7 +196,8 @@ def keep(
   attempts: Sequence[attack_methods.Attempt],
   cfg: config.FeaturesConfig,
 ) -> None:
-  """Features in `reconstructions.h5`, and WAV files of them."""
+  """Features in `reconstructions.h5`; WAV files where there is a
+  reconstruction to listen to."""
   truths = [attack_victims.truth(item) for item in victim.spoken]
   kept = {item.utterance: {'original': item.features} for item in victim.spoken}
   for attempt in attempts:
@@ -203,7 +215,8 @@ def keep(
         file.create_dataset(f'{utterance}/{method}', data=np.asarray(values))
   if cfg.kind is not config.FeatureKind.PRECOMPUTED:
     for item in victim.spoken:
-      _sound(path / 'audio', item, kept[item.utterance], cfg)
+      if len(kept[item.utterance]) > 1:
+        _sound(path / 'audio', item, kept[item.utterance], cfg)
 
 
 def _sound(folder, item, arrays, cfg) -> None:

@@ -145,7 +145,10 @@ def test_next_method_is_tried_where_one_refuses(run, tmp_path):
   assert (refused['method'], found['method']) == ('demixing', 'span')
   assert 'DeepSpeech 2' in refused['refused']
   assert (refused['certificate'], refused['ledger']) == ({}, {})
-  assert (refused['num_frames_found'], refused['snr_db']) == (0, 0.0)
+  assert refused['num_frames_found'] == 0
+  assert refused['num_frames'] == found['num_frames']
+  for name in ('snr_db', 'mae', 'correlation', 'lag_frames', 'heard', 'cer'):
+    assert refused[name] is None
   assert found['is_certified']
   with h5py.File(tmp_path / 'reconstructions.h5') as file:
     assert set(file[found['utterance']]) == {'original', 'span'}
@@ -194,17 +197,34 @@ def test_update_without_output_layer_is_scored_without_labels(
   assert record['labels'] == {}
 
 
+def test_what_was_refused_leaves_no_sound_and_its_reason_once(
+  run, tmp_path, capsys
+):
+  cfg = tiny_attack.of_run(run)
+  cfg.attack.methods = ('demixing',)
+  records = tiny_attack.records(cfg, tmp_path)
+  assert [record['snr_db'] for record in records] == [None, None]
+  assert not (tmp_path / 'audio').exists()
+  output = capsys.readouterr().out
+  assert output.count(records[0]['refused']) == 1
+  assert 'demixing: refused, for a reason given above' in output
+
+
 def test_summary_is_by_method():
   record = {'method': 'span', 'refused': '', 'is_certified': True}
+  record['num_frames_found'] = 9
+  refused = {'refused': 'why', 'is_certified': False, 'num_frames_found': 0}
+  refused |= {'snr_db': None, 'seconds': 3.0}
   records = [
     record | {'snr_db': 80.0, 'seconds': 1.0},
     record | {'snr_db': 90.0, 'seconds': 4.0, 'is_certified': False},
     record | {'snr_db': 70.0, 'seconds': 2.0},
-    record | {'refused': 'why'},
-    record | {'method': 'demixing', 'refused': 'why'},
+    record | refused,
+    record | refused | {'method': 'demixing'},
   ]
   assert attack.summary(records) == [
-    'span: 3 of 4 reconstructed, 2 certified, median SNR 80.0 dB, median 2.0 s',
+    'span: 3 of 4 reconstructed, 2 certified; medians of all 4: SNR 75.0 dB, '
+    '2.5 s',
     'demixing: 0 of 1 reconstructed',
   ]
 
