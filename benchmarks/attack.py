@@ -110,7 +110,7 @@ def again(flags: list[str], scratch: str, num_victims: int) -> dict:
 
 
 # Texts, and what is the same in every record.
-_BULKY = ('ledger', 'labels', 'reference', 'heard', 'aligned')
+_BULKY = ('ledger', 'labels', 'reference', 'heard', 'original_heard', 'aligned')
 
 
 def summary(records: list[dict]) -> dict:
@@ -139,6 +139,7 @@ def summary(records: list[dict]) -> dict:
     'mcd_db': quantiles(_values(records, 'mcd_db'), math.inf),
     'mae': quantiles(_values(records, 'mae'), math.inf),
     'cer_decoded': quantiles(_values(records, 'cer'), math.inf),
+    'cer_original': quantiles(_values(records, 'original_cer'), math.inf),
     'cer_aligned': quantiles(_values(records, 'aligned_cer'), math.inf),
     'seconds': quantiles(_values(records, 'seconds')),
     'utterances_per_minute': round(60 * total / sum(updates.values()), 2),

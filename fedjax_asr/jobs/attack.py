@@ -13,6 +13,7 @@ from fedjax_asr.jobs import (
   attack_methods,
   attack_results,
   attack_speakers,
+  attack_transcriber,
   attack_victims,
   attacked_run,
   disk_errors,
@@ -38,6 +39,7 @@ def run(
   # First, so that a mistyped run leaves no directory.
   attacked = _loaded(cfg, workdir, console)
   attack_methods.check_layers(cfg.attack, attacked.saved.params)
+  transcriber = attack_transcriber.chosen(cfg.attack, attacked)
   victims = attack_victims.victims(attacked, cfg.attack)
   with (
     run_directory.open_run(
@@ -46,7 +48,9 @@ def run(
     disk_errors.explained(directory.path, '; the same command resumes'),
   ):
     console.print(_title(cfg, attacked, victims))
-    records = _attack_all(cfg, directory, attacked, victims, console)
+    records = _attack_all(
+      cfg, directory, attacked, victims, transcriber, console
+    )
     if cfg.attack.speaker_id.enabled:
       tried = [record['method'] for record in records]
       attack_speakers.identify(
@@ -83,7 +87,7 @@ def _title(cfg, attacked, victims) -> str:
   )
 
 
-def _attack_all(cfg, directory, attacked, victims, console):
+def _attack_all(cfg, directory, attacked, victims, transcriber, console):
   records = attack_results.resumed(directory.path, attacked.saved.round)
   done = {record['victim'] for record in records}
   left = [victim for victim in victims if victim.name not in done]
@@ -122,7 +126,7 @@ def _attack_all(cfg, directory, attacked, victims, console):
       attack_results.keep(
         directory.path, victim, attempts, attacked.saved.config.features
       )
-      made = attack_results.records(victim, observed, attempts)
+      made = attack_results.records(victim, observed, attempts, transcriber)
       records += made
       attack_results.write(directory.path, records)
       _progress(directory, victim).unlink(missing_ok=True)

@@ -19,7 +19,7 @@ from fedjax_asr.attacks import (
   score,
   score_summary,
 )
-from fedjax_asr.jobs import attack_methods, attack_victims
+from fedjax_asr.jobs import attack_methods, attack_transcriber, attack_victims
 from fedjax_asr.models import scores
 from fedjax_asr.speech import inversion
 
@@ -84,15 +84,19 @@ def records(
   victim: attack_victims.Victim,
   observed: observation.Observation,
   attempts: Sequence[attack_methods.Attempt],
+  transcriber: attack_transcriber.Transcriber | None,
 ) -> list[Record]:
-  """One for each utterance and method, as JSON takes it."""
+  """One for each utterance and method, as JSON takes it.
+
+  What is `heard` is null without a `transcriber`.
+  """
   told = _labels(victim, observed)
   made = []
   for attempt in attempts:
     found = attempt.found.features if attempt.found else ()
     truths = [attack_victims.truth(item) for item in victim.spoken]
     pairs = score.paired(truths, found)
-    texts = _texts(pairs, observed, attempt)
+    texts = _texts(victim, pairs, observed, attempt, transcriber)
     for item, truth, values, heard in zip(
       victim.spoken, truths, pairs, texts, strict=True
     ):
@@ -159,26 +163,30 @@ def _labels(victim, observed) -> Record:
   }
 
 
-def _texts(pairs, observed, attempt) -> list[Record]:
-  """What the victim's model hears, and what its update says it was told."""
-  decoded = labels.decoded(pairs, observed)
-  heard = [
-    text if len(values) else None
-    for text, values in zip(decoded, pairs, strict=True)
-  ]
+def _texts(victim, pairs, observed, attempt, transcriber) -> list[Record]:
+  """What is heard in each reconstruction and in its original, and what the
+  update says that the model was told."""
   told: Sequence[str | None] = [None] * len(pairs)
   if attempt.found and all(len(values) for values in pairs):
     with contextlib.suppress(observation.Refused):
       told = alignment.align(pairs, observed).texts
-  return [
-    {'heard': each, 'aligned': line}
-    for each, line in zip(heard, told, strict=True)
-  ]
+  texts = []
+  for item, values, line in zip(victim.spoken, pairs, told, strict=True):
+    heard = original = None
+    if transcriber is not None:
+      heard = transcriber(values, item.statistics)
+      original = transcriber(item.features, item.statistics)
+    texts.append({'heard': heard, 'original_heard': original, 'aligned': line})
+  return texts
 
 
 def _errors(item, texts: Record) -> Record:
   rates: Record = {}
-  for name, prefix in (('heard', ''), ('aligned', 'aligned_')):
+  for name, prefix in (
+    ('heard', ''),
+    ('original_heard', 'original_'),
+    ('aligned', 'aligned_'),
+  ):
     hypothesis = texts[name]
     result = None
     if hypothesis is not None:

@@ -125,14 +125,14 @@ def test_mean_of_public_speech_is_scored_as_a_guess(run):
   cfg.attack.num_victims = 1
   (victim,), (observed,) = tiny_attack.observed(cfg, run / 'attack')
   attempt = attack_methods.Attempt(config.AttackMethod.SPAN, None, 'none', 0.0)
-  (record,) = attack_results.records(victim, observed, [attempt])
+  (record,) = attack_results.records(victim, observed, [attempt], None)
   features, mean = victim.spoken[0].features, observed.declared.speech.mean
   ratio = np.square(features).sum() / np.square(features - mean).sum()
   assert record['public_snr_db'] == pytest.approx(
     10 * np.log10(ratio), abs=1e-3
   )
   silent = observed._replace(declared=observed.declared._replace(speech=None))
-  (record,) = attack_results.records(victim, silent, [attempt])
+  (record,) = attack_results.records(victim, silent, [attempt], None)
   assert record['public_snr_db'] is None
 
 
