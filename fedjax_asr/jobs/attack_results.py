@@ -4,7 +4,6 @@ import contextlib
 import json
 import math
 import pathlib
-import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -19,9 +18,13 @@ from fedjax_asr.attacks import (
   score,
   score_summary,
 )
-from fedjax_asr.jobs import attack_methods, attack_transcriber, attack_victims
+from fedjax_asr.jobs import (
+  attack_methods,
+  attack_sound,
+  attack_transcriber,
+  attack_victims,
+)
 from fedjax_asr.models import scores
-from fedjax_asr.speech import inversion
 
 FILE = run_directory.ATTACK
 FEATURES = 'reconstructions.h5'
@@ -224,14 +227,4 @@ def keep(
   if cfg.kind is not config.FeatureKind.PRECOMPUTED:
     for item in victim.spoken:
       if len(kept[item.utterance]) > 1:
-        _sound(path / 'audio', item, kept[item.utterance], cfg)
-
-
-def _sound(folder, item, arrays, cfg) -> None:
-  """Both by the same inverse transform and the victim's own statistics, so
-  that what is heard is the difference in features."""
-  folder.mkdir(exist_ok=True)
-  name = re.sub(r'[^\w.-]', '_', item.utterance)
-  for method, values in arrays.items():
-    samples = inversion.waveform(values, cfg, item.statistics)
-    inversion.write(folder / f'{name}_{method}.wav', samples, cfg.sample_rate)
+        attack_sound.write(path / 'audio', item, kept[item.utterance], cfg)

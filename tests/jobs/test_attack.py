@@ -13,8 +13,11 @@ from fedjax_asr.jobs import (
   attack,
   attack_methods,
   attack_results,
+  attack_sound,
   attack_victims,
 )
+from fedjax_asr.speech import audio
+from fedjax_asr.speech import features as features_lib
 
 
 @pytest.fixture(scope='module', autouse=True)
@@ -80,8 +83,14 @@ def test_features_and_sound_lie_beside_the_scores(finished):
       assert original.shape == (record['num_frames'], 8)
       assert np.abs(found - original).mean() == pytest.approx(record['mae'])
   for record in records:
-    for name in ('original', 'span'):
-      file = path / 'audio' / f'{record["utterance"]}_{name}.wav'
+    names = {
+      f'{record["utterance"]}_{name}'
+      for name in ('recording', 'original_resynthesised', 'span_resynthesised')
+    }
+    files = (path / 'audio').glob(f'{record["utterance"]}_*.wav')
+    assert {file.stem for file in files} == names
+    for name in names:
+      file = path / 'audio' / f'{name}.wav'
       rate, samples = scipy.io.wavfile.read(file)
       assert rate == 16000
       # A window of 50 ms for each frame.
@@ -90,6 +99,22 @@ def test_features_and_sound_lie_beside_the_scores(finished):
     figure = f'reconstruction_{record["utterance"]}_span.png'
     assert (path / 'figures' / figure).stat().st_size > 0
   assert (path / 'figures' / 'reconstruction_scores.png').is_file()
+
+
+def test_recording_of_a_stretch_is_what_its_features_are_of(run, tmp_path):
+  cfg = tiny_attack.of_run(run)
+  cfg.attack.num_victims = 1
+  cfg.attack.stretch_seconds = 0.5
+  (victim,), _ = tiny_attack.observed(cfg, tmp_path)
+  (item,) = victim.spoken
+  features = tiny_attack.model_config(tmp_path).features
+  attack_sound.write(tmp_path / 'audio', item, {}, features)
+  (file,) = (tmp_path / 'audio').iterdir()
+  assert file.name == f'{item.utterance}_recording.wav'
+  samples = audio.read(str(file), features.sample_rate)
+  found = features_lib.extract(samples, features)
+  # But for the rounding to 16 bits.
+  np.testing.assert_allclose(found, item.features, atol=0.05)
 
 
 def test_speech_replaced_by_nan_after_observation_changes_nothing(run):
