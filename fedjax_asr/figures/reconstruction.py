@@ -21,7 +21,6 @@ from fedjax_asr import config, run_directory
 from fedjax_asr.attacks import score_summary
 from fedjax_asr.figures import style
 
-_COLORS = (style.BLUE, style.ORANGE, style.GREEN, style.PURPLE)
 # What is right shows the page, whether that is light or dark.
 _DIFFERENCE = matplotlib.colors.LinearSegmentedColormap.from_list(
   'difference',
@@ -185,7 +184,7 @@ def _scores(records: list[dict[str, Any]]) -> matplotlib.figure.Figure:
   snr, correlation = figure.subplots(1, 2)
   snr.axhline(0, color=style.INK, linewidth=0.8)  # Where silence would be.
   for index, of_method in enumerate(methods.values()):
-    color = _COLORS[index % len(_COLORS)]
+    color = style.DISTINCT[index % len(style.DISTINCT)]
     _strip(snr, index, of_method, 'snr_db', color)
     _strip(correlation, index, of_method, 'best_lag_correlation', 'none', color)
     _strip(correlation, index, of_method, 'correlation', color)

@@ -9,7 +9,7 @@ import numpy as np
 
 from fedjax_asr import config
 from fedjax_asr.attacks import observation, score, victim
-from fedjax_asr.corpora import utterance
+from fedjax_asr.corpora import utterance as utterance_lib
 from fedjax_asr.federated import cohort
 from fedjax_asr.jobs import attacked_run
 from fedjax_asr.speech import features as features_lib
@@ -33,7 +33,7 @@ class Spoken(NamedTuple):
   features: np.ndarray
   labels: np.ndarray
   statistics: features_lib.Statistics | None
-  source: utterance.Source
+  source: utterance_lib.Source
   first_frame: int | None
 
 
