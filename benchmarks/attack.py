@@ -3,16 +3,22 @@
   python benchmarks/attack.py RESULT.json [--again] --config=... [flags]
 
 RESULT.json gets the command, the machine, the versions, and for each method:
-how many utterances were reconstructed, certified and of the right length (with
-95% Wilson intervals), quantiles of SNR, best-lag correlation and MCD (the
-median's 95% interval by bootstrap over utterances), the same of a guess that is
-the mean of public speech, character errors of the transcripts, seconds,
-utterances per minute (as if one after another), and the ledger; and the seconds
-of the whole process, with features and compilation.
+how many utterances were refused, certified and of the right length (with 95%
+Wilson intervals), quantiles of SNR, best-lag correlation and MCD (the median's
+95% interval by bootstrap over utterances), the same of a guess that is the mean
+of public speech, character errors of the transcripts, seconds, utterances per
+minute (as if one after another), and the ledger; and the seconds of the whole
+process, with features and compilation. What was refused is inside all of them:
+as worse than any score, and null where a quantile falls on it.
 With --again a second attack on the same victims follows in the same process,
 whose seconds, `again_seconds`, are those of compiled programs. The work
 directory is temporary unless --workdir is given. Interrupted (Ctrl-C,
 `timeout -s INT`), it still records the victims that are done, and that it was.
+
+  python benchmarks/attack.py RESULT.json [RESULT.json ...] --table
+
+prints a table in Markdown, derived anew from the records of each file, whose
+last row of several methods is what the attacker ends with.
 """
 
 import json
@@ -32,6 +38,9 @@ def main(argv: list[str]) -> int:
   if len(argv) < 3 or argv[1].startswith('-'):
     print(__doc__, file=sys.stderr)
     return 2
+  if '--table' in argv:
+    print(table([flag for flag in argv[1:] if flag != '--table']))
+    return 0
   result = pathlib.Path(argv[1])
   flags = [flag for flag in argv[2:] if flag != '--again']
   with tempfile.TemporaryDirectory() as scratch:
@@ -101,12 +110,15 @@ def again(flags: list[str], scratch: str, num_victims: int) -> dict:
 
 
 # Texts, and what is the same in every record.
-_BULKY = ('ledger', 'labels', 'reference', 'heard', 'aligned')
+_BULKY = ('ledger', 'labels', 'reference', 'heard', 'original_heard', 'aligned')
 
 
 def summary(records: list[dict]) -> dict:
-  """Of one method, over its utterances."""
-  made = [record for record in records if not record['refused']]
+  """Of one method, over all its utterances."""
+  from fedjax_asr.attacks import score_summary
+
+  records = [score_summary.read(record) for record in records]
+  made = [record for record in records if score_summary.is_found(record)]
   total = len(records)
   record = {
     'num_utterances': total,
@@ -116,29 +128,81 @@ def summary(records: list[dict]) -> dict:
   if not made:
     return record
   right = [each['num_frames'] == each['num_frames_found'] for each in made]
-  seconds = [each['seconds'] for each in made]
-  updates = {each['victim']: each['seconds'] for each in made}
+  updates = {each['victim']: each['seconds'] for each in records}
   return record | {
-    'certified': share(sum(each['is_certified'] for each in made), total),
+    'certified': share(sum(each['is_certified'] for each in records), total),
     'right_length': share(sum(right), total),
-    'snr_db': quantiles([each['snr_db'] for each in made]),
-    'best_lag_correlation': quantiles(
-      [each['best_lag_correlation'] for each in made]
-    ),
-    'public_snr_db': quantiles(_known(made, 'public_snr_db')),
-    'public_mcd_db': quantiles(_known(made, 'public_mcd_db')),
-    'mcd_db': quantiles(_known(made, 'mcd_db')),
-    'mae': quantiles([each['mae'] for each in made]),
-    'cer_decoded': quantiles([each['cer'] for each in made]),
-    'cer_aligned': quantiles(_known(made, 'aligned_cer')),
-    'seconds': quantiles(seconds),
-    'utterances_per_minute': round(60 * len(made) / sum(updates.values()), 2),
+    'snr_db': quantiles(_values(records, 'snr_db')),
+    'best_lag_correlation': quantiles(_values(records, 'best_lag_correlation')),
+    'public_snr_db': quantiles(_values(records, 'public_snr_db')),
+    'public_mcd_db': quantiles(_values(records, 'public_mcd_db'), math.inf),
+    'mcd_db': quantiles(_values(records, 'mcd_db'), math.inf),
+    'mae': quantiles(_values(records, 'mae'), math.inf),
+    'cer_decoded': quantiles(_values(records, 'cer'), math.inf),
+    'cer_original': quantiles(_values(records, 'original_cer'), math.inf),
+    'cer_aligned': quantiles(_values(records, 'aligned_cer'), math.inf),
+    'seconds': quantiles(_values(records, 'seconds')),
+    'utterances_per_minute': round(60 * total / sum(updates.values()), 2),
     'ledger': made[0]['ledger'],
   }
 
 
-def _known(records, name):
-  return [each[name] for each in records if each[name] is not None]
+def _values(records, name):
+  """None where it failed; nothing at all where it is not measured."""
+  values = [each.get(name) for each in records]
+  return [] if values == [None] * len(values) else values
+
+
+def believed(records: list[dict]) -> list[dict]:
+  """Of each utterance, what an attacker goes by after all methods: what is
+  certified, or else any reconstruction."""
+  best = {}
+  for record in records:
+    kept = best.get(record['utterance'])
+    if kept is None or _rank(record) > _rank(kept):
+      best[record['utterance']] = record
+  return list(best.values())
+
+
+def _rank(record: dict) -> tuple[bool, bool]:
+  return record['is_certified'], not record['refused']
+
+
+def table(paths: list[str]) -> str:
+  """Markdown, a line for each file and method, medians of all utterances."""
+  lines = [
+    '| record | method | certified | refused | median SNR | median seconds |',
+    '|---|---|---|---|---|---|',
+  ]
+  for path in map(pathlib.Path, paths):
+    records = json.loads(path.read_text())['records']
+    methods = list(dict.fromkeys(each['method'] for each in records))
+    for method in methods:
+      mine = [each for each in records if each['method'] == method]
+      lines.append(_table_row(path.stem, method, mine))
+    if len(methods) > 1:
+      lines.append(_table_row(path.stem, 'all', believed(records)))
+  return '\n'.join(lines)
+
+
+def _table_row(name: str, method: str, records: list[dict]) -> str:
+  from fedjax_asr.attacks import score_summary
+
+  records = [score_summary.read(record) for record in records]
+  total = len(records)
+  num_refused = sum(not score_summary.is_found(each) for each in records)
+  certified = sum(each['is_certified'] for each in records)
+  snr = score_summary.median([each['snr_db'] for each in records])
+  seconds = score_summary.median([each['seconds'] for each in records])
+  cells = [
+    name,
+    method,
+    f'{certified} of {total}',
+    f'{num_refused} of {total}',
+    score_summary.shown(snr, '{:.1f} dB'),
+    f'{seconds:.1f}',
+  ]
+  return f'| {" | ".join(cells)} |'
 
 
 def share(count: int, total: int) -> dict:
@@ -156,21 +220,34 @@ def share(count: int, total: int) -> dict:
   }
 
 
-def quantiles(values: list[float]) -> dict | None:
-  """Least, median (95% interval by bootstrap) and largest."""
+def quantiles(
+  values: list[float | None], worst: float = -math.inf
+) -> dict | None:
+  """Least, median (95% interval by bootstrap) and largest.
+
+  None counts as `worst`; what falls on it is None.
+  """
   if not values:
     return None
+  known = np.array([worst if value is None else value for value in values])
   rng = np.random.default_rng(0)
-  draws = rng.choice(values, (_RESAMPLES, len(values)))
-  low, high = np.quantile(np.median(draws, 1), (0.025, 0.975))
-  numbers = (min(values), np.median(values), low, high, max(values))
-  least, median, low, high, most = (round(float(each), 5) for each in numbers)
+  draws = rng.choice(known, (_RESAMPLES, len(known)))
+  # Of the draws themselves: between a number and infinity there is none.
+  low, high = np.quantile(
+    np.median(draws, 1), (0.025, 0.975), method='inverted_cdf'
+  )
+  numbers = (known.min(), np.median(known), low, high, known.max())
+  least, median, low, high, most = map(_finite, numbers)
   return {
     'min': least,
     'median': median,
     'median_interval': [low, high],
     'max': most,
   }
+
+
+def _finite(value: float) -> float | None:
+  return round(float(value), 5) if math.isfinite(value) else None
 
 
 if __name__ == '__main__':

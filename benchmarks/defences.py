@@ -3,13 +3,13 @@
   python benchmarks/defences.py RESULT.json [--wer] [--only=VARIANT,...]
       [--jobs=N] [flags]
 
-For each point of each variant's sweep: share of utterances certified, median
-SNR, and how often the speaker is found (top-1 of the victims' speakers, beside
-the ceiling on original features); with --wer also the WER on held-out speakers
-of a training run with the same overrides, which takes minutes each. What
-RESULT.json has already is not measured again. --jobs measures so many points at
-once, each in a process of its own. Other flags go to every attack and training,
-such as --config.seed=1.
+For each point of each variant's sweep: share of utterances certified, how many
+were refused, median SNR (refusals inside, as worse than any), and how often the
+speaker is found (top-1 of the victims' speakers, beside the ceiling on original
+features); with --wer also the WER on held-out speakers of a training run with
+the same overrides, which takes minutes each. What RESULT.json has already is
+not measured again. --jobs measures so many points at once, each in a process of
+its own. Other flags go to every attack and training, such as --config.seed=1.
 
   python benchmarks/defences.py RESULT.json --table
 
@@ -123,8 +123,9 @@ def _points(variant: str) -> list[dict]:
 def table(rows: list[dict]) -> str:
   """Markdown, a line a point; a dash where nothing was measured."""
   lines = [
-    '| defence | point | certified | median SNR | speaker found | WER |',
-    '|---|---|---|---|---|---|',
+    '| defence | point | certified | refused | median SNR | speaker found '
+    '| WER |',
+    '|---|---|---|---|---|---|---|',
   ]
   for row in rows:
     point = ', '.join(
@@ -139,16 +140,44 @@ def table(rows: list[dict]) -> str:
 
 def _leaked(row: dict) -> list[str]:
   if 'certified' not in row:
-    return ['-', '-', '-']
+    return ['-', '-', '-', '-']
   certified = row['certified']
   found = [
     rate for name, rate in row['speaker_top1'].items() if name != 'original'
   ]
   return [
     f'{certified["count"]} of {certified["of"]}',
-    f'{row["snr_db"]["median"]:.1f} dB',
+    _refused(row),
+    _median_snr(row),
     f'{max(found):.0%}' if found else '-',
   ]
+
+
+def _refused(row: dict) -> str:
+  total = row['certified']['of']
+  if 'num_refused' in row:
+    return f'{row["num_refused"]} of {total}'
+  snr = row['snr_db']
+  if not row['refused']:
+    return f'0 of {total}'
+  return f'{total} of {total}' if snr['min'] == snr['max'] == 0 else 'some'
+
+
+def _median_snr(row: dict) -> str:
+  """Records without a count of refusals have 0 dB in the place of each.
+
+  Such a median is right where most utterances are certified; otherwise it is
+  an upper bound, and 0 is a refusal.
+  """
+  from fedjax_asr.attacks import score_summary
+
+  median, certified = row['snr_db']['median'], row['certified']
+  if 'num_refused' in row or not row['refused']:
+    return score_summary.shown(median, '{:.1f} dB')
+  if median == 0:
+    return score_summary.REFUSED
+  is_bound = 2 * certified['count'] <= certified['of']
+  return f'{"at most " if is_bound else ""}{median:.1f} dB'
 
 
 def _flags(variant, point, flags):
@@ -160,18 +189,14 @@ def leakage(variant: str, point: dict, flags: list[str]) -> dict:
   """What the attack finds at this point."""
   with tempfile.TemporaryDirectory() as scratch:
     found = attack.measured(_flags(variant, point, flags), scratch)
-  best = {}
-  for row in found['records']:
-    kept = best.get(row['utterance'])
-    if kept is None or _believed(row) > _believed(kept):
-      best[row['utterance']] = row
-  rows = list(best.values())
+  rows = attack.believed(found['records'])
   speakers = found.get('speakers', {})
   return {
     'certified': attack.share(
       sum(row['is_certified'] for row in rows), len(rows)
     ),
     'snr_db': attack.quantiles([row['snr_db'] for row in rows]),
+    'num_refused': sum(row['snr_db'] is None for row in rows),
     'refused': sorted({row['refused'] for row in rows} - {''}),
     'speaker_top1': {
       method: ranks['top1']
@@ -180,11 +205,6 @@ def leakage(variant: str, point: dict, flags: list[str]) -> dict:
     },
     'leakage_on': found['machine']['devices'][0],
   }
-
-
-def _believed(row: dict) -> tuple[bool, bool]:
-  """What an attacker goes by: a certificate, or else any reconstruction."""
-  return row['is_certified'], not row['refused']
 
 
 def word_errors(variant: str, point: dict, flags: list[str]) -> dict:

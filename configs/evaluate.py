@@ -5,7 +5,8 @@
 
 Without that flag the run is runs/ds2_fedavg, the one that
 configs/ds2_fedavg.py leaves. Its directory gets a folder `evaluation` (or give
---workdir) with evaluation.json and transcripts.json.
+--workdir) with a folder for each subset, speech, decoder and round, in which
+are evaluation.json and transcripts.json, and a summary.json of them all.
 
 Options:
   --config.evaluate.subset=heldout_speakers, heldout_utterances, train

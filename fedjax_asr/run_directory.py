@@ -23,6 +23,7 @@ _ADDED = (
   'model.ds2.frozen_norm',
   'federated.privacy',
   'federated.compression',
+  'attack.transcriber',
 )
 
 # Where things lie and how many processes read them: never a changed config.

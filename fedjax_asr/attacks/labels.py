@@ -27,7 +27,6 @@ from jaxtyping import Float, Float64, Int
 
 from fedjax_asr import config
 from fedjax_asr.attacks import forward_pass, observation
-from fedjax_asr.models import decode
 from fedjax_asr.speech import text
 
 # Of the symbols, so many at least are taken to be absent from a transcript.
@@ -166,24 +165,6 @@ def compare(
     length_error=length_error,
     count_error=count_error,
   )
-
-
-def decoded(
-  features: Sequence[Float[np.ndarray, '_ features']],
-  observed: observation.Observation,
-) -> tuple[str, ...]:
-  """What the victim's model hears in each reconstruction; '' in no frames.
-
-  Greedily decoded. Of a model that has not learned, it is no transcript.
-  """
-  texts = []
-  for item in features:
-    logits = _logits(observed, item)[None]
-    path = decode.greedy_path(
-      jnp.asarray(logits), jnp.asarray([logits.shape[1]])
-    )
-    texts += decode.transcripts(np.asarray(path))
-  return tuple(texts)
 
 
 def gradient_scale(observed: observation.Observation) -> float | None:

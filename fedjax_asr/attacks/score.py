@@ -40,8 +40,10 @@ class Truth(NamedTuple):
 
 
 class Score(NamedTuple):
-  """All finite. Both are compared on the frames of the longer one, the
-  shorter padded with zeros, unless said otherwise.
+  """All finite, or None where there is no reconstruction to score.
+
+  Both are compared on the frames of the longer one, the shorter padded with
+  zeros, unless said otherwise.
 
   snr_db: 10 log10(sum x^2 / sum (x - xhat)^2), within +-`MAX_SNR_DB`.
   mae: mean of |x - xhat|.
@@ -53,11 +55,11 @@ class Score(NamedTuple):
   num_frames, num_frames_found: of the truth and of the reconstruction.
   """
 
-  snr_db: float
-  mae: float
-  correlation: float
-  best_lag_correlation: float
-  lag_frames: int
+  snr_db: float | None
+  mae: float | None
+  correlation: float | None
+  best_lag_correlation: float | None
+  lag_frames: int | None
   mcd_db: float | None
   num_frames: int
   num_frames_found: int
@@ -97,14 +99,15 @@ def score(
 ) -> Score:
   """Scores one reconstruction; one that is not finite counts as no frames.
 
-  Without frames it scores as silence in the model's units: an SNR of 0, a
-  correlation of 0 and no cepstral distortion.
+  Without frames there is nothing to score: all but the lengths is None.
 
   Raises:
     ValueError: `found` has another number of features.
   """
   wanted = truth.features.astype(np.float64)
   found = _usable(found, wanted.shape[1])
+  if not len(found):
+    return _nothing(len(wanted))
   x, xhat = _padded(wanted, found)
   best, lag = _best_lag(wanted, found, max_lag)
   return Score(
@@ -116,6 +119,19 @@ def score(
     mcd_db=cepstral_distortion(truth, found, cfg),
     num_frames=len(wanted),
     num_frames_found=len(found),
+  )
+
+
+def _nothing(num_frames: int) -> Score:
+  return Score(
+    snr_db=None,
+    mae=None,
+    correlation=None,
+    best_lag_correlation=None,
+    lag_frames=None,
+    mcd_db=None,
+    num_frames=num_frames,
+    num_frames_found=0,
   )
 
 

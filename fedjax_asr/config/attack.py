@@ -215,6 +215,9 @@ class AttackConfig:
   # What the attacker is told.
   knows_transcript: bool = False
   knows_length: bool = False
+  # A run, whose model transcribes what was reconstructed; '': the victim's own
+  # does, where it was trained. Both must have been trained on like features.
+  transcriber: str = ''
   # Tried in this order until one is certified, or all of them.
   methods: tuple[str, ...] = ('span', 'seed_and_grow', 'demixing')
   tries_all: bool = False

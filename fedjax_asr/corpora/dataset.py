@@ -13,8 +13,8 @@ from fedjax_asr.speech import features, text
 class Dataset:
   """A subset of a feature store, ready for a model.
 
-  `num_frames`, `labels`, `texts`, `speakers` and `ids` are by position in the
-  subset, as are the indices of `batch`.
+  `num_frames`, `labels`, `texts`, `speakers`, `ids` and `sources` are by
+  position in the subset, as are the indices of `batch`.
   """
 
   def __init__(
@@ -37,6 +37,7 @@ class Dataset:
     self._statistics = statistics
     self._normalized: dict[int, np.ndarray] = {}
     self.ids = [item.id for item in chosen]
+    self.sources = [item.source for item in chosen]
     self.speakers = [item.speaker for item in chosen]
     self.texts = [item.text for item in chosen]
     self.labels = [text.encode(item) for item in self.texts]

@@ -6,12 +6,13 @@ import pathlib
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Float32
 
 from fedjax_asr import config
 from fedjax_asr.speech import audio, features, segments
 
 Features = Float[np.ndarray, 'frames features']
+Waveform = Float32[np.ndarray, '_']
 
 _FINGERPRINT_BYTES = 64 * 1024
 
@@ -52,6 +53,14 @@ class Source(Protocol):
       TooLongError: if the utterance is longer than `max_seconds`.
       SilentError: if there is nothing to hear.
       SegmentError: if its file ends before it does.
+      ValueError: if it cannot be read, with the path and the reason.
+    """
+    ...
+
+  def waveform(self, sample_rate: int) -> Waveform | None:
+    """The recording itself; None where the corpus has features alone.
+
+    Raises:
       ValueError: if it cannot be read, with the path and the reason.
     """
     ...
@@ -107,6 +116,9 @@ class AudioFile(NamedTuple):
       )
     return features.extract(waveform, cfg)
 
+  def waveform(self, sample_rate: int) -> Waveform:
+    return segments.read(self.path, sample_rate, self.offset, self.seconds)
+
   def describe(self) -> str:
     if not self.offset:
       return self.path
@@ -146,6 +158,9 @@ class FeatureFile(NamedTuple):
       max_seconds,
     )
     return values.astype(np.float32)
+
+  def waveform(self, sample_rate: int) -> None:
+    del sample_rate
 
   def shape(self) -> tuple[int, ...]:
     """Of the array, without reading it.

@@ -2,12 +2,12 @@
 
   python -m fedjax_asr.figures.comparison OUT.png RUN [RUN ...]
 
-Each RUN is a directory that the job `train` wrote. The axis is what was
-trained on, in utterances, because a round of one run is not a round of
-another.
+Each RUN is a directory that the job `train` wrote, and is named in the figure
+by as much of its path as tells it from the others. The axis is what was trained
+on, in utterances, because a round of one run is not a round of another. Where
+what was held out is not the same, figure and terminal say so.
 """
 
-import json
 import pathlib
 import sys
 from collections.abc import Sequence
@@ -19,28 +19,120 @@ import matplotlib.ticker
 from fedjax_asr import config, run_directory, run_log
 from fedjax_asr.figures import style
 
-_COLORS = (style.BLUE, style.ORANGE, style.GREEN, style.PURPLE)
-
 
 def plot(runs: Sequence[pathlib.Path], output: pathlib.Path) -> pathlib.Path:
   """WER and CER on held-out speakers of each run, by utterances trained on.
 
   Raises:
-    RunError: metrics are missing or have no evaluation, or the file cannot be
-      written.
+    RunError: metrics are missing or have no evaluation, a run is given twice,
+      or the file cannot be written.
   """
+  names = labels(runs)
+  warning = held_out_warning(runs)
   with style.context():
-    figure = matplotlib.figure.Figure(figsize=(7, 4.2), layout='constrained')
-    axes = figure.subplots()
-    for index, run in enumerate(runs):
-      _plot_run(axes, run, _COLORS[index % len(_COLORS)])
-    axes.set_ylim(0)
-    axes.yaxis.set_major_formatter(matplotlib.ticker.PercentFormatter(1.0))
-    axes.xaxis.set_major_formatter(matplotlib.ticker.EngFormatter())
-    axes.set_title('Error rates on held-out speakers')
-    axes.set_xlabel('utterances trained on')
-    axes.legend()
+    figure = matplotlib.figure.Figure(
+      figsize=(7, 5.6 + 0.2 * len(runs)), layout='constrained'
+    )
+    panels = figure.subplots(2, 1, sharex=True)
+    for metric, axes in zip(('wer', 'cer'), panels, strict=True):
+      for index, (run, name) in enumerate(zip(runs, names, strict=True)):
+        counts, rates = series(run, f'eval/{metric}')
+        axes.plot(counts, rates, label=name, **style.line(index))
+      _finish(axes, metric.upper())
+    if warning:
+      figure.suptitle(f'{warning}.', fontsize=9, color=style.DISTINCT[4])
+    panels[1].set_xlabel('utterances trained on')
+    lines, _ = panels[0].get_legend_handles_labels()
+    figure.legend(lines, _legend(runs, names), loc='outside lower left')
     return style.save(figure, output)
+
+
+def _finish(axes: Any, name: str) -> None:
+  axes.set_ylim(0)
+  axes.yaxis.set_major_formatter(matplotlib.ticker.PercentFormatter(1.0))
+  axes.xaxis.set_major_formatter(matplotlib.ticker.EngFormatter())
+  axes.set_title(f'{name} on held-out speakers')
+
+
+def _legend(runs: Sequence[pathlib.Path], names: Sequence[str]) -> list[str]:
+  last = [
+    [series(run, f'eval/{metric}')[1][-1] for metric in ('wer', 'cer')]
+    for run in runs
+  ]
+  return [
+    f'{name}: WER {wer:.1%}, CER {cer:.1%}'
+    for name, (wer, cer) in zip(names, last, strict=True)
+  ]
+
+
+def labels(runs: Sequence[pathlib.Path]) -> list[str]:
+  """The least of the ends of the runs' paths that tells them apart.
+
+  Raises:
+    RunError: a run is given twice.
+  """
+  parts = [pathlib.Path(run).resolve().parts for run in runs]
+  if len(set(parts)) < len(parts):
+    raise run_directory.RunError(
+      f'{len(parts)} runs of which some are the same; want each once.'
+    )
+  depth = 1
+  while len({path[-depth:] for path in parts}) < len(parts):
+    depth += 1
+  return ['/'.join(path[-depth:]) for path in parts]
+
+
+def held_out_warning(runs: Sequence[pathlib.Path]) -> str:
+  """Why the runs' rates may not be compared; '' where they may.
+
+  Raises:
+    RunError: a run's record of its corpus is damaged.
+  """
+  records = [_held_out(run) for run in runs]
+  unknown = [
+    name
+    for name, record in zip(labels(runs), records, strict=True)
+    if not record
+  ]
+  if len(runs) > 1 and unknown:
+    return (
+      f'whether all runs hold out the same speech is not known: '
+      f'{unknown[0]} has no {run_directory.CORPUS}'
+    )
+  if len({each for record in records for each in record}) > 1:
+    # Digests of utterances have their frames in them.
+    return (
+      'the runs hold out different speech, or cut it into other frames: their '
+      'rates may not compare'
+    )
+  return ''
+
+
+def _held_out(run: pathlib.Path) -> set[tuple[Any, ...]]:
+  """What the rates are of: one, or several where the run's corpus changed."""
+  found = set()
+  stem, suffix = run_directory.CORPUS.split('.')
+  for file in pathlib.Path(run).glob(f'{stem}*.{suffix}'):
+    values = run_directory.read_json(file)
+    try:
+      held_out = values['sets']['heldout_speakers'].items()
+    except (AttributeError, KeyError, TypeError) as error:
+      raise run_directory.RunError(
+        f'{file}: {error!r}; want it as training left it.'
+      ) from error
+    found.add((_max_utterances(run), *sorted(held_out)))
+  return found
+
+
+def _max_utterances(run: pathlib.Path) -> int:
+  """How many of them were recognised at each evaluation; 0: all."""
+  file = pathlib.Path(run) / run_directory.CONFIG
+  try:
+    return run_directory.read_json(file)['evaluation']['max_utterances']
+  except (KeyError, TypeError) as error:
+    raise run_directory.RunError(
+      f'{file}: {error!r}; want the config of a run.'
+    ) from error
 
 
 def series(run: pathlib.Path, metric: str) -> tuple[list[float], list[float]]:
@@ -61,29 +153,19 @@ def series(run: pathlib.Path, metric: str) -> tuple[list[float], list[float]]:
   return counts, values
 
 
-def _plot_run(axes: Any, run: pathlib.Path, color: str) -> None:
-  for name, line, label in (('wer', 'o-', 'WER'), ('cer', 'o:', 'CER')):
-    counts, rates = series(run, f'eval/{name}')
-    label = f'{_name(run)}: {label} {rates[-1]:.1%}'
-    axes.plot(counts, rates, line, color=color, label=label)
-
-
-def _name(run: pathlib.Path) -> str:
-  try:
-    return json.loads((run / 'config.json').read_text())['name']
-  except (OSError, ValueError, KeyError, TypeError):
-    return run.name
-
-
 def main(argv: list[str]) -> int:
   if len(argv) < 3:
     print(__doc__, file=sys.stderr)
     return 2
+  runs = [pathlib.Path(run) for run in argv[2:]]
   try:
-    path = plot([pathlib.Path(run) for run in argv[2:]], pathlib.Path(argv[1]))
+    path = plot(runs, pathlib.Path(argv[1]))
+    warning = held_out_warning(runs)
   except config.UserError as error:
     print(f'error: {error}', file=sys.stderr)
     return 2
+  if warning:
+    print(f'warning: {warning}', file=sys.stderr)
   print(path)
   return 0
 

@@ -16,7 +16,6 @@ _PANELS = (
   ('gradient_norm', 'Gradient norm'),
   ('output_change', 'Change of the outputs (total variation)'),
 )
-_COLORS = (style.BLUE, style.ORANGE, style.GREEN, style.PURPLE)
 
 
 def plot(run_path: pathlib.Path) -> pathlib.Path:
@@ -61,8 +60,8 @@ def _plot_panel(
     # A logarithmic axis has no place for an exact zero.
     values = np.array([record[name] for record in records], float)
     values[values <= 0] = np.nan
-    color = _COLORS[index % len(_COLORS)]
-    axes.plot(iterations, values, color=color, label=f'batch {index}')
+    look = style.line(index) | {'marker': ''}
+    axes.plot(iterations, values, label=f'batch {index}', **look)
   axes.set_yscale('log')
   axes.yaxis.set_minor_locator(matplotlib.ticker.NullLocator())
   axes.set_title(title)

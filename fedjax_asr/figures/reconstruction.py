@@ -8,7 +8,6 @@ Each ATTACK is a directory that the job `attack` wrote.
 import json
 import pathlib
 import re
-import statistics
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -19,9 +18,9 @@ import matplotlib.figure
 import numpy as np
 
 from fedjax_asr import config, run_directory
+from fedjax_asr.attacks import score_summary
 from fedjax_asr.figures import style
 
-_COLORS = (style.BLUE, style.ORANGE, style.GREEN, style.PURPLE)
 # What is right shows the page, whether that is light or dark.
 _DIFFERENCE = matplotlib.colors.LinearSegmentedColormap.from_list(
   'difference',
@@ -72,6 +71,7 @@ def _records(path: pathlib.Path) -> list[dict[str, Any]]:
     for record in records:
       # Whether the keys are there; the ledger alone is looked into later.
       _ = [record[name] for name in _NAMES] + [record['ledger'].items()]
+    records = [score_summary.read(record) for record in records]
   except OSError as error:
     raise run_directory.RunError(f'{path}: {error.strerror}.') from error
   except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -86,6 +86,8 @@ def _records(path: pathlib.Path) -> list[dict[str, Any]]:
 _NAMES = (
   'utterance',
   'method',
+  'refused',
+  'num_frames_found',
   'snr_db',
   'mae',
   'correlation',
@@ -176,37 +178,76 @@ def _method(record: dict[str, Any]) -> str:
 
 
 def _scores(records: list[dict[str, Any]]) -> matplotlib.figure.Figure:
-  methods: dict[str, list[dict[str, Any]]] = {}
-  for record in records:
-    methods.setdefault(_method(record), []).append(record)
+  methods = _by_method(records)
   size = (max(7.0, 2.4 * len(methods) + 2), 3.8)
   figure = matplotlib.figure.Figure(figsize=size, layout='constrained')
   snr, correlation = figure.subplots(1, 2)
   snr.axhline(0, color=style.INK, linewidth=0.8)  # Where silence would be.
   for index, of_method in enumerate(methods.values()):
-    color = _COLORS[index % len(_COLORS)]
+    color = style.DISTINCT[index % len(style.DISTINCT)]
     _strip(snr, index, of_method, 'snr_db', color)
     _strip(correlation, index, of_method, 'best_lag_correlation', 'none', color)
     _strip(correlation, index, of_method, 'correlation', color)
-  snr.set_title('SNR (dB), median barred')
+  snr.set_title('SNR (dB); barred: the median, refusals inside')
   correlation.set_title('Correlation (ring: at the best time lag)')
   correlation.set_ylim(min(0, correlation.get_ylim()[0]), 1.04)
   for axes in (snr, correlation):
-    axes.set_xticks(range(len(methods)), list(methods))
+    axes.set_xticks(range(len(methods)), _ticks(methods))
     axes.set_xlim(-0.5, len(methods) - 0.5)
     axes.grid(False, axis='x')
   return figure
 
 
+def _by_method(
+  records: list[dict[str, Any]],
+) -> dict[str, list[dict[str, Any]]]:
+  """What was refused has no ledger: it stands with what its method found."""
+  names = {
+    record['method']: _method(record) for record in records if record['ledger']
+  }
+  methods: dict[str, list[dict[str, Any]]] = {}
+  for record in records:
+    name = _method(record)
+    if not record['ledger']:
+      name = names.get(record['method'], name)
+    methods.setdefault(name, []).append(record)
+  return methods
+
+
+def _ticks(methods: dict[str, list[dict[str, Any]]]) -> list[str]:
+  """Names of methods, and how many of their utterances have no point."""
+  ticks = []
+  for name, records in methods.items():
+    num_refused = sum(not score_summary.is_found(record) for record in records)
+    counted = f'\n{num_refused} of {len(records)} refused'
+    ticks.append(name + (counted if num_refused else ''))
+  return ticks
+
+
 def _strip(axes, position, records, name, face, edge=None) -> None:
-  """A point for each utterance, from left to right; a bar at the median."""
+  """A point for each utterance, from left to right; a bar at the median.
+
+  Neither where there is no score.
+  """
   scores = [record[name] for record in records]
   spread = np.linspace(-0.2, 0.2, len(scores)) if len(scores) > 1 else [0.0]
-  places = position + np.asarray(spread)
+  points = {
+    position + place: score
+    for place, score in zip(spread, scores, strict=True)
+    if score is not None
+  }
+  if not points:
+    return
   size = 22 if edge is None else 60
-  axes.scatter(places, scores, size, facecolors=face, edgecolors=edge or face)
-  if edge is None:
-    median = statistics.median(scores)
+  axes.scatter(
+    list(points),
+    list(points.values()),
+    size,
+    facecolors=face,
+    edgecolors=edge or face,
+  )
+  median = score_summary.median(scores)
+  if edge is None and median is not None:
     axes.hlines(median, position - 0.32, position + 0.32, color=face)
 
 

@@ -2,19 +2,19 @@
 
 import contextlib
 import os
-import statistics
 
 import jax
 import rich.console
 
 from fedjax_asr import config, run_directory
-from fedjax_asr.attacks import together
+from fedjax_asr.attacks import score_summary, together
 from fedjax_asr.figures import reconstruction
 from fedjax_asr.jobs import (
   attack_methods,
   attack_progress,
   attack_results,
   attack_speakers,
+  attack_transcriber,
   attack_victims,
   attacked_run,
   disk_errors,
@@ -40,6 +40,7 @@ def run(
   # First, so that a mistyped run leaves no directory.
   attacked = _loaded(cfg, workdir, console)
   attack_methods.check_layers(cfg.attack, attacked.saved.params)
+  transcriber = attack_transcriber.chosen(cfg.attack, attacked)
   victims = attack_victims.victims(attacked, cfg.attack)
   with (
     run_directory.open_run(
@@ -48,7 +49,9 @@ def run(
     disk_errors.explained(directory.path, '; the same command resumes'),
   ):
     console.print(_title(cfg, attacked, victims))
-    records = _attack_all(cfg, directory, attacked, victims, console)
+    records = _attack_all(
+      cfg, directory, attacked, victims, transcriber, console
+    )
     if cfg.attack.speaker_id.enabled:
       tried = [record['method'] for record in records]
       attack_speakers.identify(
@@ -87,7 +90,7 @@ def _title(cfg, attacked, victims) -> str:
   )
 
 
-def _attack_all(cfg, directory, attacked, victims, console):
+def _attack_all(cfg, directory, attacked, victims, transcriber, console):
   records = attack_results.resumed(directory.path, attacked.saved.round)
   done = {record['victim'] for record in records}
   left = [victim for victim in victims if victim.name not in done]
@@ -101,6 +104,7 @@ def _attack_all(cfg, directory, attacked, victims, console):
   if done:
     console.print(f'{total - len(left)} of {total} victims were done before')
   group = together.Group(cfg.attack.num_parallel)
+  told: set[str] = set()
   with attack_progress.AttackProgress(console) as progress:
 
     def numbered():
@@ -130,12 +134,13 @@ def _attack_all(cfg, directory, attacked, victims, console):
       attack_results.keep(
         directory.path, victim, attempts, attacked.saved.config.features
       )
-      made = attack_results.records(victim, observed, attempts)
+      made = attack_results.records(victim, observed, attempts, transcriber)
       records += made
       attack_results.write(directory.path, records)
       _progress(directory, victim).unlink(missing_ok=True)
       for record in made:
-        console.print(f'{index}/{total} {_line(record)}')
+        console.print(f'{index}/{total} {_line(record, told)}')
+        told.add(record['refused'])
   return records
 
 
@@ -148,10 +153,15 @@ def _progress(directory, victim):
   return directory.path / f'progress_{victim.clients[0]}.npz'
 
 
-def _line(record) -> str:
+def _line(record, told: set[str]) -> str:
+  """A reason that was told before is not told again."""
   start = f'{record["utterance"]} {record["method"]}: '
+  if record['refused'] in told - {''}:
+    return f'{start}refused, for a reason given above'
   if record['refused']:
     return f'{start}refused: {record["refused"]}'
+  if not score_summary.is_found(record):
+    return f'{start}nothing of this utterance'
   believed = 'certified' if record['is_certified'] else 'not certified'
   return (
     f'{start}SNR {record["snr_db"]:.1f} dB, '
@@ -162,19 +172,25 @@ def _line(record) -> str:
 
 
 def summary(records) -> list[str]:
-  """One line for each method: medians over its utterances."""
-  lines = []
-  for method in dict.fromkeys(record['method'] for record in records):
-    mine = [record for record in records if record['method'] == method]
-    found = [record for record in mine if not record['refused']]
-    line = f'{method}: {len(found)} of {len(mine)} reconstructed'
-    if found:
-      certified = sum(record['is_certified'] for record in found)
-      snr = statistics.median(record['snr_db'] for record in found)
-      seconds = statistics.median(record['seconds'] for record in found)
-      line += (
-        f', {certified} certified, median SNR {snr:.1f} dB, '
-        f'median {seconds:.1f} s'
-      )
-    lines.append(line)
-  return lines
+  """One line for each method, over all utterances that it was tried on."""
+  return [
+    _summarized(
+      method, [record for record in records if record['method'] == method]
+    )
+    for method in dict.fromkeys(record['method'] for record in records)
+  ]
+
+
+def _summarized(method, records) -> str:
+  total = len(records)
+  num_found = sum(map(score_summary.is_found, records))
+  line = f'{method}: {num_found} of {total} reconstructed'
+  if not num_found:
+    return line
+  certified = sum(record['is_certified'] for record in records)
+  snr = score_summary.median([record['snr_db'] for record in records])
+  seconds = score_summary.median([record['seconds'] for record in records])
+  return (
+    f'{line}, {certified} certified; medians of all {total}: SNR '
+    f'{score_summary.shown(snr, "{:.1f} dB")}, {seconds:.1f} s'
+  )

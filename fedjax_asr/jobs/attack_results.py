@@ -4,7 +4,6 @@ import contextlib
 import json
 import math
 import pathlib
-import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,10 +11,20 @@ import h5py
 import numpy as np
 
 from fedjax_asr import config, run_directory
-from fedjax_asr.attacks import alignment, labels, observation, score
-from fedjax_asr.jobs import attack_methods, attack_victims
+from fedjax_asr.attacks import (
+  alignment,
+  labels,
+  observation,
+  score,
+  score_summary,
+)
+from fedjax_asr.jobs import (
+  attack_methods,
+  attack_sound,
+  attack_transcriber,
+  attack_victims,
+)
 from fedjax_asr.models import scores
-from fedjax_asr.speech import inversion
 
 FILE = run_directory.ATTACK
 FEATURES = 'reconstructions.h5'
@@ -41,6 +50,7 @@ def resumed(path: pathlib.Path, round_index: int) -> list[Record]:
     rounds = {record['round'] for record in found}
     utterances = {record['utterance'] for record in found}
     _ = [record['victim'] for record in found]
+    found = [score_summary.read(record) for record in found]
   except (KeyError, TypeError) as error:
     raise run_directory.RunError(
       f'{file}: {error!r}; want the scores of an attack, or the file removed.'
@@ -77,15 +87,19 @@ def records(
   victim: attack_victims.Victim,
   observed: observation.Observation,
   attempts: Sequence[attack_methods.Attempt],
+  transcriber: attack_transcriber.Transcriber | None,
 ) -> list[Record]:
-  """One for each utterance and method, as JSON takes it."""
+  """One for each utterance and method, as JSON takes it.
+
+  What is `heard` is null without a `transcriber`.
+  """
   told = _labels(victim, observed)
   made = []
   for attempt in attempts:
     found = attempt.found.features if attempt.found else ()
     truths = [attack_victims.truth(item) for item in victim.spoken]
     pairs = score.paired(truths, found)
-    texts = _texts(pairs, observed, attempt)
+    texts = _texts(victim, pairs, observed, attempt, transcriber)
     for item, truth, values, heard in zip(
       victim.spoken, truths, pairs, texts, strict=True
     ):
@@ -152,22 +166,30 @@ def _labels(victim, observed) -> Record:
   }
 
 
-def _texts(pairs, observed, attempt) -> list[Record]:
-  """What the victim's model hears, and what its update says it was told."""
-  heard = labels.decoded(pairs, observed)
+def _texts(victim, pairs, observed, attempt, transcriber) -> list[Record]:
+  """What is heard in each reconstruction and in its original, and what the
+  update says that the model was told."""
   told: Sequence[str | None] = [None] * len(pairs)
   if attempt.found and all(len(values) for values in pairs):
     with contextlib.suppress(observation.Refused):
       told = alignment.align(pairs, observed).texts
-  return [
-    {'heard': each, 'aligned': line}
-    for each, line in zip(heard, told, strict=True)
-  ]
+  texts = []
+  for item, values, line in zip(victim.spoken, pairs, told, strict=True):
+    heard = original = None
+    if transcriber is not None:
+      heard = transcriber(values, item.statistics)
+      original = transcriber(item.features, item.statistics)
+    texts.append({'heard': heard, 'original_heard': original, 'aligned': line})
+  return texts
 
 
 def _errors(item, texts: Record) -> Record:
   rates: Record = {}
-  for name, prefix in (('heard', ''), ('aligned', 'aligned_')):
+  for name, prefix in (
+    ('heard', ''),
+    ('original_heard', 'original_'),
+    ('aligned', 'aligned_'),
+  ):
     hypothesis = texts[name]
     result = None
     if hypothesis is not None:
@@ -185,7 +207,8 @@ def keep(
   attempts: Sequence[attack_methods.Attempt],
   cfg: config.FeaturesConfig,
 ) -> None:
-  """Features in `reconstructions.h5`, and WAV files of them."""
+  """Features in `reconstructions.h5`; WAV files where there is a
+  reconstruction to listen to."""
   truths = [attack_victims.truth(item) for item in victim.spoken]
   kept = {item.utterance: {'original': item.features} for item in victim.spoken}
   for attempt in attempts:
@@ -203,14 +226,5 @@ def keep(
         file.create_dataset(f'{utterance}/{method}', data=np.asarray(values))
   if cfg.kind is not config.FeatureKind.PRECOMPUTED:
     for item in victim.spoken:
-      _sound(path / 'audio', item, kept[item.utterance], cfg)
-
-
-def _sound(folder, item, arrays, cfg) -> None:
-  """Both by the same inverse transform and the victim's own statistics, so
-  that what is heard is the difference in features."""
-  folder.mkdir(exist_ok=True)
-  name = re.sub(r'[^\w.-]', '_', item.utterance)
-  for method, values in arrays.items():
-    samples = inversion.waveform(values, cfg, item.statistics)
-    inversion.write(folder / f'{name}_{method}.wav', samples, cfg.sample_rate)
+      if len(kept[item.utterance]) > 1:
+        attack_sound.write(path / 'audio', item, kept[item.utterance], cfg)

@@ -9,6 +9,7 @@ import numpy as np
 
 from fedjax_asr import config
 from fedjax_asr.attacks import observation, score, victim
+from fedjax_asr.corpora import utterance as utterance_lib
 from fedjax_asr.federated import cohort
 from fedjax_asr.jobs import attacked_run
 from fedjax_asr.speech import features as features_lib
@@ -22,6 +23,8 @@ class Spoken(NamedTuple):
 
   features: in the model's input units.
   statistics: what normalised them; None where nothing did.
+  source: of the whole recording.
+  first_frame: where in it a stretch begins; None where it is the whole.
   """
 
   utterance: str
@@ -30,6 +33,8 @@ class Spoken(NamedTuple):
   features: np.ndarray
   labels: np.ndarray
   statistics: features_lib.Statistics | None
+  source: utterance_lib.Source
+  first_frame: int | None
 
 
 class Victim(NamedTuple):
@@ -132,8 +137,9 @@ def _victim(attacked, attack, group) -> Victim:
 def _spoken(attacked, attack, index) -> Spoken:
   saved, examples = attacked.saved, attacked.examples
   raw, said = examples.raw(index), examples.texts[index]
+  start = None
   if attack.stretch_seconds:
-    raw, said = _stretch(raw, said, attack, saved.config.features)
+    raw, said, start = _stretch(raw, said, attack, saved.config.features)
   kind = saved.config.features.normalization
   labels = _feasible(text.encode(said), len(raw), saved.acoustic)
   return Spoken(
@@ -147,11 +153,13 @@ def _spoken(attacked, attack, index) -> Spoken:
       config.Normalization.GLOBAL: saved.statistics,
       config.Normalization.UTTERANCE: features_lib.statistics([raw]),
     }[kind],
+    source=examples.sources[index],
+    first_frame=start,
   )
 
 
 def _stretch(values, said, attack, cfg):
-  """The middle of an utterance, and as much of its transcript.
+  """The middle of an utterance, as much of its transcript, and its start.
 
   Words are taken to be spread evenly: nothing better is known of them.
   """
@@ -159,7 +167,7 @@ def _stretch(values, said, attack, cfg):
   start = (len(values) - frames) // 2
   share = len(said) / len(values)
   said = said[round(start * share) : round((start + frames) * share)].strip()
-  return values[start : start + frames], said or 'a'
+  return values[start : start + frames], said or 'a', start
 
 
 def _feasible(labels, num_frames, acoustic):

@@ -2,13 +2,19 @@
 
 import json
 import os
+import pathlib
 from typing import Any
 
 import rich.console
 
 from fedjax_asr import config, run_directory, saved_run
 from fedjax_asr.corpora import audit, dataset, problem
-from fedjax_asr.jobs import disk_errors, evaluated_set, evaluation_report
+from fedjax_asr.jobs import (
+  disk_errors,
+  evaluated_set,
+  evaluation_report,
+  evaluation_summary,
+)
 from fedjax_asr.models import decode, evaluation
 
 
@@ -18,10 +24,12 @@ def run(
   *,
   allow_config_change: bool = False,
 ) -> None:
-  """Leaves `evaluation.json` and `transcripts.json` in the work directory.
+  """Leaves `evaluation.json` and `transcripts.json` in a folder of the work
+  directory, and a `summary.json` of all such folders there.
 
-  They replace those of an earlier evaluation there, and are the same for the
-  same config and run.
+  The folder is that of the subset, the speech, the decoder and the round: an
+  evaluation replaces none but an earlier one of the same, and is the same for
+  the same config and run.
 
   Raises:
     UserError: of any room; the run itself is only read.
@@ -40,14 +48,21 @@ def run(
       result, cfg.evaluate, cfg.seed
     )
     directory.begin()
+    folder = evaluation_summary.folder(
+      directory.path, report, result.transcripts
+    )
     with disk_errors.explained(directory.path):
-      audit.write(chosen.problems, directory.skipped)
-      _write(directory, report, result)
+      folder.mkdir(exist_ok=True)
+      audit.write(chosen.problems, folder / directory.skipped.name)
+      _write(folder, report, result)
+      rows = evaluation_summary.update(directory.path)
   for line in (_title(report, chosen), *problem.told(chosen.problems)):
     console.print(line, soft_wrap=True)
   evaluation_report.show(report, console)
-  written = directory.path / 'evaluation.json'
-  console.print(f'written: {written} and transcripts.json', soft_wrap=True)
+  evaluation_summary.show(rows, console)
+  written = f'{folder}/evaluation.json and transcripts.json'
+  summary = directory.path / evaluation_summary.FILE
+  console.print(f'written: {written}, {summary}', soft_wrap=True)
 
 
 def _loaded(
@@ -107,7 +122,7 @@ def _described(cfg: config.Config, saved: saved_run.SavedRun) -> dict[str, Any]:
 
 
 def _write(
-  directory: run_directory.RunDirectory,
+  folder: pathlib.Path,
   report: dict[str, Any],
   result: evaluation.Evaluation,
 ) -> None:
@@ -118,5 +133,5 @@ def _write(
   }
   for name, content in contents.items():
     run_directory.replace_text(
-      directory.path / f'{name}.json', json.dumps(content, indent=2) + '\n'
+      folder / f'{name}.json', json.dumps(content, indent=2) + '\n'
     )

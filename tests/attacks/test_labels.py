@@ -250,14 +250,3 @@ def test_scores_by_hand():
   assert scored.length_error == pytest.approx(1 / 3)
   # Means are 2 a, 0.5 b, 0.5 d of 3 labels.
   assert scored.count_error == pytest.approx(2 / 3)
-
-
-def test_decoded_is_what_the_model_hears():
-  params = {'output': {'kernel': 9 * jnp.eye(_SIZE, 29), 'bias': jnp.zeros(29)}}
-  path = [0, 3, 3, 0, 3, 4, 4, 1, 5]
-  observed = _observed(params, params)
-  heard = labels.decoded(
-    [np.eye(_SIZE, dtype=np.float32)[path], np.zeros((0, _SIZE), np.float32)],
-    observed,
-  )
-  assert heard == ('aab c', '')

@@ -82,14 +82,23 @@ def test_no_lag_is_looked_at_beyond_the_greatest():
   assert scored.best_lag_correlation < 0.8
 
 
-@pytest.mark.parametrize('frames', [0, 10, 50, 60])
+@pytest.mark.parametrize('frames', [10, 50, 60])
 def test_silence_has_an_snr_and_a_correlation_of_zero(frames):
   scored = _score(_speech(), np.zeros((frames, 80)))
   assert scored.snr_db == 0
   assert scored.correlation == scored.best_lag_correlation == 0
   assert scored.num_frames_found == frames
-  assert (scored.mcd_db is None) == (frames == 0)
+  assert scored.mcd_db is not None
   json.dumps(scored, allow_nan=False)
+
+
+def test_nothing_found_has_no_score():
+  scored = _score(_speech(), np.zeros((0, 80)))
+  lengths = scored._asdict().keys() & {'num_frames', 'num_frames_found'}
+  assert len(lengths) == 2
+  assert (scored.num_frames, scored.num_frames_found) == (50, 0)
+  for name in scored._asdict().keys() - lengths:
+    assert getattr(scored, name) is None
 
 
 @pytest.mark.parametrize('value', [np.nan, np.inf, 1e39])

@@ -28,21 +28,55 @@ def _record(index, **changes):
   } | changes
 
 
+def _refused(index, **changes):
+  """As it was written once: zeros for scores."""
+  scores = {'snr_db': 0.0, 'best_lag_correlation': 0.0, 'cer': 1.0}
+  certified = {'is_certified': False, 'num_frames_found': 0}
+  return _record(index, refused='too long', **(scores | certified)) | changes
+
+
 def test_summary_counts_what_was_refused_among_all():
   found = attack.summary(
     [
       _record(1),
       _record(2, num_frames_found=99, is_certified=False),
       _record(3),
-      _record(4, refused='too long'),
+      _refused(4),
     ]
   )
   assert (found['num_utterances'], found['num_refused']) == (4, 1)
   assert found['reasons'] == ['too long']
   assert found['certified']['count'] == 2
   assert found['right_length']['of'] == 4
-  assert found['snr_db']['median'] == 20.0
+  # Of a refusal, 10, 20 and 30 dB.
+  assert found['snr_db']['median'] == 15.0
+  assert (found['snr_db']['min'], found['snr_db']['max']) == (None, 30.0)
+  # Where less is better, a refusal is more than all.
+  assert (found['mae']['min'], found['mae']['max']) == (0.0, None)
   assert found['utterances_per_minute'] == 30.0
+
+
+def test_median_that_falls_on_a_refusal_is_null():
+  found = attack.summary([_record(1), _record(2), _refused(3), _refused(4)])
+  assert found['snr_db']['median'] is None
+  assert found['snr_db']['median_interval'][0] is None
+  json.dumps(found, allow_nan=False)
+
+
+def test_table_is_derived_from_the_records_with_refusals_inside(tmp_path):
+  records = [
+    _record(1, method='span'),
+    _refused(2, method='span'),
+    _record(2, method='demixing', is_certified=False),
+  ]
+  file = tmp_path / 'attack_x.json'
+  # Its summary, written under another rule, is not read.
+  file.write_text(json.dumps({'methods': {}, 'records': records}))
+  assert attack.table([str(file)]).splitlines()[2:] == [
+    '| attack_x | span | 1 of 2 | 1 of 2 | refused | 2.0 |',
+    '| attack_x | demixing | 0 of 1 | 0 of 1 | 20.0 dB | 2.0 |',
+    '| attack_x | all | 1 of 2 | 0 of 2 | 15.0 dB | 2.0 |',
+  ]
 
 
 def test_batch_counts_its_seconds_once():
@@ -51,7 +85,7 @@ def test_batch_counts_its_seconds_once():
 
 
 def test_nothing_found_says_why():
-  found = attack.summary([_record(1, refused='noise')])
+  found = attack.summary([_refused(1, refused='noise')])
   assert found == {
     'num_utterances': 1,
     'num_refused': 1,

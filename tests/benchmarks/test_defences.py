@@ -1,5 +1,7 @@
 """Which points of the defences are measured, and which are known already."""
 
+import pytest
+
 from benchmarks import defences
 
 
@@ -32,10 +34,39 @@ def test_table_has_dashes_for_what_was_not_measured():
     'defence': 'dropout',
     'point': {'model.ds1.dropout': 0.1},
     'certified': {'count': 3, 'of': 4},
-    'snr_db': {'median': 92.06},
+    'snr_db': {'min': None, 'median': 92.06, 'max': 95.0},
+    'num_refused': 1,
     'speaker_top1': {'original': 1.0, 'span': 0.25},
   }
   half = {'defence': 'dropout', 'point': {'model.ds1.dropout': 0.2}, 'wer': 0.3}
   _, _, first, second = defences.table([row, half]).splitlines()
-  assert first == '| dropout | dropout 0.1 | 3 of 4 | 92.1 dB | 25% | - |'
-  assert second == '| dropout | dropout 0.2 | - | - | - | 30.0% |'
+  assert (
+    first == '| dropout | dropout 0.1 | 3 of 4 | 1 of 4 | 92.1 dB | 25% | - |'
+  )
+  assert second == '| dropout | dropout 0.2 | - | - | - | - | 30.0% |'
+
+
+@pytest.mark.parametrize(
+  ('changes', 'cells'),
+  [
+    ({'num_refused': 8, 'snr_db': None}, '8 of 8 | refused'),
+    # Records of before have 0.0 dB where an utterance was refused.
+    ({'snr_db': (0.0, 0.0, 0.0)}, '8 of 8 | refused'),
+    ({'snr_db': (0.0, 0.0, 27.4)}, 'some | refused'),
+    ({'snr_db': (-21.4, 18.8, 47.8)}, 'some | at most 18.8 dB'),
+    ({'snr_db': (0.0, 72.2, 83.6), 'count': 7}, 'some | 72.2 dB'),
+    ({'snr_db': (-1.0, 18.8, 20.0), 'refused': []}, '0 of 8 | 18.8 dB'),
+  ],
+)
+def test_refusal_is_not_printed_as_zero_decibels(changes, cells):
+  values = changes.pop('snr_db') or (None, None, None)
+  row = {
+    'defence': 'noise',
+    'point': {},
+    'certified': {'count': changes.pop('count', 0), 'of': 8},
+    'snr_db': dict(zip(('min', 'median', 'max'), values, strict=True)),
+    'refused': ['why'],
+    'speaker_top1': {},
+  } | changes
+  line = defences.table([row]).splitlines()[-1]
+  assert f' of 8 | {cells} | - | - |' in line

@@ -8,9 +8,13 @@ from fedjax_asr import run_directory
 from fedjax_asr.figures import comparison, style
 
 
-def _run(path, name, wers, utterances):
-  path.mkdir()
-  (path / 'config.json').write_text(json.dumps({'name': name}))
+def _run(path, name, wers, utterances, held_out=None, max_utterances=0):
+  path.mkdir(parents=True)
+  cfg = {'name': name, 'evaluation': {'max_utterances': max_utterances}}
+  (path / 'config.json').write_text(json.dumps(cfg))
+  if held_out is not None:
+    sets = {'heldout_speakers': held_out}
+    (path / 'corpus.json').write_text(json.dumps({'sets': sets}))
   records = [
     {'round': i, 'train/num_utterances': utterances, 'eval/wer': wer}
     | ({} if wer is None else {'eval/cer': wer / 2})
@@ -49,3 +53,52 @@ def test_a_run_without_an_evaluation_is_one_line(tmp_path, capsys):
   error = capsys.readouterr().err
   assert error.startswith('error: ')
   assert error.count('\n') == 1
+
+
+def test_points_of_a_sweep_are_named_by_what_differs(tmp_path):
+  runs = [
+    _run(tmp_path / name, 'ds2_fedavg', [0.5], 10)
+    for name in ('fedavg-cohort_size=8', 'fedavg-cohort_size=16', 'a/x', 'b/x')
+  ]
+  assert comparison.labels(runs[:2]) == [
+    'fedavg-cohort_size=8',
+    'fedavg-cohort_size=16',
+  ]
+  assert comparison.labels(runs[2:]) == ['a/x', 'b/x']
+  with pytest.raises(run_directory.RunError, match='want each once'):
+    comparison.labels([runs[0], runs[0]])
+
+
+@pytest.mark.parametrize(
+  ('other', 'max_utterances', 'warning'),
+  [
+    ({'u1': 'aa', 'u2': 'bb'}, 0, ''),
+    ({'u1': 'aa', 'u2': 'cc'}, 0, 'different speech, or cut'),
+    ({'u1': 'aa'}, 0, 'different speech'),
+    ({'u1': 'aa', 'u2': 'bb'}, 1, 'different speech'),
+    (None, 0, 'is not known: b has no corpus.json'),
+  ],
+)
+def test_other_held_out_speech_is_told(
+  tmp_path, capsys, other, max_utterances, warning
+):
+  runs = [
+    _run(tmp_path / 'a', 'x', [0.5], 10, {'u2': 'bb', 'u1': 'aa'}),
+    _run(tmp_path / 'b', 'x', [0.5], 10, other, max_utterances),
+  ]
+  output = tmp_path / 'out.png'
+  assert comparison.main(['x', str(output), *map(str, runs)]) == 0
+  said = capsys.readouterr().err
+  assert warning in said
+  assert bool(said) == bool(warning)
+  # In the figure, too.
+  wanted = [int(style.DISTINCT[4][i : i + 2], 16) for i in (1, 3, 5)]
+  image = matplotlib.image.imread(output)[..., :3] * 255
+  assert (np.abs(image - wanted).max(-1) < 1).any() == bool(warning)
+
+
+def test_run_whose_corpus_changed_compares_with_none(tmp_path):
+  run = _run(tmp_path / 'a', 'x', [0.5], 10, {'u1': 'aa'})
+  before = {'sets': {'heldout_speakers': {'u0': 'zz'}}}
+  (run / 'corpus.1.json').write_text(json.dumps(before))
+  assert 'different speech' in comparison.held_out_warning([run])

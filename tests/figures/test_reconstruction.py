@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from fedjax_asr import run_directory
+from fedjax_asr.attacks import score_summary
 from fedjax_asr.figures import reconstruction, style
 
 _LEDGER = {
@@ -22,6 +23,8 @@ def _record(method='span', **changed):
     'utterance': 'a/b 1',
     'method': method,
     'ledger': _LEDGER,
+    'refused': '',
+    'num_frames_found': 30,
     'snr_db': 20.0,
     'mae': 0.01,
     'correlation': 0.5,
@@ -102,6 +105,31 @@ def test_a_method_that_gave_nothing_is_among_the_scores_alone(coarse, tmp_path):
   _write(tmp_path, [_record()], {'a/b 1': {'original': _speech()}})
   (scores,) = reconstruction.plot(tmp_path)
   assert scores.name == 'reconstruction_scores.png'
+
+
+def test_a_refusal_has_no_dot_and_is_counted_beside_the_name():
+  # As earlier versions wrote it.
+  refused = _record(
+    refused='why',
+    ledger={},
+    num_frames_found=0,
+    snr_db=0.0,
+    correlation=0.0,
+    best_lag_correlation=0.0,
+  )
+  told = _record(ledger=_LEDGER | {'knows_length': True})
+  records = [told, told, score_summary.read(refused)]
+  figure = reconstruction._scores(records)
+  for axes in figure.axes:
+    (tick,) = axes.get_xticklabels()
+    assert tick.get_text() == 'span\n(told: length)\n1 of 3 refused'
+    for points in axes.collections[:1]:
+      assert len(points.get_offsets()) == 2
+  figure = reconstruction._scores([score_summary.read(refused)])
+  assert not figure.axes[0].collections
+  assert [tick.get_text() for tick in figure.axes[0].get_xticklabels()] == [
+    'span\n1 of 1 refused'
+  ]
 
 
 def test_scores_of_each_method_are_drawn_in_its_colour(coarse, tmp_path):

@@ -74,7 +74,7 @@ def _luminance(color):
 @pytest.mark.parametrize('page', ['#ffffff', '#0d1117'])
 @pytest.mark.parametrize(
   'color',
-  [style.INK, style.BLUE, style.ORANGE, style.GREEN, style.PURPLE],
+  [style.INK, style.GREEN, *style.DISTINCT],
 )
 def test_colours_have_contrast_three_on_light_and_dark(color, page):
   low, high = sorted([_luminance(color), _luminance(page)])

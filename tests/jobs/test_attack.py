@@ -13,8 +13,11 @@ from fedjax_asr.jobs import (
   attack,
   attack_methods,
   attack_results,
+  attack_sound,
   attack_victims,
 )
+from fedjax_asr.speech import audio
+from fedjax_asr.speech import features as features_lib
 
 
 @pytest.fixture(scope='module', autouse=True)
@@ -80,8 +83,14 @@ def test_features_and_sound_lie_beside_the_scores(finished):
       assert original.shape == (record['num_frames'], 8)
       assert np.abs(found - original).mean() == pytest.approx(record['mae'])
   for record in records:
-    for name in ('original', 'span'):
-      file = path / 'audio' / f'{record["utterance"]}_{name}.wav'
+    names = {
+      f'{record["utterance"]}_{name}'
+      for name in ('recording', 'original_resynthesised', 'span_resynthesised')
+    }
+    files = (path / 'audio').glob(f'{record["utterance"]}_*.wav')
+    assert {file.stem for file in files} == names
+    for name in names:
+      file = path / 'audio' / f'{name}.wav'
       rate, samples = scipy.io.wavfile.read(file)
       assert rate == 16000
       # A window of 50 ms for each frame.
@@ -90,6 +99,22 @@ def test_features_and_sound_lie_beside_the_scores(finished):
     figure = f'reconstruction_{record["utterance"]}_span.png'
     assert (path / 'figures' / figure).stat().st_size > 0
   assert (path / 'figures' / 'reconstruction_scores.png').is_file()
+
+
+def test_recording_of_a_stretch_is_what_its_features_are_of(run, tmp_path):
+  cfg = tiny_attack.of_run(run)
+  cfg.attack.num_victims = 1
+  cfg.attack.stretch_seconds = 0.5
+  (victim,), _ = tiny_attack.observed(cfg, tmp_path)
+  (item,) = victim.spoken
+  features = tiny_attack.model_config(tmp_path).features
+  attack_sound.write(tmp_path / 'audio', item, {}, features)
+  (file,) = (tmp_path / 'audio').iterdir()
+  assert file.name == f'{item.utterance}_recording.wav'
+  samples = audio.read(str(file), features.sample_rate)
+  found = features_lib.extract(samples, features)
+  # But for the rounding to 16 bits.
+  np.testing.assert_allclose(found, item.features, atol=0.05)
 
 
 def test_speech_replaced_by_nan_after_observation_changes_nothing(run):
@@ -125,14 +150,14 @@ def test_mean_of_public_speech_is_scored_as_a_guess(run):
   cfg.attack.num_victims = 1
   (victim,), (observed,) = tiny_attack.observed(cfg, run / 'attack')
   attempt = attack_methods.Attempt(config.AttackMethod.SPAN, None, 'none', 0.0)
-  (record,) = attack_results.records(victim, observed, [attempt])
+  (record,) = attack_results.records(victim, observed, [attempt], None)
   features, mean = victim.spoken[0].features, observed.declared.speech.mean
   ratio = np.square(features).sum() / np.square(features - mean).sum()
   assert record['public_snr_db'] == pytest.approx(
     10 * np.log10(ratio), abs=1e-3
   )
   silent = observed._replace(declared=observed.declared._replace(speech=None))
-  (record,) = attack_results.records(victim, silent, [attempt])
+  (record,) = attack_results.records(victim, silent, [attempt], None)
   assert record['public_snr_db'] is None
 
 
@@ -145,7 +170,10 @@ def test_next_method_is_tried_where_one_refuses(run, tmp_path):
   assert (refused['method'], found['method']) == ('demixing', 'span')
   assert 'DeepSpeech 2' in refused['refused']
   assert (refused['certificate'], refused['ledger']) == ({}, {})
-  assert (refused['num_frames_found'], refused['snr_db']) == (0, 0.0)
+  assert refused['num_frames_found'] == 0
+  assert refused['num_frames'] == found['num_frames']
+  for name in ('snr_db', 'mae', 'correlation', 'lag_frames', 'heard', 'cer'):
+    assert refused[name] is None
   assert found['is_certified']
   with h5py.File(tmp_path / 'reconstructions.h5') as file:
     assert set(file[found['utterance']]) == {'original', 'span'}
@@ -194,17 +222,34 @@ def test_update_without_output_layer_is_scored_without_labels(
   assert record['labels'] == {}
 
 
+def test_what_was_refused_leaves_no_sound_and_its_reason_once(
+  run, tmp_path, capsys
+):
+  cfg = tiny_attack.of_run(run)
+  cfg.attack.methods = ('demixing',)
+  records = tiny_attack.records(cfg, tmp_path)
+  assert [record['snr_db'] for record in records] == [None, None]
+  assert not (tmp_path / 'audio').exists()
+  output = capsys.readouterr().out
+  assert output.count(records[0]['refused']) == 1
+  assert 'demixing: refused, for a reason given above' in output
+
+
 def test_summary_is_by_method():
   record = {'method': 'span', 'refused': '', 'is_certified': True}
+  record['num_frames_found'] = 9
+  refused = {'refused': 'why', 'is_certified': False, 'num_frames_found': 0}
+  refused |= {'snr_db': None, 'seconds': 3.0}
   records = [
     record | {'snr_db': 80.0, 'seconds': 1.0},
     record | {'snr_db': 90.0, 'seconds': 4.0, 'is_certified': False},
     record | {'snr_db': 70.0, 'seconds': 2.0},
-    record | {'refused': 'why'},
-    record | {'method': 'demixing', 'refused': 'why'},
+    record | refused,
+    record | refused | {'method': 'demixing'},
   ]
   assert attack.summary(records) == [
-    'span: 3 of 4 reconstructed, 2 certified, median SNR 80.0 dB, median 2.0 s',
+    'span: 3 of 4 reconstructed, 2 certified; medians of all 4: SNR 75.0 dB, '
+    '2.5 s',
     'demixing: 0 of 1 reconstructed',
   ]
 

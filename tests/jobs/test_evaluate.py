@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import tiny_run
 
-from fedjax_asr import config, saved_run
-from fedjax_asr.jobs import evaluated_set
+from fedjax_asr import config, run_directory, saved_run
+from fedjax_asr.jobs import evaluated_set, evaluation_summary
+from fedjax_asr.models import scores
 
 _CONFIG = pathlib.Path(__file__).parents[2] / 'configs' / 'evaluate.py'
 
@@ -41,7 +42,11 @@ def copy(finished, tmp_path):
 
 
 def _written(tmp_path, name='evaluation'):
-  return json.loads((tmp_path / 'evaluation' / f'{name}.json').read_text())
+  """Of the evaluation that was written last."""
+  files = (tmp_path / 'evaluation').glob(f'*/{name}.json')
+  return json.loads(
+    max(files, key=lambda file: file.stat().st_mtime_ns).read_text()
+  )
 
 
 def test_finished_run_scores_as_it_did_in_training(
@@ -112,11 +117,82 @@ def test_report_is_a_function_of_the_seed(evaluate, tmp_path):
   reports = []
   for seed in (1, 1, 2):
     assert evaluate(*flags, f'--config.seed={seed}')[0] == 0
-    reports.append((tmp_path / 'evaluation' / 'evaluation.json').read_bytes())
+    (file,) = (tmp_path / 'evaluation').glob('*/evaluation.json')
+    reports.append(file.read_bytes())
   assert reports[0] == reports[1]
   one, other = json.loads(reports[0]), json.loads(reports[2])
   assert one['cer']['by_utterance'] != other['cer']['by_utterance']
   assert one['cer']['rate'] == other['cer']['rate']
+
+
+def test_other_speech_decoder_or_round_replaces_no_evaluation(
+  evaluate, tmp_path, folder, copy
+):
+  corpus = (
+    '--config.evaluate.subset=corpus',
+    '--config.data.corpus=manifest',
+    f'--config.data.path={folder / "manifest.jsonl"}',
+    f'--config.data.cache_dir={tmp_path / "cache"}',
+  )
+  asked = [
+    (),
+    ('--config.evaluate.subset=train',),
+    ('--config.evaluate.subset=train', '--config.evaluation.max_utterances=3'),
+    ('--config.evaluate.round=4',),
+    corpus,
+    (),
+  ]
+  outputs = []
+  for flags in asked:
+    status, output, errors = evaluate(*flags)
+    assert (status, errors) == (0, [])
+    outputs.append(output)
+  path = tmp_path / 'evaluation'
+  rows = json.loads((path / 'summary.json').read_text())
+  # The last is the first again.
+  assert len(rows) == len(list(path.glob('*/transcripts.json'))) == 5
+  for row in rows:
+    report = json.loads((path / row['folder'] / 'evaluation.json').read_text())
+    assert row['wer'] == report['wer']
+    assert row['num_utterances'] == report['num_utterances']
+    assert row['folder'] in outputs[-1]
+  assert {row['num_utterances'] for row in rows} > {3, 14}
+  # Nor does another run.
+  assert evaluate(of=copy)[0] == 0
+  assert len(list(path.glob('*/evaluation.json'))) == 6
+
+
+def test_folder_is_one_for_each_decoder_and_speech():
+  def folder(subset='corpus', text='six', **decode):
+    report = {
+      'run': '/runs/a',
+      'subset': subset,
+      'max_utterances': 0,
+      'round': 3,
+      'decode': config.as_dict(config.DecodeConfig(**decode)),
+    }
+    said = [scores.Transcript('u1', 's', text, 'whatever')]
+    path = pathlib.Path('/runs/a/evaluation')
+    return evaluation_summary.folder(path, report, said).name
+
+  beam = config.Decoder.BEAM
+  names = [
+    folder(),
+    folder(text='seven'),
+    folder('train'),
+    folder('train', method=beam),
+    folder('train', method=beam, beam_size=8),
+    folder('train', method=beam, language_model='x.arpa'),
+  ]
+  assert len(set(names)) == len(names)
+  assert names[2:4] == ['train-greedy-round_3', 'train-beam-round_3']
+
+
+def test_damaged_evaluation_is_named(tmp_path):
+  (tmp_path / 'x').mkdir()
+  (tmp_path / 'x' / 'evaluation.json').write_text('{}')
+  with pytest.raises(run_directory.RunError, match=r'x/evaluation\.json: Key'):
+    evaluation_summary.update(tmp_path)
 
 
 def test_an_earlier_round_can_be_asked_for(evaluate, tmp_path, finished):

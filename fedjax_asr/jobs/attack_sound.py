@@ -1,0 +1,47 @@
+"""What can be listened to: recordings, and features made audible."""
+
+import pathlib
+import re
+from collections.abc import Mapping
+
+import numpy as np
+
+from fedjax_asr import config
+from fedjax_asr.jobs import attack_victims
+from fedjax_asr.speech import features as features_lib
+from fedjax_asr.speech import inversion
+
+
+def write(
+  folder: pathlib.Path,
+  item: attack_victims.Spoken,
+  arrays: Mapping[str, np.ndarray],
+  cfg: config.FeaturesConfig,
+) -> None:
+  """WAV files of one utterance, at `cfg.sample_rate`.
+
+  `<utterance>_recording.wav` is what the speaker said, and
+  `<utterance>_<name>_resynthesised.wav` of each of `arrays` what Griffin and
+  Lim's algorithm makes of features, all with the victim's own statistics, so
+  that what is heard between those is the difference in features.
+  """
+  folder.mkdir(exist_ok=True)
+  stem = re.sub(r'[^\w.-]', '_', item.utterance)
+  recording = _recording(item, cfg)
+  if recording is not None:
+    path = folder / f'{stem}_recording.wav'
+    inversion.write(path, recording, cfg.sample_rate)
+  for name, values in arrays.items():
+    samples = inversion.waveform(values, cfg, item.statistics)
+    path = folder / f'{stem}_{name}_resynthesised.wav'
+    inversion.write(path, samples, cfg.sample_rate)
+
+
+def _recording(item, cfg) -> np.ndarray | None:
+  samples = item.source.waveform(cfg.sample_rate)
+  if samples is None or item.first_frame is None:
+    return samples
+  hop = features_lib.hop_length(cfg)
+  start = item.first_frame * hop
+  length = (len(item.features) - 1) * hop + features_lib.window_length(cfg)
+  return samples[start : start + length]
