@@ -1,12 +1,11 @@
 """What other jobs compile of the shipped models: evaluation, export, the job
 `converge`, a victim's message. Few utterances in a program, all optimisations.
 
-Forward passes are held to float64 NumPy, gradients of `converge` to the same
-function with nothing compiled, messages to the oracle of the round.
+Forward passes and slopes are held to float64 NumPy, whole gradients and
+messages to the oracle of the round.
 """
 
 import functools
-import itertools
 import pathlib
 
 import ctc_in_numpy
@@ -18,16 +17,19 @@ import optax
 import oracle
 import population
 import pytest
+import quick
 import shipped
 import transcription
 
 from fedjax_asr import config, saved_run
 from fedjax_asr.attacks import victim
 from fedjax_asr.federated import cohort
-from fedjax_asr.jobs import batch_fit, export
+from fedjax_asr.jobs import batch_fit, exported_program
 from fedjax_asr.models import evaluation
 
 REPETITIONS = 5
+# Of finite differences, in float64.
+STEP = 1e-7
 # Large, so that what parameters are rounded to is small beside a step.
 RATE = 1.0
 # Small enough for a second step not to amplify the rounding of the first.
@@ -118,7 +120,7 @@ def test_export_is_the_transcription(name):
   # Checks of shapes know numbers alone and no symbols.
   jaxtyping.config.update('jaxtyping_disable', True)
   try:
-    serialized = export.exported(saved).serialize()
+    serialized = exported_program.of_features(saved).serialize()
   finally:
     jaxtyping.config.update('jaxtyping_disable', False)
   program = jax.export.deserialize(serialized)
@@ -130,39 +132,68 @@ def test_export_is_the_transcription(name):
       assert_near(row[: len(wanted)], wanted)
 
 
-@pytest.mark.parametrize(
-  ('name', 'positions'),
-  shipped.quick(
-    itertools.product(shipped.MODELS, ([2], [4, 3, 5])),
-    lambda name, positions: name in shipped.DEFAULTS and len(positions) == 1,
-  ),
-)
-def test_a_step_of_converge_is_the_uncompiled_gradient(name, positions):
-  acoustic, (params, norm_state) = shipped.acoustic(name), weights(name)
+@by_default
+@pytest.mark.parametrize('positions', [[2], [4, 3, 5]])
+def test_a_step_of_converge_is_that_of_the_oracle(name, positions):
+  check_converge(name, positions, quick.jit)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('name', shipped.MODELS)
+def test_a_step_of_converge_is_the_uncompiled_gradient(name):
+  check_converge(name, [2], oracle.eagerly)
+
+
+def converge_step(name, positions):
+  """(parameters before minus after, what was measured); of rate `RATE`."""
+  fitting = batch_fit.fitting(shipped.acoustic(name), optax.sgd(RATE))
+  given = jax.tree.map(jnp.asarray, (*weights(name), batch(positions)))
+  fit, measured = same_each_time(
+    jax.jit(fitting.step), fitting.start(*given), given[-1], jax.random.key(0)
+  )
+  params, _ = weights(name)
+  return jax.tree.map(lambda a, b: a - b, params, fit.params), measured
+
+
+def check_converge(name, positions, jit):
   gradient, (_, losses) = oracle.batch_gradient(
-    acoustic,
-    params,
-    norm_state,
+    shipped.acoustic(name),
+    *weights(name),
     positions,
     [True] * len(positions),
     shipped.examples(),
-    oracle.eagerly,
+    jit,
   )
-  fitting = batch_fit.fitting(acoustic, optax.sgd(RATE))
-  given = jax.tree.map(jnp.asarray, (*weights(name), batch(positions)))
-  fit, measured = same_each_time(
-    jax.jit(fitting.step),
-    fitting.start(*given),
-    given[-1],
-    jax.random.key(0),
-  )
+  found, measured = converge_step(name, positions)
   np.testing.assert_allclose(measured.loss, np.mean(losses), rtol=1e-5)
   np.testing.assert_allclose(
     measured.gradient_norm, population.norm(gradient), rtol=1e-5
   )
-  moved = jax.tree.map(lambda leaf: RATE * leaf, gradient)
-  found = jax.tree.map(lambda old, new: old - new, params, fit.params)
-  assert population.distance(found, moved) < 1e-5 * population.norm(moved)
+  wanted = jax.tree.map(lambda leaf: RATE * leaf, gradient)
+  assert population.distance(found, wanted) < 1e-5 * population.norm(wanted)
+
+
+@by_default
+def test_gradient_is_the_slope_of_the_transcription(name):
+  """Float64 NumPy, along the part of the gradient in each array."""
+  found, _ = converge_step(name, [2])
+  params, norm_state = transcription.in_float64(weights(name))
+  features = np.float64(shipped.examples().features(2))
+  labels = shipped.examples().labels[2]
+  leaves, tree = jax.tree.flatten(params)
+  for index, leaf in enumerate(jax.tree.leaves(found)):
+    length = population.norm(leaf)
+    assert length > 0
+    losses = []
+    for step in (STEP, -STEP):
+      moved = list(leaves)
+      moved[index] = leaves[index] + step * np.float64(leaf) / length
+      logits = transcription.logits(
+        shipped.MODELS[name], tree.unflatten(moved), norm_state, features
+      )
+      losses.append(ctc_in_numpy.loss(logits, labels))
+    slope = (losses[0] - losses[1]) / (2 * STEP)
+    np.testing.assert_allclose(RATE * slope, length, rtol=1e-4)
 
 
 @by_default
