@@ -72,11 +72,13 @@ def read(
   waveforms, seconds = [], 0.0
   with contextlib.closing(_sounds(path)) as sounds:
     for sound in sounds:
-      check_length(path, seconds + sound.seconds, max_seconds)
+      if seconds + sound.seconds > max_seconds:
+        raise too_long(path, max_seconds)
       blocks = []
       for block in sound.blocks():
         seconds += len(block) / sound.sample_rate
-        check_length(path, seconds, max_seconds)
+        if seconds > max_seconds:
+          raise too_long(path, max_seconds)
         blocks.append(block)
       if blocks:
         waveform = np.concatenate(blocks)
@@ -138,17 +140,40 @@ def duration(path: _Path) -> float:
   return seconds
 
 
+def promised_seconds(path: _Path) -> float | None:
+  """Seconds by the headers alone; None where one does not tell.
+
+  Raises:
+    AudioError: as `duration`.
+  """
+  seconds = 0.0
+  with contextlib.closing(_sounds(path)) as sounds:
+    for sound in sounds:
+      if sound.promised is None:
+        return None
+      seconds += sound.seconds
+  return seconds
+
+
 def is_silent(waveform: Float32[np.ndarray, ' samples']) -> bool:
   """Whether there is nothing to hear, as where channels cancel out."""
   return not len(waveform) or float(np.abs(waveform).max()) < SILENCE
 
 
-def check_length(path: _Path, seconds: float, max_seconds: float) -> None:
-  """Raises `TooLongError` for more seconds than may be."""
-  if seconds > max_seconds:
-    raise TooLongError(
-      f'{path}: too long, {seconds:.2f} s; want at most {max_seconds:g} s.'
-    )
+def too_long(
+  path: _Path, max_seconds: float, offset: float = 0.0
+) -> TooLongError:
+  """Of a file that goes on for more than `max_seconds` from `offset` on.
+
+  Says for how long where the headers tell, never where reading stopped.
+  """
+  seconds = (promised_seconds(path) or 0.0) - offset
+  found = f'{seconds:.2f} s'
+  if seconds <= max_seconds:
+    found = f'over {max_seconds:g} s'
+  return TooLongError(
+    f'{path}: too long, {found}; want at most {max_seconds:g} s.'
+  )
 
 
 class _Decoder(soundfile.SoundFile):
