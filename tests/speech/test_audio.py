@@ -159,6 +159,35 @@ def test_a_wav_from_a_pipe_is_not_truncated(tmp_path, size):
   assert len(audio.read(path, 16_000)) == 16_000
 
 
+@pytest.mark.parametrize('riff_size', ['of the file', 'of the header', '0'])
+@pytest.mark.parametrize(
+  ('kind', 'subtype'),
+  [('WAV', 'PCM_16'), ('WAVEX', 'PCM_24'), ('WAV', 'FLOAT'), ('WAV', 'ULAW')],
+)
+def test_a_wav_of_an_interrupted_recorder_is_read_to_its_end(
+  tmp_path, kind, subtype, riff_size
+):
+  path = written(tmp_path / 'a.wav', tone(), format=kind, subtype=subtype)
+  whole, content = audio.read(path, 16_000), bytearray(path.read_bytes())
+  data = content.index(b'data')
+  content[data + 4 : data + 8] = bytes(4)
+  if riff_size != 'of the file':
+    size = data if riff_size == 'of the header' else 0
+    content[4:8] = size.to_bytes(4, 'little')
+  path.write_bytes(content)
+  np.testing.assert_array_equal(audio.read(path, 16_000), whole)
+  assert audio.duration(path) == 1.0
+  path.write_bytes(content[: data + 8] + bytes(3200))  # Zeros are no chunks.
+  assert len(audio.read(path, 16_000)) >= 800
+
+
+def test_chunks_behind_an_empty_one_are_no_sound(tmp_path):
+  path = written(tmp_path / 'a.wav', np.zeros(0))
+  tags = b'LIST\x05\0\0\0INFO.\0' + b'id3 \x02\0\0\0..'
+  path.write_bytes(path.read_bytes() + tags)
+  assert reason(path).startswith('empty')
+
+
 def test_damaged_flac_is_refused(tmp_path):
   noise = np.random.default_rng(0).normal(0, 0.1, 16_000)
   path = written(tmp_path / 'a.flac', noise)
