@@ -266,6 +266,34 @@ def test_silence_is_what_cannot_be_heard():
   assert audio.is_silent(np.zeros(0, np.float32))
   assert audio.is_silent(np.full(9, 9e-5, np.float32))
   assert not audio.is_silent(np.array([0, -2e-4], np.float32))
+  assert audio.is_silent(np.full(9, -0.3, np.float32))
+  assert not audio.is_silent(np.array([0.3, 0.3002], np.float32))
+  assert not audio.is_silent(np.array([np.nan, 0], np.float32))
+
+
+@pytest.mark.parametrize('rate', [16_000, 22_050])
+@pytest.mark.parametrize(
+  ('remainder', 'is_silent'), [(0, True), (1e-3, True), (4e-3, False)]
+)
+def test_channels_that_cancel_out_are_silent(
+  tmp_path, rate, remainder, is_silent
+):
+  left = tone(rate)
+  stereo = np.stack([left, (remainder - 1) * left], axis=1)
+  path = written(tmp_path / 'a.wav', stereo, rate, subtype='FLOAT')
+  assert audio.is_silent(audio.read(path, 16_000)) == is_silent
+  stream = np.concatenate(list(audio.stream(path, 16_000)))
+  assert audio.is_silent(stream) == is_silent
+
+
+@pytest.mark.parametrize('rate', [8000, 16_000, 44_100])
+def test_a_constant_stays_constant(tmp_path, rate):
+  level = np.full(rate, 0.3)
+  path = written(tmp_path / 'a.wav', level, rate, subtype='FLOAT')
+  waveform = audio.read(path, 16_000)
+  np.testing.assert_allclose(waveform, np.full(16_000, 0.3), atol=1e-6)
+  assert audio.is_silent(waveform)
+  assert audio.is_silent(np.concatenate(list(audio.stream(path, 16_000))))
 
 
 @pytest.mark.parametrize('rate', [8000, 16_000, 22_050, 44_100])
