@@ -112,7 +112,8 @@ class AudioFile(NamedTuple):
     if audio.is_silent(waveform):
       raise SilentError(
         f'{self.describe()}: silent; the mean of its channels stays under '
-        f'{audio.SILENCE:g} of full scale.'
+        f'{audio.SILENCE:g} of full scale, or under 1/1000 of their peak, or '
+        'is constant.'
       )
     return features.extract(waveform, cfg)
 

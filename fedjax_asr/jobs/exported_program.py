@@ -82,8 +82,7 @@ def listen(saved: saved_run.SavedRun):
       values = jax_features.normalize(
         values, num_frames, cfg.normalization, saved.statistics
       )
-      heard = jnp.where(jnp.arange(waveform.shape[0]) < count, waveform, 0)
-      return values, num_frames, jnp.abs(heard).max() < audio.SILENCE
+      return values, num_frames, _is_silent(waveform, count)
 
     values, num_frames, is_silent = jax.vmap(analysed)(waveforms, num_samples)
     log_probs, num_outputs = _applied(saved, values, num_frames)
@@ -93,6 +92,14 @@ def listen(saved: saved_run.SavedRun):
     return path, log_probs, num_outputs
 
   return listen
+
+
+def _is_silent(waveform: Float[Array, ' samples'], count: Int[Array, '']):
+  """`audio.is_silent` of the first `count` samples."""
+  is_heard = jnp.arange(waveform.shape[0]) < count
+  heard = jnp.where(is_heard, waveform, 0)
+  spread = jnp.ptp(jnp.where(is_heard, waveform, waveform[0]))
+  return (jnp.abs(heard).max() < audio.SILENCE) | (spread < audio.SILENCE)
 
 
 def _applied(saved: saved_run.SavedRun, values: Array, num_frames: Array):

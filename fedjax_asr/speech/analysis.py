@@ -29,7 +29,7 @@ def described(cfg: config.FeaturesConfig) -> dict[str, Any]:
   steps: dict[str, Any] = {
     'waveform': f'mono (the mean of all channels), full scale 1, '
     f'{cfg.sample_rate} Hz; neither dither nor pre-emphasis. With every sample '
-    'under silence_peak nothing was said',
+    'nearer than silence_peak to 0, or to all others, nothing was said',
     'silence_peak': audio.SILENCE,
     'framing': 'frame i covers window_samples from i * hop_samples on, the '
     'first from sample 0 (not centred); zeros behind the end; 1 + '

@@ -32,6 +32,8 @@ from fedjax_asr.speech import (
 
 # Peak under which there is nothing to hear: -80 dB of full scale.
 SILENCE = 1e-4
+# Of the channels' peak, what is left of them where they cancel out: -60 dB.
+_CANCELLED = 1e-3
 _BLOCK_FRAMES = 1 << 18
 # Frames libsndfile reports where the header does not say.
 _UNKNOWN_FRAMES = 2**63 - 1
@@ -61,7 +63,8 @@ def read(
 ) -> Float32[np.ndarray, 'samples']:
   """The mean over channels of a file, resampled to `sample_rate` (Hz).
 
-  Full scale is 1. All samples are finite and there is at least one.
+  Full scale is 1. All samples are finite and there is at least one. Blocks in
+  which channels cancel out within 60 dB are zeros, and a constant stays one.
 
   Raises:
     TooLongError: the file is longer than `max_seconds`, which its header
@@ -72,11 +75,13 @@ def read(
   waveforms, seconds = [], 0.0
   with contextlib.closing(_sounds(path)) as sounds:
     for sound in sounds:
-      check_length(path, seconds + sound.seconds, max_seconds)
+      if seconds + sound.seconds > max_seconds:
+        raise too_long(path, max_seconds)
       blocks = []
       for block in sound.blocks():
         seconds += len(block) / sound.sample_rate
-        check_length(path, seconds, max_seconds)
+        if seconds > max_seconds:
+          raise too_long(path, max_seconds)
         blocks.append(block)
       if blocks:
         waveform = np.concatenate(blocks)
@@ -103,14 +108,15 @@ def stream(path: _Path, sample_rate: int) -> Iterator[Float32[np.ndarray, '_']]:
       resampler = soxr.ResampleStream(
         sound.sample_rate, sample_rate, 1, dtype='float32', quality='HQ'
       )
-      convert = resampler.resample_chunk
+      convert, level = resampler.resample_chunk, None
       if sound.sample_rate == sample_rate:
-        convert = _unchanged
+        convert, level = _unchanged, np.float32(0)
       for block in sound.blocks():
         is_empty = False
         _check_finite(path, block)
-        yield convert(block)
-      yield convert(np.zeros(0, np.float32), last=True)
+        level = _level(block) if level is None else level
+        yield level + convert(block - level)
+      yield (level or 0) + convert(np.zeros(0, np.float32), last=True)
   if is_empty:
     raise AudioError(f'{path}: {_NO_SAMPLES}')
 
@@ -138,17 +144,48 @@ def duration(path: _Path) -> float:
   return seconds
 
 
+def promised_seconds(path: _Path) -> float | None:
+  """Seconds by the headers alone; None where one does not tell.
+
+  Raises:
+    AudioError: as `duration`.
+  """
+  seconds = 0.0
+  with contextlib.closing(_sounds(path)) as sounds:
+    for sound in sounds:
+      if sound.promised is None:
+        return None
+      seconds += sound.seconds
+  return seconds
+
+
 def is_silent(waveform: Float32[np.ndarray, ' samples']) -> bool:
-  """Whether there is nothing to hear, as where channels cancel out."""
-  return not len(waveform) or float(np.abs(waveform).max()) < SILENCE
+  """Whether there is nothing to hear.
+
+  That is where no sample is `SILENCE` away from 0, or from any other: a
+  constant is no sound. Channels that cancel out within 60 dB are zeros here,
+  since `read` and `stream` make them so.
+  """
+  if not len(waveform):
+    return True
+  low, high = float(waveform.min()), float(waveform.max())
+  return max(abs(low), abs(high)) < SILENCE or high - low < SILENCE
 
 
-def check_length(path: _Path, seconds: float, max_seconds: float) -> None:
-  """Raises `TooLongError` for more seconds than may be."""
-  if seconds > max_seconds:
-    raise TooLongError(
-      f'{path}: too long, {seconds:.2f} s; want at most {max_seconds:g} s.'
-    )
+def too_long(
+  path: _Path, max_seconds: float, offset: float = 0.0
+) -> TooLongError:
+  """Of a file that goes on for more than `max_seconds` from `offset` on.
+
+  Says for how long where the headers tell, never where reading stopped.
+  """
+  seconds = (promised_seconds(path) or 0.0) - offset
+  found = f'{seconds:.2f} s'
+  if seconds <= max_seconds:
+    found = f'over {max_seconds:g} s'
+  return TooLongError(
+    f'{path}: too long, {found}; want at most {max_seconds:g} s.'
+  )
 
 
 class _Decoder(soundfile.SoundFile):
@@ -187,7 +224,7 @@ class _Sound(NamedTuple):
         if not len(block):
           break
         num_read += len(block)
-        yield block.mean(axis=1)
+        yield _mixed(block)
     except soundfile.LibsndfileError as error:
       if not promised or num_read < promised:
         raise AudioError(f'{self.path}: truncated or damaged.') from error
@@ -196,6 +233,14 @@ class _Sound(NamedTuple):
         f'{self.path}: truncated, {num_read} samples of the {promised} '
         'promised.'
       )
+
+
+def _mixed(block: Float32[np.ndarray, 'samples _']) -> Float32[np.ndarray, '_']:
+  """The mean over channels; zeros where only a remainder of them is left."""
+  mean = block.mean(axis=1)
+  if np.abs(mean).max() < _CANCELLED * np.abs(block).max():
+    return np.zeros_like(mean)
+  return mean
 
 
 def _sounds(path: _Path) -> Generator[_Sound]:
@@ -269,12 +314,20 @@ def _check_finite(path: _Path, waveform: Float[np.ndarray, 'samples']) -> None:
     raise AudioError(f'{path}: holds NaN or infinite samples.')
 
 
+def _level(block: Float32[np.ndarray, '_']) -> np.float32:
+  """Of a sound by its first block: what the filter is to find around it."""
+  return block[0] if is_silent(block) else np.float32(0)
+
+
 def _resampled(
   sound: _Sound, waveform: Float[np.ndarray, 'samples'], sample_rate: int
 ) -> Float32[np.ndarray, 'resampled']:
   _check_finite(sound.path, waveform)
   if sound.sample_rate == sample_rate:
     return waveform
-  waveform = resampling.resampled(waveform, sound.sample_rate, sample_rate)
+  level = _level(waveform[:_BLOCK_FRAMES])
+  waveform = level + resampling.resampled(
+    waveform - level, sound.sample_rate, sample_rate
+  )
   _check_finite(sound.path, waveform)  # Again: the filter can overflow.
   return waveform

@@ -41,7 +41,8 @@ def read(
 
   Raises:
     TooLongError: the segment is longer than `max_seconds`.
-    SegmentError: it ends or starts behind the file's end.
+    SegmentError: it ends or starts behind the file's end; of one that is
+      longer than `max_seconds`, only headers are asked for that.
     AudioError: as `audio.read`; damage behind the segment may go unnoticed.
   """
   is_whole = not offset and not seconds
@@ -49,13 +50,33 @@ def read(
     is_whole = abs(audio.duration(path) - seconds) <= TOLERANCE
   if is_whole:
     return audio.read(path, sample_rate, max_seconds)
-  audio.check_length(path, seconds, max_seconds)
+  if seconds > max_seconds:
+    raise _too_long(path, offset, seconds, max_seconds)
   try:
     return _recording(path, _version(path), sample_rate).segment(
       offset, seconds, max_seconds
     )
   except OSError as error:
     raise audio.AudioError(f'{path}: {error.strerror}.') from error
+
+
+def _too_long(
+  path: str, offset: float, seconds: float, max_seconds: float
+) -> audio.AudioError:
+  """Of a segment that is not decoded, as far as headers tell what it is."""
+  end = audio.promised_seconds(path)
+  if end is not None and offset + seconds > end + TOLERANCE:
+    return _beyond(path, end, offset + seconds)
+  return audio.TooLongError(
+    f'{path}: too long, {seconds:.2f} s; want at most {max_seconds:g} s.'
+  )
+
+
+def _beyond(path: str, end: float, wanted: float) -> SegmentError:
+  return SegmentError(
+    f'{path}: ends at {end:.2f} s; want a segment up to {wanted:.2f} s '
+    '(offset + duration).'
+  )
 
 
 def _version(path: str) -> tuple[int, int, int]:
@@ -97,7 +118,8 @@ class _Recording:
     if not seconds:
       self._hold(max_seconds * rate + 1)
       self._check_start(offset)
-      audio.check_length(self._path, len(self._held) / rate, max_seconds)
+      if len(self._held) > max_seconds * rate:
+        raise audio.too_long(self._path, max_seconds, offset)
       return self._held
     length = max(round((offset + seconds) * rate) - start, 1)
     # Beyond its end, for whether the file goes on.
@@ -105,11 +127,7 @@ class _Recording:
     self._check_start(offset)
     found = len(self._held)
     if found < length - spare:
-      end, wanted = offset + found / rate, offset + seconds
-      raise SegmentError(
-        f'{self._path}: ends at {end:.2f} s; want a segment up to '
-        f'{wanted:.2f} s (offset + duration).'
-      )
+      raise _beyond(self._path, offset + found / rate, offset + seconds)
     return self._held[: length if found > length + spare else found]
 
   def _rewind(self) -> None:

@@ -37,6 +37,11 @@ def spelled(text: str) -> str:
   return _NUMBER.sub(lambda match: _words(match, package), text)
 
 
+def has_number(text: str) -> bool:
+  """Whether there is a number that `spelled` takes; needs no package."""
+  return _NUMBER.search(text) is not None
+
+
 def check() -> None:
   """Raises `MissingPackageError` where `spelled` would."""
   _package()

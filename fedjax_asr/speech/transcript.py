@@ -10,6 +10,7 @@ from typing import NamedTuple
 from fedjax_asr import config
 from fedjax_asr.speech import spoken_numbers, text
 
+_NUM_SHOWN = 5  # Of what is lost, in a message.
 _TAG = re.compile(r'\[[^][]*\]|<[^<>]*>|\{[^{}]*\}')
 
 
@@ -23,6 +24,10 @@ class Transcript(NamedTuple):
   dropped: str  # Punctuation.
   lost: str  # Characters that are said and have no spelling.
   tags: tuple[str, ...]  # Such as '[noise]', where nothing says what of them.
+  # Where something is lost, as it is written: '12,34'.
+  unspelled: tuple[str, ...] = ()
+  # Of what is lost, some is a number that `config.data.numbers` would spell.
+  has_number: bool = False
 
   def fault(self) -> str:
     """Why `text` is not what was said, for the user; '' where it is."""
@@ -34,10 +39,14 @@ class Transcript(NamedTuple):
       )
     if not self.lost:
       return ''
-    shown = ''.join(dict.fromkeys(self.lost))
-    is_number = any(character.isdecimal() for character in shown)
-    hint = ' (config.data.numbers=spell spells numbers)' if is_number else ''
-    return f'the transcript has {shown!r}, not in the alphabet{hint}.'
+    distinct = dict.fromkeys(self.unspelled)
+    shown = ', '.join(repr(each) for each in [*distinct][:_NUM_SHOWN])
+    more = ', ...' if len(distinct) > _NUM_SHOWN else ''
+    hint = ' (config.data.numbers=spell spells numbers)'
+    return (
+      f'the transcript has {shown}{more}, not in the alphabet'
+      f'{hint if self.has_number else ""}.'
+    )
 
 
 def spelled(raw: str, data: config.DataConfig) -> Transcript:
@@ -55,15 +64,32 @@ def spelled(raw: str, data: config.DataConfig) -> Transcript:
     raw = pattern.sub(' ', raw)
   tags = tuple(_TAG.findall(raw))
   raw = _TAG.sub(' ', raw)
-  if data.numbers is config.Numbers.SPELL:
+  is_spelling = data.numbers is config.Numbers.SPELL
+  if is_spelling:
     raw = spoken_numbers.spelled(raw)
-  return Transcript(*text.normalize(raw), tags=tags)
+  said = text.normalize(raw)
+  return Transcript(
+    *said,
+    tags=tags,
+    unspelled=_unspelled(raw, said.lost) if said.lost else (),
+    has_number=not is_spelling and spoken_numbers.has_number(raw),
+  )
 
 
 def check(data: config.DataConfig) -> None:
   """Raises `MissingPackageError` if numbers are to be spelled and cannot be."""
   if data.numbers is config.Numbers.SPELL:
     spoken_numbers.check()
+
+
+def _unspelled(raw: str, lost: str) -> tuple[str, ...]:
+  """Of each word that loses any, from the first such character to the last."""
+  stretches = []
+  for word in raw.split():
+    places = [i for i, character in enumerate(word) if character in lost]
+    if places:
+      stretches.append(word[places[0] : places[-1] + 1])
+  return tuple(stretches)
 
 
 @functools.lru_cache(maxsize=256)

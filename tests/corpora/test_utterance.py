@@ -143,7 +143,18 @@ def opposite_phases(folder):
   return wav(folder / 'stereo.wav', np.stack([tone(1.0), -tone(1.0)], axis=1))
 
 
-@pytest.mark.parametrize('make', [digital_silence, opposite_phases])
+def nearly_opposite_phases(folder):
+  stereo = np.stack([tone(1.0), -0.999 * tone(1.0)], axis=1)
+  return wav(folder / 'nearly.wav', stereo)
+
+
+def constant(folder):
+  return wav(folder / 'constant.wav', np.full(16000, 0.2))
+
+
+@pytest.mark.parametrize(
+  'make', [digital_silence, opposite_phases, nearly_opposite_phases, constant]
+)
 def test_what_cannot_be_heard_is_a_problem(tmp_path, make):
   problem = result(make(tmp_path))
   assert problem.kind == 'silent'

@@ -135,10 +135,10 @@ def test_silence_has_no_text_and_never_reaches_the_model():
   assert _recognized(quiet, listener).is_silent
 
 
-def test_constant_level_is_finite():
+def test_a_constant_level_is_silent():
   listener = _listener(normalization=config.Normalization.UTTERANCE)
   result = _recognized(np.full(9000, 0.3, np.float32), listener)
-  assert not result.is_silent
+  assert (result.text, result.is_silent) == ('', True)
 
 
 def test_speech_after_silence_is_heard():

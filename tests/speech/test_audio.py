@@ -159,6 +159,35 @@ def test_a_wav_from_a_pipe_is_not_truncated(tmp_path, size):
   assert len(audio.read(path, 16_000)) == 16_000
 
 
+@pytest.mark.parametrize('riff_size', ['of the file', 'of the header', '0'])
+@pytest.mark.parametrize(
+  ('kind', 'subtype'),
+  [('WAV', 'PCM_16'), ('WAVEX', 'PCM_24'), ('WAV', 'FLOAT'), ('WAV', 'ULAW')],
+)
+def test_a_wav_of_an_interrupted_recorder_is_read_to_its_end(
+  tmp_path, kind, subtype, riff_size
+):
+  path = written(tmp_path / 'a.wav', tone(), format=kind, subtype=subtype)
+  whole, content = audio.read(path, 16_000), bytearray(path.read_bytes())
+  data = content.index(b'data')
+  content[data + 4 : data + 8] = bytes(4)
+  if riff_size != 'of the file':
+    size = data if riff_size == 'of the header' else 0
+    content[4:8] = size.to_bytes(4, 'little')
+  path.write_bytes(content)
+  np.testing.assert_array_equal(audio.read(path, 16_000), whole)
+  assert audio.duration(path) == 1.0
+  path.write_bytes(content[: data + 8] + bytes(3200))  # Zeros are no chunks.
+  assert len(audio.read(path, 16_000)) >= 800
+
+
+def test_chunks_behind_an_empty_one_are_no_sound(tmp_path):
+  path = written(tmp_path / 'a.wav', np.zeros(0))
+  tags = b'LIST\x05\0\0\0INFO.\0' + b'id3 \x02\0\0\0..'
+  path.write_bytes(path.read_bytes() + tags)
+  assert reason(path).startswith('empty')
+
+
 def test_damaged_flac_is_refused(tmp_path):
   noise = np.random.default_rng(0).normal(0, 0.1, 16_000)
   path = written(tmp_path / 'a.flac', noise)
@@ -237,6 +266,34 @@ def test_silence_is_what_cannot_be_heard():
   assert audio.is_silent(np.zeros(0, np.float32))
   assert audio.is_silent(np.full(9, 9e-5, np.float32))
   assert not audio.is_silent(np.array([0, -2e-4], np.float32))
+  assert audio.is_silent(np.full(9, -0.3, np.float32))
+  assert not audio.is_silent(np.array([0.3, 0.3002], np.float32))
+  assert not audio.is_silent(np.array([np.nan, 0], np.float32))
+
+
+@pytest.mark.parametrize('rate', [16_000, 22_050])
+@pytest.mark.parametrize(
+  ('remainder', 'is_silent'), [(0, True), (1e-3, True), (4e-3, False)]
+)
+def test_channels_that_cancel_out_are_silent(
+  tmp_path, rate, remainder, is_silent
+):
+  left = tone(rate)
+  stereo = np.stack([left, (remainder - 1) * left], axis=1)
+  path = written(tmp_path / 'a.wav', stereo, rate, subtype='FLOAT')
+  assert audio.is_silent(audio.read(path, 16_000)) == is_silent
+  stream = np.concatenate(list(audio.stream(path, 16_000)))
+  assert audio.is_silent(stream) == is_silent
+
+
+@pytest.mark.parametrize('rate', [8000, 16_000, 44_100])
+def test_a_constant_stays_constant(tmp_path, rate):
+  level = np.full(rate, 0.3)
+  path = written(tmp_path / 'a.wav', level, rate, subtype='FLOAT')
+  waveform = audio.read(path, 16_000)
+  np.testing.assert_allclose(waveform, np.full(16_000, 0.3), atol=1e-6)
+  assert audio.is_silent(waveform)
+  assert audio.is_silent(np.concatenate(list(audio.stream(path, 16_000))))
 
 
 @pytest.mark.parametrize('rate', [8000, 16_000, 22_050, 44_100])

@@ -92,6 +92,39 @@ def test_the_maximum_is_the_segments_and_not_the_files(recording):
       segments.read(path, RATE, offset, length, max_seconds=10)
 
 
+@pytest.mark.parametrize(
+  ('name', 'offset', 'length', 'found'),
+  [
+    ('a.wav', 3, 0, '37.00 s'),
+    ('a.wav', 0, 0, '40.00 s'),
+    ('a.ogg', 3, 0, '37.00 s'),
+    ('a.wav', 3, 20, '20.00 s'),
+    ('unknown.flac', 3, 0, 'over 10 s'),
+    ('unknown.flac', 0, 0, 'over 10 s'),
+    ('unknown.flac', 3, 100, '100.00 s'),
+  ],
+)
+def test_what_is_too_long_says_its_own_length(
+  recording, name, offset, length, found
+):
+  path, _ = recording(name)
+  if name == 'unknown.flac':
+    with open(path, 'r+b') as file:
+      file.seek(22)  # Of STREAMINFO, the number of samples.
+      file.write(bytes(4))
+  with pytest.raises(audio.TooLongError) as caught:
+    segments.read(path, RATE, offset, length, max_seconds=10)
+  reason = f'too long, {found}; want at most 10 s.'
+  assert str(caught.value) == f'{path}: {reason}'
+
+
+@pytest.mark.parametrize('offset', [0, 3, 50])
+def test_a_duration_beyond_the_end_is_no_long_file(recording, offset):
+  path, _ = recording()
+  with pytest.raises(segments.SegmentError, match=r'ends at 40\.00 s'):
+    segments.read(path, RATE, offset, 90, max_seconds=10)
+
+
 def test_a_recording_is_decoded_once_for_its_segments(recording, monkeypatch):
   path, _ = recording('a.mp3')
   decoded, blocks = [], audio._Sound.blocks

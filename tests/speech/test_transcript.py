@@ -89,6 +89,32 @@ def test_what_may_be_read_in_several_ways_stays_a_fault(raw):
   assert spelled(f'a {raw} b', numbers=SPELL).fault()
 
 
+@pytest.mark.parametrize(
+  ('raw', 'shown'),
+  [
+    ('a 12,34 b', "'12,34'"),
+    ('"$5," he said', "'$5'"),
+    ('\u21161 or \u0663', "'\u21161', '\u0663'"),
+    ('5% 5% (5%)', "'5%'"),
+    ('%a %b %c& %d+ # @ _', "'%', '%c&', '%d+', '#', '@', ..."),
+  ],
+)
+def test_what_is_lost_is_reported_as_it_is_written(raw, shown):
+  fault = f'the transcript has {shown}, not in the alphabet.'
+  assert spelled(raw).fault() == fault
+
+
+@pytest.mark.parametrize('raw', ['go 25', '1,000 $5'])
+def test_spelling_is_advised_where_it_helps(raw):
+  assert 'config.data.numbers=spell' in spelled(raw).fault()
+
+
+@pytest.mark.parametrize('raw', ['$5', '\u21161', '\u0663', '12,34', '2th'])
+def test_spelling_is_not_advised_where_it_is_done(raw):
+  pytest.importorskip('num2words')
+  assert 'config.data' not in spelled(raw, numbers=SPELL).fault()
+
+
 def test_a_missing_package_is_one_line_with_the_command(monkeypatch):
   importing = builtins.__import__
 
