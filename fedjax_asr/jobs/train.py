@@ -101,6 +101,7 @@ def _train(
   """Prepares the run, and then changes its directory, and not before."""
   acoustic = model.acoustic(cfg.model, cfg.features.num_features)
   data = preparation.prepare(cfg, acoustic.num_output_frames, console)
+  signals.check()
   cfg = directory.config = settling.settled(cfg, data)
   device_list = devices.select(cfg.federated)
   if checkpoints.latest_round is not None:
@@ -113,6 +114,7 @@ def _train(
     cfg, acoustic, checkpoints, device_list
   )
   console.print(summary.text(cfg, data, feed, device_list, state))
+  signals.check()
   key, num_rounds = jax.random.key(cfg.seed), cfg.federated.num_rounds
   cohorts = feed.ahead(range(first, num_rounds))
   with contextlib.closing(cohorts):
@@ -120,6 +122,7 @@ def _train(
     round_fn, compile_seconds = _compiled(
       _round_fn(cfg, acoustic, feed, device_list), state, fed.members, key
     )
+    signals.check()
     _begin(cfg, directory, data, first, console)
     with (
       run_log.MetricsLog(directory, first or None) as log,
@@ -183,7 +186,6 @@ def _run_rounds(
   compile_seconds: float,
 ) -> None:
   """Runs every round that is left; ends after one, saved, for a signal."""
-  loop.signals.hold()
   record: dict[str, float] = {'compile_seconds': compile_seconds}
   num_rounds = loop.cfg.federated.num_rounds
   for index in range(first + 1, num_rounds + 1):
@@ -212,7 +214,7 @@ def _run_rounds(
     )
     if loop.signals.came and not is_last:
       loop.checkpoints.save(index, state, wer, force=True)
-      loop.signals.end()
+      loop.signals.check()
     record = {}
 
 
