@@ -83,11 +83,11 @@ def _run(cfg: config.Config, directory: run_directory.RunDirectory) -> None:
         f'{directory.path}: finished after round {behind}; nothing to do.'
       )
       return
-    _train(cfg, directory, checkpoints, console, signals)
+    warning = _train(cfg, directory, checkpoints, console, signals)
   figure = training.plot(directory.path)
   console.print(
     f'finished: metrics, checkpoints and transcripts in {directory.path}, '
-    f'first figure {figure}'
+    f'first figure {figure}{warning and "; "}{warning}'
   )
 
 
@@ -97,8 +97,11 @@ def _train(
   checkpoints: checkpoint.Checkpoints,
   console: rich.console.Console,
   signals: interruption.Interruption,
-) -> None:
-  """Prepares the run, and then changes its directory, and not before."""
+) -> str:
+  """Prepares the run, and then changes its directory, and not before.
+
+  What to warn of in the end, or ''.
+  """
   acoustic = model.acoustic(cfg.model, cfg.features.num_features)
   data = preparation.prepare(cfg, acoustic.num_output_frames, console)
   signals.check()
@@ -142,6 +145,7 @@ def _train(
       )
       feds = itertools.chain([fed], cohorts)
       _run_rounds(loop, state, first, feds, compile_seconds)
+      return loop.watch.at_end()
 
 
 def _begin(
