@@ -11,7 +11,7 @@ _HELD = (errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES)
 _logger = logging.getLogger(__name__)
 
 
-def take(file: int, path: str | os.PathLike[str], *, wait: bool) -> bool:
+def take(file: int, path: str | os.PathLike[str]) -> bool:
   """Takes the exclusive lock of an open file; whether it is not another's.
 
   The kernel drops a lock with its process, so none is ever stale. Where a file
@@ -21,10 +21,9 @@ def take(file: int, path: str | os.PathLike[str], *, wait: bool) -> bool:
   Args:
     file: a descriptor.
     path: of the file, for the warning.
-    wait: until the process that holds the lock lets go of it.
   """
   try:
-    fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
   except OSError as error:
     if error.errno in _HELD:
       return False

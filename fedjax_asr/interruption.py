@@ -3,7 +3,6 @@
 import contextlib
 import os
 import signal
-import sys
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -11,6 +10,9 @@ from typing import Any
 # SLURM sends SIGTERM before it kills, and SIGUSR1 earlier where it is asked to;
 # SIGHUP comes from a terminal that goes.
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP)
+_SHOW_CURSOR = b'\x1b[?25h'
+# The exit status of a process that a signal ended, as shells have it.
+SIGNALLED = 128
 
 
 class Interrupted(KeyboardInterrupt):
@@ -22,38 +24,43 @@ class Interrupted(KeyboardInterrupt):
 
 
 class Interruption:
-  """What a signal does, in the main thread and nowhere else.
+  """What a signal does: it is noted, and work ends where that is safe.
 
-  It raises `Interrupted`, or, once `hold` was called, is only noted, for work
-  that wants to save what it has. A second Ctrl-C raises all the same.
+  Nothing is raised where a signal happens to arrive: an extension that is being
+  imported would be broken, and a callback of the garbage collector would lose
+  it. A second Ctrl-C ends the process at once.
   """
 
   def __init__(self):
     self.came: int | None = None
-    self._holds = False
 
-  def hold(self) -> None:
-    self._holds = True
-
-  def end(self) -> None:
+  def check(self) -> None:
     """Raises `Interrupted` for the signal that came, if one did."""
     if self.came is not None:
       raise Interrupted(self.came)
 
   def handle(self, number: int, _: Any) -> None:
-    again = self.came is not None
-    if not self._holds or (again and number == signal.SIGINT):
-      raise Interrupted(number)
+    if number == signal.SIGINT and self.came is not None:
+      _end_at_once(number)
     self.came = self.came or number
-    if number == signal.SIGINT and sys.stderr.isatty():
-      # Not by way of Python's streams, which may be in the middle of a line.
-      os.write(2, b'\nstopping after this round; Ctrl-C again: at once\n')
+    if number == signal.SIGINT and os.isatty(2):
+      _write(b'\nstopping where that is safe; Ctrl-C again: at once\n')
+
+
+_current: Interruption | None = None
 
 
 @contextlib.contextmanager
 def caught() -> Iterator[Interruption]:
-  """Signals go to the interruption, but for those that are ignored already."""
-  found = Interruption()
+  """Signals go to the interruption, but for those that are ignored already.
+
+  Within another such context it is the same one.
+  """
+  global _current
+  if _current is not None:
+    yield _current
+    return
+  _current = found = Interruption()
   before = {}
   if threading.current_thread() is threading.main_thread():
     for number in _SIGNALS:
@@ -62,5 +69,30 @@ def caught() -> Iterator[Interruption]:
   try:
     yield found
   finally:
+    _current = None
     for number, handler in before.items():
       signal.signal(number, handler)
+
+
+def check() -> None:
+  """A safe point of long work: raises `Interrupted` if a signal came.
+
+  From any thread; nothing where no signals are caught.
+  """
+  if _current is not None:
+    _current.check()
+
+
+def _end_at_once(number: int) -> None:
+  """Neither waits nor cleans up, but for the terminal."""
+  if os.isatty(1):
+    with contextlib.suppress(OSError):
+      os.write(1, _SHOW_CURSOR)
+  _write(b'interrupted, at once.\n')
+  os._exit(SIGNALLED + number)
+
+
+def _write(line: bytes) -> None:
+  """Not by way of Python's streams, which may be in the middle of a line."""
+  with contextlib.suppress(OSError):
+    os.write(2, line)

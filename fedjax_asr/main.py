@@ -10,6 +10,13 @@ The same command resumes training that was interrupted. A config that comes with
 the package goes by its name too: --config=ds2_fedavg:smoke.
 """
 
+from fedjax_asr import interruption
+
+if __name__ == '__main__':
+  # First and for good: what is imported below takes time already.
+  _SIGNALS = interruption.caught()
+  _SIGNALS.__enter__()
+
 import contextlib
 import importlib
 import io
@@ -23,7 +30,6 @@ from fedjax_asr import (
   config_file,
   field_help,
   home,
-  interruption,
   lasting_stream,
 )
 from fedjax_asr import config as config_lib
@@ -32,8 +38,6 @@ from fedjax_asr import config as config_lib
 _RESUMED = (config_lib.Job.TRAIN, config_lib.Job.ATTACK)
 # What a shell makes of SIGPIPE.
 _BROKEN_PIPE = 141
-# The exit status of a process that a signal ended, as shells have it.
-_SIGNALLED = 128
 
 
 def main(argv: list[str]) -> int:
@@ -48,13 +52,14 @@ def main(argv: list[str]) -> int:
     return _shown(f'fedjax_asr {metadata.version("fedjax_asr")}', 0)
   resumes = False
   try:
-    helped = _helped(argv)
-    if helped:
-      return _shown(helped, 0)
-    command = command_line.parse(argv)
-    resumes = command.config.job in _RESUMED
-    with _lasting_streams(command.config.job), interruption.caught():
-      _run(command)
+    with interruption.caught() as signals:
+      helped = _helped(argv)
+      if helped:
+        return _shown(helped, 0)
+      command = command_line.parse(argv)
+      resumes = command.config.job in _RESUMED
+      with _lasting_streams(command.config.job):
+        _run(command)
   except command_line.NoConfigError as error:
     _say(f'error: {error}')
     return _shown(_configs(), 2)
@@ -68,8 +73,16 @@ def main(argv: list[str]) -> int:
     )
     goes_on = 'resumes this run' if resumes else 'starts anew'
     _say(f'{how}; the same command {goes_on}.')
-    return _SIGNALLED + number
-  return 0
+    return interruption.SIGNALLED + number
+  return _finished(signals.came)
+
+
+def _finished(came: int | None) -> int:
+  """The exit status; a signal is told even where it ended nothing."""
+  if came is None:
+    return 0
+  _say(f'finished before {signal.Signals(came).name} could end it.')
+  return interruption.SIGNALLED + came
 
 
 def _helped(argv: list[str]) -> str:
@@ -126,11 +139,14 @@ def _lasting_streams(job: config_lib.Job) -> contextlib.AbstractContextManager:
 
 def _run(command: command_line.Command) -> None:
   home.lend_to_libraries(command.config.data.cache_dir)
+  interruption.check()
   # JAX takes seconds to import; a mistyped flag is answered without it.
   job = importlib.import_module(f'fedjax_asr.jobs.{command.config.job}')
+  interruption.check()
   cache = importlib.import_module('fedjax_asr.compilation_cache')
   cache.enable(command.config.data.cache_dir)
   importlib.import_module('fedjax_asr.backend').start()
+  interruption.check()
   job.run(
     command.config,
     command.workdir,
@@ -144,7 +160,7 @@ def _leave(status: int) -> None:
   What JAX was computing goes on in its own threads, and Python crashes where it
   is taken down around them.
   """
-  if status > _SIGNALLED:
+  if status > interruption.SIGNALLED:
     for stream in (sys.stdout, sys.stderr):
       with contextlib.suppress(OSError):
         stream.flush()

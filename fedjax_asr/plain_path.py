@@ -1,15 +1,16 @@
-"""Directories under names that libraries do not take for patterns."""
+"""Directories under names that libraries take as they are."""
 
 import pathlib
+import re
 import tempfile
 
 # Orbax lists what it wrote by a glob of the whole path; sweeps make names such
-# as `lr=[0.1]`.
-_SPECIAL = frozenset('*?[]\\')
+# as `lr=[0.1]`. Its C++ takes no name that is not UTF-8.
+_SPECIAL = re.compile(r'[*?\[\]\\\ud800-\udfff]')
 
 
 class PlainPath:
-  """`path` is `directory`, or a link to it without characters of a glob.
+  """`path` is `directory`, or a link to it, in UTF-8 and no pattern of a glob.
 
   The link lies in a temporary directory until `close`.
   """
@@ -18,10 +19,10 @@ class PlainPath:
     self._directory = directory
     self._temporary: tempfile.TemporaryDirectory[str] | None = None
     self.path = directory
-    if _SPECIAL & set(str(directory)):
+    if _SPECIAL.search(str(directory)):
       self._temporary = tempfile.TemporaryDirectory(prefix='fedjax_asr-')
       self.path = pathlib.Path(self._temporary.name) / directory.name
-      if _SPECIAL & set(str(self.path)):
+      if _SPECIAL.search(self.path.name):
         self.path = self.path.with_name('link')
       self.path.symlink_to(directory, target_is_directory=True)
 

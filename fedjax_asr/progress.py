@@ -8,6 +8,9 @@ from typing import Any
 import rich.console
 import rich.progress
 
+# From here on a loss is given as a power of ten.
+_LARGE = 1e5
+
 
 class Progress:
   """Rounds done, or another unit, the latest numbers and the time left.
@@ -101,15 +104,23 @@ def _bar(console: rich.console.Console, unit: str) -> rich.progress.Progress:
   )
 
 
+def loss_text(loss: float) -> str:
+  """A loss, short however large it is."""
+  return f'{loss:.3f}' if abs(loss) < _LARGE else f'{loss:.2e}'
+
+
 def _numbers(fields: dict[str, float | None]) -> str:
   patterns = {
-    'loss': 'loss {:.3f}',
+    'loss': 'loss {}',
     'wer': 'WER {:.1%}',
     'clients_per_second': '{:.1f} clients/s',
     'times_real_time': '{:.1f} times real time',
   }
+  shown: dict[str, float | str | None] = dict(fields)
+  if fields.get('loss') is not None:
+    shown['loss'] = loss_text(fields['loss'])
   return '  '.join(
-    pattern.format(fields[name])
+    pattern.format(shown[name])
     for name, pattern in patterns.items()
-    if name in fields
+    if name in shown
   )

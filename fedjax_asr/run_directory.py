@@ -210,7 +210,7 @@ def _locked(path: pathlib.Path) -> int:
       f'--workdir={path}: {error.strerror}; want a directory that can be '
       'written.'
     ) from error
-  if not file_lock.take(lock, path / _LOCK, wait=False):
+  if not file_lock.take(lock, path / _LOCK):
     os.close(lock)
     raise RunError(
       f'--workdir={path} is in use by another process; wait for it, or give '

@@ -125,7 +125,7 @@ def test_round_that_was_not_due_makes_way_for_those_that_are(tmp_path):
 
 
 @pytest.mark.parametrize(
-  'name', ['lr=[0.1]', 'a*b', 'a?', 'a\\b', '[', 'é %#"']
+  'name', ['lr=[0.1]', 'a*b', 'a?', 'a\\b', '[', 'é %#"', 'a\udcff']
 )
 def test_any_name_of_a_directory_holds_checkpoints(tmp_path, name):
   checkpoints = _saved(tmp_path / name, [1, 2, 3])

@@ -1,7 +1,10 @@
-"""What a signal does, before and while work wants to save what it has."""
+"""What a signal does, wherever it arrives."""
 
 import os
 import signal
+import subprocess
+import sys
+import threading
 
 import pytest
 
@@ -13,33 +16,69 @@ def _send(number):
 
 
 @pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
-def test_signal_raises_until_it_is_held(number):
+def test_signal_is_noted_and_raised_at_the_next_check(number):
   with interruption.caught() as signals:
-    with pytest.raises(interruption.Interrupted) as caught:
-      _send(number)
-    assert caught.value.signal == number
-    signals.hold()
+    interruption.check()
     _send(number)
     assert signals.came == number
-    with pytest.raises(interruption.Interrupted):
-      signals.end()
+    with pytest.raises(interruption.Interrupted) as caught:
+      interruption.check()
+    assert caught.value.signal == number
 
 
-def test_work_that_no_signal_interrupts_goes_on():
-  with interruption.caught() as signals:
-    signals.hold()
-    signals.end()
-  assert signals.came is None
+def test_check_raises_in_any_thread():
+  raised = []
 
+  def work():
+    try:
+      interruption.check()
+    except interruption.Interrupted as error:
+      raised.append(error.signal)
 
-def test_second_ctrl_c_raises_and_no_other_signal_does():
-  with interruption.caught() as signals:
-    signals.hold()
+  with interruption.caught():
     _send(signal.SIGTERM)
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+  assert raised == [signal.SIGTERM]
+
+
+def test_signal_of_an_outer_context_is_that_of_the_inner_one():
+  with interruption.caught():
     _send(signal.SIGTERM)
-    assert signals.came == signal.SIGTERM
-    with pytest.raises(interruption.Interrupted):
-      _send(signal.SIGINT)
+    with (
+      pytest.raises(interruption.Interrupted),
+      interruption.caught() as signals,
+    ):
+      signals.check()
+  interruption.check()
+
+
+def test_other_signals_than_ctrl_c_may_come_twice():
+  with interruption.caught() as signals:
+    _send(signal.SIGUSR1)
+    _send(signal.SIGTERM)
+    assert signals.came == signal.SIGUSR1
+
+
+@pytest.mark.parametrize('first', [signal.SIGINT, signal.SIGTERM])
+def test_second_ctrl_c_ends_at_once(first):
+  program = (
+    'import os; from fedjax_asr import interruption\n'
+    'with interruption.caught():\n'
+    f'  os.kill(os.getpid(), {int(first)})\n'
+    '  print("on", flush=True)\n'
+    '  os.kill(os.getpid(), 2)\n'
+    '  print("further", flush=True)\n'
+  )
+  done = subprocess.run(
+    [sys.executable, '-c', program],
+    capture_output=True,
+    text=True,
+    timeout=60,
+  )
+  assert done.returncode == 130
+  assert (done.stdout, done.stderr) == ('on\n', 'interrupted, at once.\n')
 
 
 def test_handlers_are_put_back():

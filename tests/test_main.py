@@ -109,11 +109,39 @@ def test_job_whose_reader_has_gone_goes_on(source, tmp_path):
 @pytest.mark.parametrize('name', ['SIGTERM', 'SIGUSR1', 'SIGHUP'])
 def test_signal_is_one_line_and_the_status_of_a_shell(source, name):
   number = signal.Signals[name]
-  done = _job(f'import os; os.kill(os.getpid(), {int(number)})', source)
+  body = (
+    f'import os; os.kill(os.getpid(), {int(number)}); '
+    'from fedjax_asr import interruption; interruption.check()'
+  )
+  done = _job(body, source)
   assert done.returncode == 128 + number
   assert done.stderr == (
     f'ended by {name}; the same command resumes this run.\n'
   )
+
+
+def test_signal_that_ended_nothing_is_told_at_the_end(source):
+  done = _job('import os; os.kill(os.getpid(), 15); print("done")', source)
+  assert (done.returncode, done.stdout) == (143, 'done\n')
+  assert done.stderr == 'finished before SIGTERM could end it.\n'
+
+
+@pytest.mark.parametrize('name', ['SIGINT', 'SIGTERM'])
+@pytest.mark.parametrize('seconds', [0.2, 0.7, 1.5])
+def test_signal_while_modules_are_imported_is_one_line(
+  source, tmp_path, name, seconds
+):
+  command = [sys.executable, '-m', 'fedjax_asr.main', source]
+  command.append(f'--workdir={tmp_path / "run"}')
+  with subprocess.Popen(
+    command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+  ) as process:
+    time.sleep(seconds)
+    process.send_signal(signal.Signals[name])
+    _, errors = process.communicate(timeout=60)
+  how = {'SIGINT': 'interrupted', 'SIGTERM': 'ended by SIGTERM'}[name]
+  assert errors == f'{how}; the same command resumes this run.\n'
+  assert process.returncode == 128 + signal.Signals[name]
 
 
 def test_signal_that_is_ignored_stays_so(source):
@@ -129,7 +157,11 @@ def test_signal_that_is_ignored_stays_so(source):
   [([], 'resumes this run'), (['--config.job=converge'], 'starts anew')],
 )
 def test_interrupt_says_how_to_go_on(source, flags, goes_on):
-  body = 'print("on", flush=True); import time; time.sleep(60)'
+  body = (
+    'print("on", flush=True); import time; '
+    'from fedjax_asr import interruption as i; '
+    '[(time.sleep(0.1), i.check()) for _ in range(600)]'
+  )
   command = [sys.executable, '-c', _PROGRAM.format(body=body), source, *flags]
   with subprocess.Popen(
     command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True

@@ -45,3 +45,13 @@ def test_terminal_has_a_bar():
   text = _output(3, is_terminal=True, wer_at=[2])
   for piece in ('3/3', 'loss 1.500', 'WER 25.0%', '12.3 clients/s'):
     assert piece in text
+
+
+def test_loss_is_a_power_of_ten_once_it_is_large():
+  assert progress.loss_text(99_999.4) == '99999.400'
+  assert progress.loss_text(100_000.0) == '1.00e+05'
+  console = rich.console.Console(file=io.StringIO(), width=120)
+  with progress.Progress(1, console=console) as bar:
+    bar.advance(loss=5.7e32)
+  assert isinstance(console.file, io.StringIO)
+  assert console.file.getvalue().startswith('round 1/1  loss 5.70e+32  ')

@@ -12,6 +12,7 @@ import logging
 import multiprocessing
 import operator
 import pathlib
+import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import SupportsIndex
 
@@ -19,7 +20,7 @@ import h5py
 import numpy as np
 from jaxtyping import Int
 
-from fedjax_asr import config, file_lock, home
+from fedjax_asr import config, file_lock, home, interruption
 from fedjax_asr.corpora import extraction, problem, sink, utterance
 from fedjax_asr.speech import features as speech_features
 
@@ -29,6 +30,8 @@ Report = Callable[[int, int], None]
 _FORMAT = 2
 _IN_MEMORY_BYTES = 2 * 1024**3
 _CHUNK_BYTES = 1024**2
+# Between two tries for a lock that another process holds.
+_LOCK_SECONDS = 0.2
 # Names of files need not be UTF-8.
 _ANY_NAME = 'surrogatepass'
 
@@ -203,9 +206,12 @@ def _failures(file: h5py.File) -> dict[str, problem.Problem]:
 def _locked(path: pathlib.Path) -> Iterator[None]:
   """Holds an exclusive lock; the lock of a dead process does not count."""
   with path.open('w') as file:
-    if not file_lock.take(file.fileno(), path, wait=False):
+    if not file_lock.take(file.fileno(), path):
       _logger.warning('Waiting for another process that builds %s.', path)
-      file_lock.take(file.fileno(), path, wait=True)
+      # The kernel would wait through signals as well.
+      while not file_lock.take(file.fileno(), path):
+        interruption.check()
+        time.sleep(_LOCK_SECONDS)
     yield
 
 

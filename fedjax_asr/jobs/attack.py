@@ -19,6 +19,7 @@ from fedjax_asr.jobs import (
   attacked_run,
   disk_errors,
   parallel_calls,
+  preparation,
 )
 
 
@@ -70,12 +71,8 @@ def run(
 
 
 def _loaded(cfg, workdir, console) -> attacked_run.AttackedRun:
-  with console.status('features') as status:
-    return attacked_run.load(
-      cfg,
-      workdir,
-      lambda done, total: status.update(f'features {done}/{total}'),
-    )
+  with preparation.reported(console) as report:
+    return attacked_run.load(cfg, workdir, report)
 
 
 def _title(cfg, attacked, victims) -> str:

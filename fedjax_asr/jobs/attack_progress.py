@@ -8,6 +8,8 @@ from types import TracebackType
 
 import rich.console
 
+from fedjax_asr import interruption
+
 # Between two lines where the output is no terminal.
 EVERY_SECONDS = 20.0
 _MAX_SHOWN = 3
@@ -33,7 +35,12 @@ class AttackProgress:
     self._status = console.status('') if console.is_terminal else None
 
   def report(self, victim: str, stage: str) -> None:
-    """The victim's attack is at another stage."""
+    """The victim's attack is at another stage; a signal ends it here.
+
+    Raises:
+      Interrupted: a signal came.
+    """
+    interruption.check()
     with self._lock:
       since, _ = self._stages.get(victim, (time.monotonic(), ''))
       self._stages[victim] = since, stage

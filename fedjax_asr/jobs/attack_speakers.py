@@ -10,7 +10,7 @@ import jax
 import numpy as np
 import rich.console
 
-from fedjax_asr import config, run_directory
+from fedjax_asr import config, interruption, run_directory
 from fedjax_asr.attacks import speaker_id
 from fedjax_asr.jobs import attack_results, attack_victims, attacked_run
 
@@ -43,11 +43,17 @@ def identify(
   ]
   seed = attacked.saved.config.seed
   with console.status('speakers') as status:
+
+    def told(line: str) -> None:
+      interruption.check()
+      status.update(line)
+
     identifier = speaker_id.train(
-      others, attack.speaker_id, jax.random.key(seed), status.update
+      others, attack.speaker_id, jax.random.key(seed), told
     )
   report: dict[str, Any] = {'training_accuracy': identifier.accuracy}
   for method in ['original', *dict.fromkeys(methods)]:
+    interruption.check()
     probes = [_probe(path, item, method) for item in spoken]
     found = speaker_id.identify(identifier, enrolled, probes)
     report[method] = found._asdict()

@@ -13,7 +13,7 @@ import numpy as np
 import optax
 import rich.console
 
-from fedjax_asr import config, progress, run_directory
+from fedjax_asr import config, interruption, progress, run_directory
 from fedjax_asr.corpora import dataset, utterance
 from fedjax_asr.federated import cohort
 from fedjax_asr.figures import convergence
@@ -138,6 +138,7 @@ def _fit_all(
       fit = fitting.start(params, norm_state, batch)
       records = []
       for iteration in range(cfg.converge.num_iterations + 1):
+        interruption.check()
         fit, measured = step(fit, batch, jax.random.fold_in(key, iteration))
         record = _record(index, iteration, jax.device_get(measured))
         log.write(json.dumps(record) + '\n')

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from fedjax_asr import config
+from fedjax_asr import config, progress
 from fedjax_asr.federated import partition
 from fedjax_asr.federated import round as round_lib
 
@@ -28,7 +28,8 @@ class LossWatch:
   def __init__(self, losses: Iterable[float | None]):
     """`losses` of the rounds behind a run that goes on."""
     self._last: list[float] = []
-    self._lowest = np.inf
+    # And of how many rounds that mean is.
+    self._lowest, self._num_lowest = np.inf, 0
     self._was_high = False
     for loss in losses:
       if loss is not None:
@@ -36,15 +37,33 @@ class LossWatch:
 
   def warning(self, loss: float) -> str:
     """Of one more round; '' where there is nothing to say."""
-    lowest = self._lowest
+    was_high, self._was_high = self._was_high, loss > _FACTOR * self._lowest
+    times = self._times()
     self._last = [*self._last[1 - _WINDOW :], loss]
-    self._lowest = min(lowest, float(np.mean(self._last)))
-    was_high, self._was_high = self._was_high, loss > _FACTOR * lowest
+    mean = float(np.mean(self._last))
+    if mean < self._lowest:
+      self._lowest, self._num_lowest = mean, len(self._last)
     if was_high or not self._was_high:
       return ''
     return (
-      f'warning: loss {loss:.3f} is over {_FACTOR:g} times {lowest:.3f}, the '
-      f'lowest mean of {_WINDOW} rounds so far: training may be diverging'
+      f'warning: loss {progress.loss_text(loss)} is {times} so far: training '
+      'may be diverging'
+    )
+
+  def at_end(self) -> str:
+    """A warning where the last loss is still high; else ''."""
+    if not self._was_high:
+      return ''
+    return (
+      f'warning: the loss ended at {progress.loss_text(self._last[-1])}, '
+      f'{self._times()}: training diverged'
+    )
+
+  def _times(self) -> str:
+    noun = 'round' if self._num_lowest == 1 else 'rounds'
+    return (
+      f'over {_FACTOR:g} times {progress.loss_text(self._lowest)}, the lowest '
+      f'mean of {self._num_lowest} {noun}'
     )
 
 

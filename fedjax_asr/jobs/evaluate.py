@@ -14,6 +14,7 @@ from fedjax_asr.jobs import (
   evaluated_set,
   evaluation_report,
   evaluation_summary,
+  preparation,
 )
 from fedjax_asr.models import decode, evaluation
 
@@ -68,13 +69,9 @@ def run(
 def _loaded(
   cfg: config.Config, saved: saved_run.SavedRun, console: rich.console.Console
 ) -> evaluated_set.EvaluatedSet:
-  with console.status('features') as status:
+  with preparation.reported(console) as report:
     return evaluated_set.load(
-      cfg.evaluate.subset,
-      'evaluate.subset',
-      cfg.data,
-      saved,
-      lambda done, total: status.update(f'features {done}/{total}'),
+      cfg.evaluate.subset, 'evaluate.subset', cfg.data, saved, report
     )
 
 
@@ -87,12 +84,8 @@ def _evaluated(
 ) -> evaluation.Evaluation:
   recognizer = evaluation.decoded_by(decoder, saved.acoustic)
   evaluator = evaluation.Evaluator(recognizer, examples, cfg.evaluation)
-  with console.status('recognising') as status:
-    result = evaluator(
-      saved.params,
-      saved.norm_state,
-      lambda done, total: status.update(f'recognising: batch {done}/{total}'),
-    )
+  with preparation.reported(console, 'recognising: batch') as report:
+    result = evaluator(saved.params, saved.norm_state, report)
   if result is None:
     raise AssertionError('evaluated_set.load gave no utterance')
   return result

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import rich.console
 
-from fedjax_asr import config, home, run_directory, saved_run
+from fedjax_asr import config, home, interruption, run_directory, saved_run
 from fedjax_asr.corpora import audit, datasets, problem, utterance
 from fedjax_asr.jobs import disk_errors, preparation, run_corpus
 from fedjax_asr.models import language_model, model, ngram
@@ -80,12 +80,8 @@ def _of_run(
   cfg: config.Config, console: rich.console.Console
 ) -> datasets.Datasets:
   saved = saved_run.load(cfg.language_model.run, 'language_model.run')
-  with console.status('features') as status:
-    return run_corpus.prepare(
-      saved,
-      cfg.data,
-      lambda done, total: status.update(f'features {done}/{total}'),
-    )
+  with preparation.reported(console) as report:
+    return run_corpus.prepare(saved, cfg.data, report)
 
 
 def _lines(
@@ -181,6 +177,7 @@ def _report(
     'training': sentences.train,
     **sentences.heldout,
   }.items():
+    interruption.check()
     fit = ngram.fit(trained, [_symbols(cfg.unit, line) for line in heldout])
     lines.append(
       f'perplexity on {name}: {fit.perplexity:.2f} ({len(heldout)} sentences, '

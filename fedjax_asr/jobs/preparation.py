@@ -1,12 +1,13 @@
 """The data of a run, and what is written down of them."""
 
+import contextlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import rich.console
 
-from fedjax_asr import config, run_directory
-from fedjax_asr.corpora import audit, datasets
+from fedjax_asr import config, interruption, run_directory
+from fedjax_asr.corpora import audit, datasets, store
 
 
 def prepare(
@@ -18,15 +19,26 @@ def prepare(
 
   Raises:
     CorpusError: as `datasets.prepare`.
+    Interrupted: a signal came.
   """
-  with console.status('features') as status:
+  with reported(console) as report:
     return datasets.prepare(
-      cfg.data,
-      cfg.features,
-      num_output_frames,
-      cfg.seed,
-      lambda done, total: status.update(f'features {done}/{total}'),
+      cfg.data, cfg.features, num_output_frames, cfg.seed, report
     )
+
+
+@contextlib.contextmanager
+def reported(
+  console: rich.console.Console, what: str = 'features'
+) -> Iterator[store.Report]:
+  """Shows how far work is, which a signal ends at the next report."""
+  with console.status(what) as status:
+
+    def report(done: int, total: int) -> None:
+      interruption.check()
+      status.update(f'{what} {done}/{total}')
+
+    yield report
 
 
 def write(

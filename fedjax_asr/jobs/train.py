@@ -83,11 +83,11 @@ def _run(cfg: config.Config, directory: run_directory.RunDirectory) -> None:
         f'{directory.path}: finished after round {behind}; nothing to do.'
       )
       return
-    _train(cfg, directory, checkpoints, console, signals)
+    warning = _train(cfg, directory, checkpoints, console, signals)
   figure = training.plot(directory.path)
   console.print(
     f'finished: metrics, checkpoints and transcripts in {directory.path}, '
-    f'first figure {figure}'
+    f'first figure {figure}{warning and "; "}{warning}'
   )
 
 
@@ -97,10 +97,14 @@ def _train(
   checkpoints: checkpoint.Checkpoints,
   console: rich.console.Console,
   signals: interruption.Interruption,
-) -> None:
-  """Prepares the run, and then changes its directory, and not before."""
+) -> str:
+  """Prepares the run, and then changes its directory, and not before.
+
+  What to warn of in the end, or ''.
+  """
   acoustic = model.acoustic(cfg.model, cfg.features.num_features)
   data = preparation.prepare(cfg, acoustic.num_output_frames, console)
+  signals.check()
   cfg = directory.config = settling.settled(cfg, data)
   device_list = devices.select(cfg.federated)
   if checkpoints.latest_round is not None:
@@ -113,6 +117,7 @@ def _train(
     cfg, acoustic, checkpoints, device_list
   )
   console.print(summary.text(cfg, data, feed, device_list, state))
+  signals.check()
   key, num_rounds = jax.random.key(cfg.seed), cfg.federated.num_rounds
   cohorts = feed.ahead(range(first, num_rounds))
   with contextlib.closing(cohorts):
@@ -120,6 +125,7 @@ def _train(
     round_fn, compile_seconds = _compiled(
       _round_fn(cfg, acoustic, feed, device_list), state, fed.members, key
     )
+    signals.check()
     _begin(cfg, directory, data, first, console)
     with (
       run_log.MetricsLog(directory, first or None) as log,
@@ -139,6 +145,7 @@ def _train(
       )
       feds = itertools.chain([fed], cohorts)
       _run_rounds(loop, state, first, feds, compile_seconds)
+      return loop.watch.at_end()
 
 
 def _begin(
@@ -183,7 +190,6 @@ def _run_rounds(
   compile_seconds: float,
 ) -> None:
   """Runs every round that is left; ends after one, saved, for a signal."""
-  loop.signals.hold()
   record: dict[str, float] = {'compile_seconds': compile_seconds}
   num_rounds = loop.cfg.federated.num_rounds
   for index in range(first + 1, num_rounds + 1):
@@ -212,7 +218,7 @@ def _run_rounds(
     )
     if loop.signals.came and not is_last:
       loop.checkpoints.save(index, state, wer, force=True)
-      loop.signals.end()
+      loop.signals.check()
     record = {}
 
 

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import rich.console
 
-from fedjax_asr import config, home, run_directory, saved_run
+from fedjax_asr import config, home, interruption, run_directory, saved_run
 from fedjax_asr.jobs import disk_errors
 from fedjax_asr.models import decode, long_form
 from fedjax_asr.speech import audio, formats, windows
@@ -59,6 +59,7 @@ def run(
     sys.stdout.reconfigure(errors='surrogateescape')
   outcomes = []
   for path in files:
+    interruption.check()
     outcome = _outcome(path, listen, is_folder)
     outcomes.append(outcome)
     _show(outcome, is_folder)
@@ -143,11 +144,13 @@ def _listening(cfg: config.Config, saved: saved_run.SavedRun) -> _Listen:
     if seconds < MIN_SECONDS:
       return _nothing(path, features.sample_rate)
     with console.status(str(path)) as status:
+
+      def report(done: float) -> None:
+        interruption.check()
+        status.update(f'{path}: {done:.0f} of {seconds:.0f} s')
+
       return long_form.recognized(
-        audio.stream(path, features.sample_rate),
-        listener,
-        decoder,
-        lambda done: status.update(f'{path}: {done:.0f} of {seconds:.0f} s'),
+        audio.stream(path, features.sample_rate), listener, decoder, report
       )
 
   return listen
