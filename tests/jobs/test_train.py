@@ -348,6 +348,16 @@ def test_training_that_diverges_ends_at_that_round(main, tmp_path):
   assert lines[-1]['train/loss'] is None
 
 
+def test_run_whose_loss_ends_high_says_so_in_the_end(main, tmp_path):
+  fast = '--config.federated.server.learning_rate=1e4'
+  status, output, _ = main(tmp_path, fast)
+  assert status == 0
+  assert re.search(
+    r'finished: .*; warning: the loss ended at \d\.\d\de\+\d\d, over 10 times',
+    output,
+  )
+
+
 def test_overflow_of_the_server_is_a_divergence(main, tmp_path):
   fast = '--config.federated.client.learning_rate=1e30'
   status, _, errors = main(tmp_path, fast)
