@@ -117,8 +117,9 @@ def _numbers(fields: dict[str, float | None]) -> str:
     'times_real_time': '{:.1f} times real time',
   }
   shown: dict[str, float | str | None] = dict(fields)
-  if fields.get('loss') is not None:
-    shown['loss'] = loss_text(fields['loss'])
+  loss = fields.get('loss')
+  if loss is not None:
+    shown['loss'] = loss_text(loss)
   return '  '.join(
     pattern.format(shown[name])
     for name, pattern in patterns.items()

@@ -56,7 +56,7 @@ class LossWatch:
       return ''
     return (
       f'warning: the loss ended at {progress.loss_text(self._last[-1])}, '
-      f'{self._times()}: training diverged'
+      f'{self._times()}: training may have diverged'
     )
 
   def _times(self) -> str:

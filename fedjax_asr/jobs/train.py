@@ -67,7 +67,7 @@ def run(
 def _run(cfg: config.Config, directory: run_directory.RunDirectory) -> None:
   console = rich.console.Console(highlight=False, markup=False, soft_wrap=True)
   with (
-    # Around the checkpoints: a second signal may come while one is written.
+    # Around the checkpoints: a signal may come while one is written.
     interruption.caught() as signals,
     contextlib.closing(
       checkpoint.Checkpoints(directory.checkpoints, cfg.checkpoint)

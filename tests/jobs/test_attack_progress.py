@@ -1,11 +1,15 @@
 """What an attack says while it lasts."""
 
 import io
+import os
+import signal
 import time
 
+import pytest
 import rich.console
 import tiny_attack
 
+from fedjax_asr import interruption
 from fedjax_asr.attacks import observation, span
 from fedjax_asr.jobs import attack, attack_progress
 
@@ -75,3 +79,12 @@ def test_attack_says_whom_it_attacks_and_how(tmp_path, monkeypatch, capsys):
   assert 'span: looks around (0:00:0' in said
   assert 'victim 1/1, ' in said
   assert said.rstrip().endswith('audio/, and a figure, x.png')
+
+
+def test_signal_ends_an_attack_at_its_next_stage():
+  progress = attack_progress.AttackProgress(rich.console.Console())
+  with interruption.caught():
+    progress.report('a', 'begins')
+    os.kill(os.getpid(), signal.SIGTERM)
+    with pytest.raises(interruption.Interrupted):
+      progress.report('a', 'goes on')

@@ -57,7 +57,7 @@ def test_loss_that_ends_high_is_said_in_the_end():
   watch = divergence.LossWatch([5.0, 60.0, 5.72e32])
   assert watch.at_end() == (
     'warning: the loss ended at 5.72e+32, over 10 times 5.000, the lowest mean '
-    'of 1 round: training diverged'
+    'of 1 round: training may have diverged'
   )
 
 

@@ -293,9 +293,10 @@ def test_full_disk_at_a_checkpoint_loses_nothing(
 def test_interrupted_run_finishes_its_checkpoint(main, tmp_path, monkeypatch):
   save = checkpoint.Checkpoints.save
 
-  def interrupted_save(self, index, *rest, **named):
-    save(self, index, *rest, **named)
-    if index == 2:
+  def interrupted_save(self, index, *rest, force):
+    save(self, index, *rest, force=force)
+    # Once: it is saved again, forced, for the signal.
+    if index == 2 and not force:
       os.kill(os.getpid(), signal.SIGINT)
 
   monkeypatch.setattr(checkpoint.Checkpoints, 'save', interrupted_save)
@@ -346,6 +347,16 @@ def test_training_that_diverges_ends_at_that_round(main, tmp_path):
   lines = tiny_run.metrics(tmp_path)
   assert lines[-1]['round'] == last + 1
   assert lines[-1]['train/loss'] is None
+
+
+def test_run_whose_loss_ends_high_says_so_in_the_end(main, tmp_path):
+  fast = '--config.federated.server.learning_rate=1e4'
+  status, output, _ = main(tmp_path, fast)
+  assert status == 0
+  assert re.search(
+    r'finished: .*; warning: the loss ended at \d\.\d\de\+\d\d, over 10 times',
+    output,
+  )
 
 
 def test_overflow_of_the_server_is_a_divergence(main, tmp_path):
