@@ -99,7 +99,7 @@ def test_bad_audio_is_skipped_and_counted_and_the_rest_kept(tmp_path):
   (tmp_path / '0.wav').write_bytes(b'')
   (tmp_path / '1.wav').write_bytes(b'no audio')
   soundfile.write(tmp_path / '2.wav', np.zeros(16000 * 21), 16000)
-  soundfile.write(tmp_path / '3.wav', np.full(10, 0.1), 16000)
+  soundfile.write(tmp_path / '3.wav', np.linspace(-0.1, 0.1, 10), 16000)
   data = settings(path, cache_dir=str(tmp_path / 'cache'))
   for _ in range(2):
     _, built, result = run(data)

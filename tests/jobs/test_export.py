@@ -212,9 +212,12 @@ def test_program_with_the_front_end_hears_what_the_pipeline_hears(run, folder):
     assert num_outputs[index] == len(want)
     got = log_probs[index, : len(want)]
     np.testing.assert_allclose(got, want, atol=2e-3)
+    assert not path[index, len(want) :].any()
+    if audio.is_silent(waveform):  # A single sample says nothing.
+      assert not path[index].any()
+      continue
     alone = decode.greedy_path(got[None], jnp.array([len(want)]))
     np.testing.assert_array_equal(path[index, : len(want)], alone[0])
-    assert not path[index, len(want) :].any()
 
 
 @pytest.mark.parametrize('level', [5e-5, 0.3])

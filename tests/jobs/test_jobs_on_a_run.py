@@ -91,7 +91,7 @@ def test_round_that_was_not_saved_is_one_line(original, capsys, job):
 
 def test_full_disk_is_one_line(original, tmp_path, monkeypatch, capsys):
   from fedjax_asr import main, run_directory
-  from fedjax_asr.jobs import export
+  from fedjax_asr.jobs import export, exported_program
 
   replace_text = run_directory.replace_text
 
@@ -101,9 +101,11 @@ def test_full_disk_is_one_line(original, tmp_path, monkeypatch, capsys):
     replace_text(path, content)
 
   monkeypatch.setattr(run_directory, 'replace_text', full)
-  monkeypatch.setattr(export, 'exported', lambda _: _Program())
+  for name in ('of_features', 'of_waveforms'):
+    monkeypatch.setattr(exported_program, name, lambda _: _Program())
   monkeypatch.setattr(export, 'described', lambda *_: {})
-  monkeypatch.setattr(export, '_difference', lambda *_: 0.0)
+  for name in ('_difference', '_heard_difference'):
+    monkeypatch.setattr(export, name, lambda *_: 0.0)
   config = f'--config={_CONFIGS / "export.py"}'
   flags = f'--config.export.run={original}', f'--workdir={tmp_path}'
   assert main.main(['fedjax_asr', config, *flags]) == 2

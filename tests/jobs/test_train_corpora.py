@@ -60,6 +60,7 @@ def test_what_is_wrong_is_counted_by_kind_and_said(main, tmp_path):
     {**long, 'speaker': 's1', 'offset': 0},
     {**long, 'offset': 50.5},
     {**long, 'speaker': 's1', 'offset': 7, 'text': 'six ж'},
+    {**long, 'speaker': 's1', 'offset': 8, 'text': '(six)!'},
     {**long, 'speaker': 's1', 'offset': 9, 'duration': -1},
     {**long, 'speaker': 's1', 'offset': 60.5},
     {'audio_filepath': 'opposite.wav', 'text': 'six', 'speaker': 's1'},
@@ -70,14 +71,21 @@ def test_what_is_wrong_is_counted_by_kind_and_said(main, tmp_path):
   flags = f'--config.data.path={path}', '--config.data.max_seconds=20'
   status, output, errors = main(tmp_path / 'run', *flags, *_ONE_ROUND)
   assert (status, errors) == (0, [])
-  assert 'left out: 4 bad utterances' in output
-  assert (
-    'bad utterances by kind: 2 silent, 1 too_long, 1 bad_segment '
-    '(skipped_utterances.jsonl)\n'
-  ) in output
-  assert 'warnings by kind: 1 dropped_characters' in output
-  assert f'warning: {path}: 1 of 27 lines name no speaker; each' in output
-  assert f'warning: {path}: 1 of 27 lines have a duration of 0' in output
+  assert 'left out: 5 bad utterances' in output
+  bad, warned = (
+    line.partition(' by kind: ')[2].removesuffix(' (skipped_utterances.jsonl)')
+    for line in output.splitlines()
+    if ' by kind: ' in line
+  )
+  assert set(bad.split(', ')) == {
+    '2 silent',
+    '1 too_long',
+    '1 bad_segment',
+    '1 unspelled',
+  }
+  assert '1 dropped_characters' in warned
+  assert f'warning: {path}: 1 of 28 lines name no speaker; each' in output
+  assert f'warning: {path}: 1 of 28 lines have a duration of 0' in output
 
 
 def test_bad_audio_ends_the_run_where_asked(main, corpus, tmp_path):
