@@ -1,0 +1,36 @@
+"""Points of a sweep, trained once each and ranked."""
+
+import json
+
+import sweep
+
+
+def _row(point, wer):
+  final = {'eval/wer': wer, 'eval/utterance_wer': 2 * wer}
+  return {'point': point, 'seconds': 3.0, 'final': final}
+
+
+def test_table_has_the_lowest_error_rate_first():
+  rows = [_row({'seed': 0}, 0.25), _row({'seed': 1}, 0.125)]
+  *_, first, second = sweep.table(rows).splitlines()
+  assert first == '| 1 | 12.5% | 25.0% | 3 |'
+  assert second.startswith('| 0 | 25.0%')
+
+
+def test_points_that_are_there_are_not_trained_again(tmp_path, monkeypatch):
+  trained = []
+
+  def train(point, flags):
+    trained.append(point)
+    if point['seed'] == 2:
+      return {'point': point, 'error': 'diverged'}
+    return _row(point, 0.5)
+
+  monkeypatch.setattr(sweep, '_trained', train)
+  result = tmp_path / 'result.json'
+  points = [{'seed': seed} for seed in range(3)]
+  record = {'points': [_row(points[0], 0.5)]}
+  assert sweep.measure(result, record, points, [], 1) == 1
+  assert trained == points[1:]
+  saved = json.loads(result.read_text())['points']
+  assert [row['point'] for row in saved] == points[:2]
