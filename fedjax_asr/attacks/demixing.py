@@ -276,6 +276,7 @@ def _result(
   convolutions = tuple(
     name for name in observation.flat(observed.params) if name[:5] == 'conv_'
   )
+  is_certified = bool(residual < cfg.max_residual and cosine > MIN_COSINE)
   return observation.Reconstruction(
     features=tuple(_trimmed(np.asarray(each)) for each in found.features),
     certificate={
@@ -284,7 +285,8 @@ def _result(
       'order_residual': order.residual,
       'order_margin': order.margin,
     },
-    is_certified=bool(residual < cfg.max_residual and cosine > MIN_COSINE),
+    is_certified=is_certified,
+    is_whole=is_certified,
     ledger=observation.ledger(observed, (*names, *convolutions)),
   )
 

@@ -115,6 +115,7 @@ def reconstruct(
       'relative_squared_distance': residual,
     },
     is_certified=residual < CERTIFIED,
+    is_whole=residual < CERTIFIED,
     ledger=observation.ledger(
       observed,
       settings.names,

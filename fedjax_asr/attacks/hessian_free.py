@@ -225,6 +225,7 @@ def _reconstruction(observed, names, spoken, search):
       'iterations': int(search.iteration),
     },
     is_certified=residual < gradient_matching.CERTIFIED,
+    is_whole=residual < gradient_matching.CERTIFIED,
     ledger=observation.ledger(
       observed,
       names,

@@ -38,6 +38,7 @@ class Observation(NamedTuple):
   learning_rate: of the client, in this round.
   norm_update: server minus local running averages of batch norm, sent beside
     the update; None where nothing of the kind is sent.
+  precision: of the client's products.
   """
 
   update: model_lib.Params
@@ -53,6 +54,7 @@ class Observation(NamedTuple):
   round: int
   declared: Declared
   norm_update: model_lib.NormState | None = None
+  precision: config.Precision = config.Precision.FLOAT32
 
 
 class Ledger(NamedTuple):
@@ -73,19 +75,32 @@ class Ledger(NamedTuple):
   round: int
 
 
+class Stretch(NamedTuple):
+  """Frames `start` to `stop` of a reconstruction."""
+
+  start: int
+  stop: int
+
+
 class Reconstruction(NamedTuple):
   """What an attack gives.
 
   features: [frames, features] of each utterance, in the model's input units;
     in no particular order.
   certificate: what the attacker can compute to judge it, without the truth.
-  is_certified: whether that says to believe it.
+  is_certified: whether that says to believe what is returned.
+  is_whole: whether it also says that it is all that was said; never without
+    `is_certified`.
+  undetermined: of each utterance, the stretches that may be longer than they
+    are returned, to any length; a certificate speaks of what lies between.
   """
 
   features: tuple[np.ndarray, ...]
   certificate: dict[str, float]
   is_certified: bool
   ledger: Ledger
+  is_whole: bool = False
+  undetermined: tuple[tuple[Stretch, ...], ...] = ()
 
 
 class Refused(Exception):

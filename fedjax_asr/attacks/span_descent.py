@@ -316,6 +316,7 @@ def _result(observed, found, polished) -> observation.Reconstruction:
     features=(found.features,),
     certificate=certificate,
     is_certified=bool(matches or found.residual < CERTIFIED),
+    is_whole=bool(matches or found.residual < CERTIFIED),
     ledger=observation.ledger(
       observed,
       layers,

@@ -25,6 +25,14 @@ class Observed(enum.StrEnum):
   DELTA = 'delta'
 
 
+class Precision(enum.StrEnum):
+  """Of the products of a client's training."""
+
+  FLOAT32 = 'float32'
+  TF32 = 'tf32'
+  BFLOAT16 = 'bfloat16'
+
+
 class Distance(enum.StrEnum):
   COSINE = 'cosine'
   L2 = 'l2'

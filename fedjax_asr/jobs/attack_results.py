@@ -129,6 +129,7 @@ def _record(victim, item, attempt, round_index) -> Record:
       for name, value in certificate.items()
     },
     'is_certified': bool(found and found.is_certified),
+    'is_whole': bool(found and found.is_whole),
     'refused': attempt.refused,
     'seconds': attempt.seconds,
   }

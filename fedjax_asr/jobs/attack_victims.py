@@ -8,7 +8,7 @@ import jax
 import numpy as np
 
 from fedjax_asr import config
-from fedjax_asr.attacks import observation, score, victim
+from fedjax_asr.attacks import observation, precision, score, victim
 from fedjax_asr.corpora import utterance as utterance_lib
 from fedjax_asr.federated import cohort
 from fedjax_asr.jobs import attacked_run
@@ -229,6 +229,7 @@ def observations(
       round=saved.round,
       declared=_declared(attack, each, speech),
       norm_update=jax.device_get(norm_update),
+      precision=precision.of_products(saved.config.model),
     )
     try:
       observation.check(observed)
