@@ -13,6 +13,7 @@ import numpy as np
 from fedjax_asr import config, run_directory
 from fedjax_asr.attacks import (
   alignment,
+  determined,
   labels,
   observation,
   score,
@@ -106,6 +107,7 @@ def records(
       made.append(
         _record(victim, item, attempt, observed.round)
         | score.score(truth, values, observed.features)._asdict()
+        | {'determined_snr_db': _determined(truth, attempt.found)}
         | _of_public_speech(truth, observed)
         | _errors(item, heard)
         | {'labels': told}
@@ -130,9 +132,25 @@ def _record(victim, item, attempt, round_index) -> Record:
     },
     'is_certified': bool(found and found.is_certified),
     'is_whole': bool(found and found.is_whole),
+    'undetermined': [list(each) for each in found.undetermined]
+    if found
+    else [],
     'refused': attempt.refused,
     'seconds': attempt.seconds,
   }
+
+
+def _determined(truth, found) -> float | None:
+  """Of what the update determines, by the reconstruction that fits best."""
+  if found is None:
+    return None
+  stretches = found.undetermined or ((),) * len(found.features)
+  values = [
+    determined.snr_db(truth.features, features, unclear)
+    for features, unclear in zip(found.features, stretches, strict=True)
+    if np.isfinite(features).all()
+  ]
+  return max((value for value in values if value is not None), default=None)
 
 
 def _of_public_speech(truth, observed) -> Record:
