@@ -432,14 +432,14 @@ def of_other_parameters(who, rng):
 def summed(who, rng):
   other = speech(rng, int(rng.integers(10, 36)))
   added = gradient(who.params, [other])
-  weight = np.float32(rng.choice([1.0, -1.0, 1e-2, 1e-4, 1e-6]))
+  weight = np.float32(rng.choice([1.0, -1.0, 1e-2, 1e-4, 1e-5]))
   update = jax.tree.map(lambda a, b: a + weight * b, who.update, added)
   return Case(update, (who.speech, other))
 
 
 def summed_with_silence(who, rng):
   kept = who._replace(speech=who.speech[:24])
-  padded = silence(who._replace(speech=who.speech[24:40]), rng)
+  padded = silence(who._replace(speech=speech(rng, 16)), rng)
   update = jax.tree.map(
     np.add, gradient(who.params, [kept.speech]), padded.update
   )

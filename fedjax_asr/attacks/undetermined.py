@@ -26,8 +26,8 @@ def stretches(
 ) -> tuple[observation.Stretch, ...]:
   """Where frames could be put in, or taken out, and no window be new.
 
-  In order and apart from each other; among them the silence of zeros with
-  which an utterance begins or ends, if it is as long as a window's context.
+  In order and apart from each other; among them the zeros with which an
+  utterance begins or ends, that nothing tells from those beyond its ends.
   """
   if not len(frames):
     return ()
@@ -37,9 +37,7 @@ def stretches(
       inside[start:stop] = True
   silent = _silent(frames)
   for ends, mark in ((silent, inside), (silent[::-1], inside[::-1])):
-    count = len(ends) if ends.all() else int(np.argmin(ends))
-    if count > shape.context - shape.stride:
-      mark[:count] = True
+    mark[: len(ends) if ends.all() else int(np.argmin(ends))] = True
   edges = np.flatnonzero(np.diff(np.pad(inside, 1).astype(int)))
   return tuple(
     observation.Stretch(int(start), int(stop))

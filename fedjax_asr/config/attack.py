@@ -232,6 +232,8 @@ class AttackConfig:
   # Tried in this order until one is certified, or all of them.
   methods: tuple[str, ...] = ('span', 'seed_and_grow', 'demixing')
   tries_all: bool = False
+  # Whether what was found is made audible; seconds for each utterance.
+  audio: bool = True
   # Victims attacked at once, in threads; demixing computes those of one length
   # in one program (`attacks.together`). Results change by no more than the
   # order of sums does.

@@ -129,7 +129,11 @@ def _attack_all(cfg, directory, attacked, victims, transcriber, console):
     ):
       progress.done(where)
       attack_results.keep(
-        directory.path, victim, attempts, attacked.saved.config.features
+        directory.path,
+        victim,
+        attempts,
+        attacked.saved.config.features,
+        is_audible=cfg.attack.audio,
       )
       made = attack_results.records(victim, observed, attempts, transcriber)
       records += made

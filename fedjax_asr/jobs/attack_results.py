@@ -225,9 +225,11 @@ def keep(
   victim: attack_victims.Victim,
   attempts: Sequence[attack_methods.Attempt],
   cfg: config.FeaturesConfig,
+  *,
+  is_audible: bool,
 ) -> None:
-  """Features in `reconstructions.h5`; WAV files where there is a
-  reconstruction to listen to."""
+  """Features in `reconstructions.h5`; where it `is_audible`, WAV files of
+  utterances of which there is a reconstruction to listen to."""
   truths = [attack_victims.truth(item) for item in victim.spoken]
   kept = {item.utterance: {'original': item.features} for item in victim.spoken}
   for attempt in attempts:
@@ -243,7 +245,7 @@ def keep(
         del file[utterance]
       for method, values in arrays.items():
         file.create_dataset(f'{utterance}/{method}', data=np.asarray(values))
-  if cfg.kind is not config.FeatureKind.PRECOMPUTED:
+  if is_audible and cfg.kind is not config.FeatureKind.PRECOMPUTED:
     for item in victim.spoken:
       if len(kept[item.utterance]) > 1:
         attack_sound.write(path / 'audio', item, kept[item.utterance], cfg)
