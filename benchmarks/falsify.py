@@ -21,6 +21,7 @@ import json
 import multiprocessing
 import pathlib
 import sys
+import zlib
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -42,7 +43,7 @@ from fedjax_asr.models import model
 CONTEXT, NUM_FEATURES, NUM_UNITS = 3, 13, 160
 SHAPE = window_system.Shape(CONTEXT, 1, NUM_FEATURES)
 MAX_FRAMES, MAX_BATCH, MAX_STEPS = 96, 3, 8
-RATE = 0.05
+RATE = 1e-3
 # Less than this is wrong.
 MIN_SNR_DB = 20.0
 
@@ -221,14 +222,25 @@ def local_steps_of_silence(who, rng):
 
 
 def _trained(who, utterances, num_steps) -> Case:
-  local = who.params
+  local, rate = who.params, np.float32(RATE)
   for _ in range(num_steps):
     update = gradient(local, utterances)
     local = jax.tree.map(
-      lambda p, g: (p - np.float32(RATE) * g).astype(np.float32), local, update
+      lambda p, g: (p - rate * g).astype(np.float32), local, update
     )
   delta = jax.tree.map(np.subtract, who.params, local)
   return Case(delta, tuple(utterances), num_steps)
+
+
+def _after_steps(damage: Callable[[Victim, np.random.Generator], Case]):
+  """The same to the delta of several steps."""
+
+  def made(who, rng):
+    sent = local_steps(who, rng)
+    damaged = damage(who._replace(update=sent.update), rng)
+    return damaged._replace(num_steps=sent.num_steps)
+
+  return made
 
 
 def bfloat16_products(who, rng):
@@ -464,6 +476,18 @@ def summed_over_rounds(who, rng):
   return Case(jax.tree.map(np.add, who.update, added), (who.speech,), 2)
 
 
+_AFTER_STEPS = (
+  reversed_in_time,
+  negated_bias,
+  kernel_scaled,
+  a_feature_zero,
+  a_feature_scaled,
+  two_features_exchanged,
+  features_shuffled,
+  middle_windows_silent,
+  noise,
+)
+
 KINDS: dict[str, Callable[[Victim, np.random.Generator], Case]] = {
   'untouched': lambda who, _: Case(who.update, (who.speech,)),
   **{
@@ -482,6 +506,9 @@ KINDS: dict[str, Callable[[Victim, np.random.Generator], Case]] = {
       summed, summed_with_silence, summed_with_itself_late,
       summed_over_rounds,
     )
+  },
+  **{
+    f'steps_{damage.__name__}': _after_steps(damage) for damage in _AFTER_STEPS
   },
 }  # fmt: skip
 
@@ -525,7 +552,7 @@ def observed(
 
 def verdict(kind: str, seed: int, draw: int) -> Verdict:
   """Of one case, which is a function of these."""
-  name = int.from_bytes(kind.encode()[:7], 'little')
+  name = zlib.crc32(kind.encode())
   rng = np.random.default_rng([seed, draw, name])
   who = victim(rng)
   case = KINDS[kind](who, rng)

@@ -16,6 +16,11 @@ from fedjax_asr.models import recurrence
 
 # Of the singular values, this part tells how large noise is.
 _LEAST = 8
+# By which noise may exceed what is expected of it.
+_DEVIATIONS = 10.0
+# Part of what is watched from which no more than chance is on an utterance's
+# side.
+_MOST = 0.1
 # Of a decomposition in float64, as a share of energy.
 _ROUNDING = 1e-14
 
@@ -38,12 +43,18 @@ class Evidence(NamedTuple):
   noise: the same, if nothing but noise is left, from the least singular values.
   inactive: of what is sent back, to units that are not active.
   expected_inactive: the same, from what is unexplained if that is noise.
+  watched: of what would be sent back to units that are not active, were units
+    as busy there as elsewhere: little where `inactive` can tell little.
+  moved: of the same, to units that are active at the start and not in the end,
+    or the other way round.
   """
 
   unexplained: float
   noise: float
   inactive: float
   expected_inactive: float
+  watched: float
+  moved: float
 
 
 def gathered(
@@ -74,13 +85,25 @@ def gathered(
   energy = np.sum(signals**2)
   left = max(len(update) - len(windows), 1) * update.shape[1]
   spread = np.sum((vectors / sizes) ** 2, axis=1)
+  busy = np.sum(signals**2, axis=0)
   expected = outside / left * spread @ (inactive @ unit_sizes**2)
   return Evidence(
     unexplained=float(outside / total),
     noise=_noise(values, len(windows)),
     inactive=float(np.sum(signals[inactive] ** 2) / energy),
     expected_inactive=float(expected / energy),
+    watched=float(np.mean(inactive @ busy) / energy),
+    moved=float(np.mean(_moved(windows, layer) @ busy) / energy),
   )
+
+
+def _moved(windows, layer):
+  end = layer.end or (layer.kernel, layer.bias)
+  start, end = (
+    windows @ kernel + bias
+    for kernel, bias in ((layer.kernel, layer.bias), end)
+  )
+  return (start > 0) != (end > 0)
 
 
 def _noise(values, num_windows):
@@ -117,9 +140,13 @@ def most_unexplained(evidence: Evidence, cfg: config.SpanConfig) -> float:
 def most_inactive(evidence: Evidence, cfg: config.SpanConfig) -> float:
   """Share of `inactive` up to which an utterance is believed.
 
-  More where noise alone would give some; not where it would give so much that
-  nothing could be told by it.
+  A part of what is watched, which what is wrong reaches as often as the rest;
+  more where units moved in between, or noise alone would give some; nothing
+  where noise would give so much, or so little is watched, that right and wrong
+  could not be told apart.
   """
-  if evidence.expected_inactive > cfg.max_inactive_energy:
-    return 0.0
-  return cfg.max_inactive_energy + 10 * evidence.expected_inactive
+  part = cfg.max_inactive_energy + cfg.max_inactive_of_moved * evidence.moved
+  limit = min(part, _MOST) * evidence.watched
+  if evidence.expected_inactive > limit or evidence.watched < cfg.min_watched:
+    return -1.0
+  return limit + _DEVIATIONS * evidence.expected_inactive

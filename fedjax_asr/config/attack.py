@@ -58,9 +58,14 @@ class SpanConfig:
   # and where the next best utterance fits the span this much worse (ratio of
   # eigenvalues),
   min_eigenvalue_gap: float = bounded(100.0, above=1.0)
-  # and where no more than this share of what is backpropagated reaches units
-  # that the reconstruction does not activate, noise and rounding apart,
-  max_inactive_energy: float = bounded(1e-4, above=0.0, high=1.0)
+  # and where no more than this part of what is backpropagated reaches units
+  # that the reconstruction does not activate, noise and rounding apart; of
+  # several steps so much more, as part of what reaches units that are active
+  # at their start or in their end and not at both;
+  max_inactive_energy: float = bounded(1e-3, above=0.0, high=1.0)
+  max_inactive_of_moved: float = bounded(0.25, low=0.0)
+  # if at least this share would reach them, were it sent to all units alike,
+  min_watched: float = bounded(0.03, low=0.0, high=1.0)
   # and where no more than this share of the kernel's update is outside of its
   # windows. It is believed to be whole where that is so many times the noise.
   max_unexplained: float = bounded(1e-3, above=0.0, high=1.0)
