@@ -19,23 +19,21 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float
 
 from fedjax_asr import config
 from fedjax_asr.attacks import (
   batch_statistics,
   frame_order,
   front_inversion,
+  known_scale,
   observation,
   sparse_frames,
   subspace,
 )
 
-_LAYERS = ('recurrent_0/input_kernel', 'recurrent_0/recurrent_kernel')
+_KERNEL = 'recurrent_0/input_kernel'
 # From this cosine on between predicted and observed convolutions' updates.
 MIN_COSINE = 0.999
-# Features under this part of the mean square are beyond the end.
-_SILENT = 1e-4
 # A wrong scale makes the residual worse by far more.
 _WORSE = 100.0
 
@@ -43,10 +41,15 @@ Report = Callable[[str], None]
 
 
 class _Found(NamedTuple):
-  """Utterances as far as they are known."""
+  """Utterances as far as they are known.
+
+  scale_is_free: they are as good at any other; prior: that of the one chosen.
+  """
 
   problems: list[front_inversion.Problem]
   features: list[jax.Array]
+  scale_is_free: bool = False
+  prior: str = ''
 
 
 def reconstruct(
@@ -59,7 +62,7 @@ def reconstruct(
 
   Raises:
     Refused: not a DeepSpeech 2, too many frames for the width, an update with
-      noise, or a step that does not close.
+      noise or without a layer that is needed, or a step that does not close.
   """
   report = report or (lambda _: None)
   _check(observed)
@@ -115,7 +118,10 @@ def _check(observed):
     raise observation.Refused(
       "Adam at the client: its delta does not keep the gradient's span."
     )
-  units = len(observed.update['recurrent_0']['input_kernel'])
+  knows_mean = batch_statistics.is_hidden(observed)
+  for name in frame_order.layers(observed, knows_mean=knows_mean):
+    observation.needed(observed, name)
+  units = len(observation.needed(observed, _KERNEL))
   hop = front_inversion.time_stride(observed)
   unknowns = hop * observed.features.num_features
   # About half of the units are at zero and tell only a sign.
@@ -127,9 +133,7 @@ def _check(observed):
 
 
 def _space(observed) -> subspace.Subspace:
-  update = np.asarray(
-    observed.update['recurrent_0']['input_kernel'], np.float64
-  )
+  update = observation.needed(observed, _KERNEL)
   space = subspace.column_space(update)
   if space.rank >= min(update.shape) or space.gap <= 1:
     raise observation.Refused(
@@ -178,27 +182,70 @@ def _lengths(observed, num_outputs: int) -> list[int]:
 
 
 def _rescaled(observed, found: _Found, cfg) -> _Found:
-  """Features of the scale that the first convolution's bias update wants.
+  """Features of the scale that a convolution's bias update wants.
 
   Where normalisation, or biases of zero, make frames' directions the same at
   every scale; kept as they are where that is not so.
   """
+  total = _scale_evidence(observed)
+  if not total:
+    return _of_known_scale(observed, found, cfg)
   predicted = [
-    update['conv_0']['bias'] for update in _predicted(observed, found)
+    np.concatenate([update[name]['bias'] for name in total])
+    for update in _predicted(observed, found)
   ]
-  total = np.asarray(observed.update['conv_0']['bias'], np.float64)
-  inverse, *_ = np.linalg.lstsq(np.stack(predicted, 1), total, rcond=None)
+  inverse, *_ = np.linalg.lstsq(
+    np.stack(predicted, 1), np.concatenate(list(total.values())), rcond=None
+  )
   features = []
   for wanted, values, factor in zip(
     found.problems, found.features, inverse, strict=True
   ):
     scaled = values / (factor if factor else 1.0)
-    before = front_inversion.residual(observed, wanted, values)
-    after = front_inversion.residual(observed, wanted, scaled)
-    if np.isfinite(after) and after < max(_WORSE * before, cfg.max_residual):
+    if _fits(observed, wanted, values, scaled, cfg):
       values = front_inversion.polished(observed, wanted, cfg, scaled).features
     features.append(values)
   return found._replace(features=features)
+
+
+def _scale_evidence(observed) -> dict[str, np.ndarray]:
+  """Biases' updates that go with the features' size, by convolution.
+
+  Behind a norm none does.
+  """
+  cfg = observed.model.ds2
+  reached = 1 if cfg.norm is not config.Norm.NONE else len(cfg.conv_channels)
+  found = {
+    f'conv_{index}': observation.evidence(observed, f'conv_{index}/bias')
+    for index in range(reached)
+  }
+  return {name: bias for name, bias in found.items() if bias is not None}
+
+
+def _fits(observed, wanted, values, scaled, cfg) -> bool:
+  """Whether another scale explains the frames as well."""
+  before = front_inversion.residual(observed, wanted, values)
+  after = front_inversion.residual(observed, wanted, scaled)
+  return bool(
+    np.isfinite(after) and after < max(_WORSE * before, cfg.max_residual)
+  )
+
+
+def _of_known_scale(observed, found: _Found, cfg) -> _Found:
+  """Without a bias: of the scale that is known beforehand, if it is free."""
+  known = known_scale.of_features(observed)
+  is_free, features = False, []
+  for wanted, values in zip(found.problems, found.features, strict=True):
+    if _fits(observed, wanted, values, 2 * values, cfg):
+      is_free = True
+      if known:
+        values = jnp.asarray(known_scale.scaled(known, np.asarray(values)))
+    features.append(values)
+  return found._replace(
+    features=features,
+    scale_is_free=is_free,
+    prior=known.source if is_free and known else '',
+  )
 
 
 def _predicted(observed, found: _Found) -> list:
@@ -208,9 +255,7 @@ def _predicted(observed, found: _Found) -> list:
   taken through the convolutions.
   """
   layer = observed.params['recurrent_0']['input_kernel']
-  update = np.asarray(
-    observed.update['recurrent_0']['input_kernel'], np.float64
-  )
+  update = observation.needed(observed, _KERNEL)
   convolutions = {
     name: leaves
     for name, leaves in observed.params.items()
@@ -248,15 +293,29 @@ def _frames(observed, params, wanted, features):
   return values[0]
 
 
+def _evidence(observed) -> dict[str, np.ndarray]:
+  """What the convolutions' updates say."""
+  names = [
+    name for name in observation.flat(observed.params) if name[:5] == 'conv_'
+  ]
+  found = {name: observation.evidence(observed, name) for name in names}
+  return {name: value for name, value in found.items() if value is not None}
+
+
 def _cosine(observed, found: _Found) -> float:
-  """Between the convolutions' updates as predicted and as observed."""
-  total = jax.tree.map(
-    lambda *leaves: sum(leaves), *_predicted(observed, found)
+  """Between the convolutions' updates as predicted and as observed.
+
+  Not a number where none was sent.
+  """
+  total = observation.flat(
+    jax.tree.map(lambda *leaves: sum(leaves), *_predicted(observed, found))
   )
-  wanted = {name: observed.update[name] for name in total}
+  wanted = _evidence(observed)
+  if not wanted:
+    return float('nan')
   predicted, seen = (
     np.concatenate(
-      [np.asarray(leaf, np.float64).ravel() for leaf in jax.tree.leaves(tree)]
+      [np.asarray(tree[name], np.float64).ravel() for name in wanted]
     )
     for tree in (total, wanted)
   )
@@ -272,29 +331,28 @@ def _result(
     for wanted, features in zip(found.problems, found.features, strict=True)
   )
   cosine = _cosine(observed, found)
-  names = (*_LAYERS, 'recurrent_0/bias')
-  convolutions = tuple(
-    name for name in observation.flat(observed.params) if name[:5] == 'conv_'
-  )
   is_certified = bool(residual < cfg.max_residual and cosine > MIN_COSINE)
   return observation.Reconstruction(
-    features=tuple(_trimmed(np.asarray(each)) for each in found.features),
+    features=tuple(
+      known_scale.trimmed(np.asarray(each)) for each in found.features
+    ),
     certificate={
       'residual': residual,
       'convolution_cosine': cosine,
       'order_residual': order.residual,
       'order_margin': order.margin,
+      'scale_is_free': float(found.scale_is_free),
     },
     is_certified=is_certified,
     is_whole=is_certified,
-    ledger=observation.ledger(observed, (*names, *convolutions)),
+    ledger=_ledger(observed, found),
   )
 
 
-def _trimmed(
-  features: Float[np.ndarray, 'frames features'],
-) -> Float[np.ndarray, 'heard features']:
-  """Without zeros at the end, which are where the last stride found none."""
-  energy = np.square(features).mean(1)
-  heard = np.flatnonzero(energy > _SILENT * energy.mean())
-  return features[: heard[-1] + 1] if len(heard) else features
+def _ledger(observed, found: _Found) -> observation.Ledger:
+  is_hidden = batch_statistics.is_hidden(observed)
+  ordered_by = frame_order.layers(observed, knows_mean=is_hidden)
+  names = dict.fromkeys((_KERNEL, *ordered_by, *_evidence(observed)))
+  return observation.ledger(
+    observed, tuple(names), uses_norm_averages=is_hidden, prior=found.prior
+  )

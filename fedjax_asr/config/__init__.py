@@ -13,11 +13,11 @@ from fedjax_asr.config.attack import AttackConfig as AttackConfig
 from fedjax_asr.config.attack import AttackMethod as AttackMethod
 from fedjax_asr.config.attack import DemixingConfig as DemixingConfig
 from fedjax_asr.config.attack import Distance as Distance
-from fedjax_asr.config.attack import Precision as Precision
 from fedjax_asr.config.attack import HessianFreeConfig as HessianFreeConfig
 from fedjax_asr.config.attack import MatchingConfig as MatchingConfig
 from fedjax_asr.config.attack import MatchingOptimizer as MatchingOptimizer
 from fedjax_asr.config.attack import Observed as Observed
+from fedjax_asr.config.attack import Precision as Precision
 from fedjax_asr.config.attack import SeedAndGrowConfig as SeedAndGrowConfig
 from fedjax_asr.config.attack import SpanConfig as SpanConfig
 from fedjax_asr.config.attack import SpanDescentConfig as SpanDescentConfig
