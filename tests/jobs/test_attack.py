@@ -17,9 +17,8 @@ from fedjax_asr.jobs import (
   attack_sound,
   attack_victims,
 )
-from fedjax_asr.speech import audio
+from fedjax_asr.speech import audio, inversion
 from fedjax_asr.speech import features as features_lib
-from fedjax_asr.speech import inversion
 
 
 @pytest.fixture(scope='module', autouse=True)
@@ -75,7 +74,8 @@ def test_record_has_all_that_is_asked_of_it(finished):
     assert record['ledger']['knows_transcript'] is False
     assert record['ledger']['knows_length'] is False
     assert record['ledger']['layers'] == ['dense_0/kernel', 'dense_0/bias']
-    assert record['ledger']['label_layers'] == ['output/bias']
+    # The alignment, where it is to be had, takes the kernel too.
+    assert 'output/bias' in record['ledger']['label_layers']
     assert record['ledger']['told'] == ['num_utterances', 'speech']
 
 
