@@ -24,6 +24,7 @@ from fedjax_asr import config
 from fedjax_asr.attacks import (
   batch_statistics,
   frame_order,
+  front_gradient,
   front_inversion,
   known_scale,
   observation,
@@ -192,7 +193,9 @@ def _rescaled(observed, found: _Found, cfg) -> _Found:
     return _of_known_scale(observed, found, cfg)
   predicted = [
     np.concatenate([update[name]['bias'] for name in total])
-    for update in _predicted(observed, found)
+    for update in front_gradient.predicted(
+      observed, found.problems, found.features
+    )
   ]
   inverse, *_ = np.linalg.lstsq(
     np.stack(predicted, 1), np.concatenate(list(total.values())), rcond=None
@@ -248,81 +251,6 @@ def _of_known_scale(observed, found: _Found, cfg) -> _Found:
   )
 
 
-def _predicted(observed, found: _Found) -> list:
-  """The convolutions' update from each utterance, as their names say.
-
-  The recurrence's input kernel gives what each frame was pulled by; that is
-  taken through the convolutions.
-  """
-  layer = observed.params['recurrent_0']['input_kernel']
-  update = observation.needed(observed, _KERNEL)
-  convolutions = {
-    name: leaves
-    for name, leaves in observed.params.items()
-    if name.startswith('conv_')
-  }
-  frames, pulls = [], []
-  for wanted, features in zip(found.problems, found.features, strict=True):
-    values, pull = jax.vjp(
-      lambda params, wanted=wanted, features=features: _frames(
-        observed, observed.params | params, wanted, features
-      ),
-      convolutions,
-    )
-    frames.append(np.asarray(values, np.float64))
-    pulls.append(pull)
-  parts, *_ = np.linalg.lstsq(np.concatenate(frames).T, update, rcond=None)
-  ends = np.cumsum([len(values) for values in frames])[:-1]
-  kernel = np.asarray(layer, np.float64)
-  return [
-    jax.tree.map(np.asarray, pull(jnp.asarray(part @ kernel.T, jnp.float32))[0])
-    for pull, part in zip(pulls, np.split(parts, ends), strict=True)
-  ]
-
-
-def _frames(observed, params, wanted, features):
-  front, train = front_inversion.front(observed)
-  with jax.default_matmul_precision('highest'):
-    values, _, _ = front(
-      params,
-      observed.norm_state,
-      features[None],
-      wanted.num_frames,
-      train=train,
-    )
-  return values[0]
-
-
-def _evidence(observed) -> dict[str, np.ndarray]:
-  """What the convolutions' updates say."""
-  names = [
-    name for name in observation.flat(observed.params) if name[:5] == 'conv_'
-  ]
-  found = {name: observation.evidence(observed, name) for name in names}
-  return {name: value for name, value in found.items() if value is not None}
-
-
-def _cosine(observed, found: _Found) -> float:
-  """Between the convolutions' updates as predicted and as observed.
-
-  Not a number where none was sent.
-  """
-  total = observation.flat(
-    jax.tree.map(lambda *leaves: sum(leaves), *_predicted(observed, found))
-  )
-  wanted = _evidence(observed)
-  if not wanted:
-    return float('nan')
-  predicted, seen = (
-    np.concatenate(
-      [np.asarray(tree[name], np.float64).ravel() for name in wanted]
-    )
-    for tree in (total, wanted)
-  )
-  scale = np.linalg.norm(predicted) * np.linalg.norm(seen)
-  return float(predicted @ seen / max(scale, 1e-300))
-
-
 def _result(
   observed, seen, cfg, order, found: _Found
 ) -> observation.Reconstruction:
@@ -330,7 +258,7 @@ def _result(
     front_inversion.residual(seen, wanted, features)
     for wanted, features in zip(found.problems, found.features, strict=True)
   )
-  cosine = _cosine(observed, found)
+  cosine = front_gradient.cosine(observed, found.problems, found.features)
   is_certified = bool(residual < cfg.max_residual and cosine > MIN_COSINE)
   return observation.Reconstruction(
     features=tuple(
@@ -352,7 +280,9 @@ def _result(
 def _ledger(observed, found: _Found) -> observation.Ledger:
   is_hidden = batch_statistics.is_hidden(observed)
   ordered_by = frame_order.layers(observed, knows_mean=is_hidden)
-  names = dict.fromkeys((_KERNEL, *ordered_by, *_evidence(observed)))
+  names = dict.fromkeys(
+    (_KERNEL, *ordered_by, *front_gradient.evidence(observed))
+  )
   return observation.ledger(
     observed, tuple(names), uses_norm_averages=is_hidden, prior=found.prior
   )
