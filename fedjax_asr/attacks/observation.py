@@ -133,7 +133,8 @@ class Reconstruction(NamedTuple):
 
   features: [frames, features] of each utterance, in the model's input units;
     in no particular order.
-  certificate: what the attacker can compute to judge it, without the truth.
+  certificate: what the attacker can compute to judge it, without the truth;
+    where `scale_is_free` in it is 1, it is of the features' shape alone.
   is_certified: whether that says to believe what is returned.
   is_whole: whether it also says that it is all that was said; never without
     `is_certified`.
