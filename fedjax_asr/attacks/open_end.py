@@ -38,11 +38,13 @@ class Beginning(NamedTuple):
   """Frames up to the last that a window of the update saw.
 
   gap: by how much the next best utterance fits worse.
+  has_end: whether windows saw that nothing follows.
   """
 
   num_windows: int
   frames: Float64[np.ndarray, 'frames features']
   gap: float
+  has_end: bool
 
 
 def beginning(
@@ -66,7 +68,12 @@ def beginning(
     found = _solved(root, shape, weights, rng)
   lowest = max(found.values[0], np.finfo(np.float64).tiny)
   frames = _heard(found.utterances[0])
-  return Beginning(num_windows, frames, float(found.values[1] / lowest))
+  return Beginning(
+    num_windows,
+    frames,
+    float(found.values[1] / lowest),
+    has_end=len(frames) < len(found.utterances[0]),
+  )
 
 
 def _outside(kernel):

@@ -229,7 +229,11 @@ def _padded(x: np.ndarray, xhat: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _snr_db(x: np.ndarray, xhat: np.ndarray) -> float:
-  signal, noise = np.sum(x**2), np.sum((x - xhat) ** 2)
+  return ratio_db(float(np.sum(x**2)), float(np.sum((x - xhat) ** 2)))
+
+
+def ratio_db(signal: float, noise: float) -> float:
+  """10 log10(signal / noise), within +-`MAX_SNR_DB`."""
   if not noise:
     return MAX_SNR_DB
   if not signal:

@@ -20,17 +20,21 @@ from fedjax_asr import config
 from fedjax_asr.attacks import (
   observation,
   open_end,
+  precision,
+  span_evidence,
   subspace,
+  undetermined,
   unmixing,
   window_system,
 )
-from fedjax_asr.models import recurrence
 
 _KERNEL, _BIAS = 'dense_0/kernel', 'dense_0/bias'
 # Lengths are also tried up to this many windows over the rank that was found.
 _RANK_SLACK = 8
 # Neighbouring lengths with which one is compared, to each side.
 _NEIGHBOURS = 5
+# Deviations of a product's rounding that are no surprise.
+_ROUNDINGS = 4.0
 # A frame counts as padding if the utterance without it fits the span within
 # this factor as well.
 _PADDING_FACTOR = 10.0
@@ -48,10 +52,15 @@ class FirstLayer(NamedTuple):
 
 
 class Candidate(NamedTuple):
-  """A way to look at the layer; space: of the columns of `level`."""
+  """A way to look at the layer.
+
+  level: its kernel, each unit divided by its `unit_sizes`.
+  space: of the columns of `level`.
+  """
 
   layer: FirstLayer
   level: Float64[np.ndarray, 'taps units']
+  unit_sizes: Float64[np.ndarray, ' units']
   space: subspace.Subspace
 
 
@@ -108,7 +117,8 @@ def reconstruct(
 
 def _whole(observed, cfg, shape, candidates, tell, rng):
   """Every utterance, of which all windows are in the update."""
-  layer, space = _clearest(candidates, shape)
+  candidate = _clearest(candidates, shape)
+  layer, space = candidate.layer, candidate.space
   tell(f'{space.rank} windows, spectrum drops {space.gap:.1e}-fold')
   space, groups = _groups(space, shape, cfg, rng)
   found = [f'{len(each.basis)} x {each.num_windows}' for each in groups]
@@ -121,50 +131,101 @@ def _whole(observed, cfg, shape, candidates, tell, rng):
     'spectrum_gap': space.gap,
     'eigenvalue_gap': min(group.gap for group in groups),
   }
-  return _reconstruction(observed, cfg, shape, layer, members, certificate)
+  is_all = sum(member.num_windows for member in members) == space.rank
+  return _reconstruction(
+    observed, cfg, shape, candidate, members, certificate, is_all
+  )
 
 
 def _begun(observed, cfg, shape, candidates, tell, rng):
   """One utterance without its end, or None where it is not to be believed."""
-  for layer, level, space in candidates:
-    begun = open_end.beginning(level, shape, rng)
+  for candidate in candidates:
+    begun = open_end.beginning(candidate.level, shape, rng)
     if begun is None:
       continue
     tell(f'open end after {begun.num_windows} windows')
     certificate = {
-      'rank': float(space.rank),
-      'spectrum_gap': space.gap,
+      'rank': float(candidate.space.rank),
+      'spectrum_gap': candidate.space.gap,
       'eigenvalue_gap': begun.gap,
       'is_open_end': 1.0,
     }
     members = [Member(begun.num_windows, begun.frames)]
-    found = _reconstruction(observed, cfg, shape, layer, members, certificate)
+    found = _reconstruction(
+      observed, cfg, shape, candidate, members, certificate, begun.has_end
+    )
     if found.is_certified:
       return found
   return None
 
 
-def _reconstruction(observed, cfg, shape, layer, members, certificate):
+def _reconstruction(
+  observed, cfg, shape, candidate, members, certificate, has_ends
+):
   """Scaled, and believed or not."""
-  members, signals, cosine = _scaled(members, layer, shape)
-  inactive = _inactive_energy(members, signals, layer, shape, observed.params)
+  layer = candidate.layer
+  members, cosine = _scaled(members, layer, shape)
+  windows = np.concatenate(
+    [window_system.windows(m.frames, shape, m.num_windows) for m in members]
+  )
+  sizes = candidate.unit_sizes
+  evidence = span_evidence.gathered(
+    windows,
+    layer.kernel / np.where(sizes > 0, sizes, 1.0),
+    _parameters(observed, layer.scale, shape),
+    candidate.space.singular_values,
+    sizes,
+    _relative_error(observed, certificate['eigenvalue_gap']),
+  )
+  frames = [member.frames * layer.scale for member in members]
+  unclear = tuple(undetermined.stretches(each, shape) for each in frames)
+  believed = bool(
+    certificate['eigenvalue_gap'] >= cfg.min_eigenvalue_gap
+    and cosine >= cfg.min_bias_cosine
+    and evidence.unexplained <= cfg.max_unexplained
+    and evidence.inactive <= span_evidence.most_inactive(evidence, cfg)
+  )
   return observation.Reconstruction(
-    features=tuple(
-      (member.frames * layer.scale).astype(np.float32) for member in members
-    ),
+    features=tuple(each.astype(np.float32) for each in frames),
     certificate={
       **certificate,
-      'num_windows': float(sum(member.num_windows for member in members)),
+      **evidence._asdict(),
+      'num_windows': float(len(windows)),
       'bias_cosine': cosine,
-      'inactive_energy': inactive,
     },
-    is_certified=bool(
-      cosine >= cfg.min_bias_cosine
-      and certificate['eigenvalue_gap'] >= cfg.min_eigenvalue_gap
-      and inactive <= cfg.max_inactive_energy
+    is_certified=believed,
+    is_whole=bool(
+      believed
+      and has_ends
+      and not any(unclear)
+      and evidence.unexplained <= span_evidence.most_unexplained(evidence, cfg)
     ),
+    undetermined=unclear,
     ledger=observation.ledger(observed, (_KERNEL, _BIAS)),
   )
+
+
+def _relative_error(observed, gap):
+  """Of products, by their precision, and of frames, as the gap bounds it."""
+  rounding = precision.unit_roundoff(observed.precision)
+  return _ROUNDINGS * rounding + gap**-0.5
+
+
+def _parameters(observed, scale, shape):
+  """Of the first layer, for inputs in units of `scale`."""
+  kernel, bias = (
+    np.asarray(observed.params['dense_0'][name], np.float64)
+    for name in ('kernel', 'bias')
+  )
+  rows = np.tile(scale, shape.width)[:, None]
+  end = None
+  if observed.observed is config.Observed.DELTA:
+    update = observation.flat(observed.update)
+    end = (
+      (kernel - np.asarray(update[_KERNEL], np.float64)) * rows,
+      bias - np.asarray(update[_BIAS], np.float64),
+    )
+  return span_evidence.Layer(kernel * rows, bias, end)
 
 
 def _shape(observed):
@@ -203,31 +264,27 @@ def _candidates(observed, shape):
   # A feature that is zero throughout has rows of zeros; so it stays.
   scale = np.where(sizes > 0, sizes, 1.0)
   relative = (by_tap / scale[:, None]).reshape(kernel.shape)
-  level = _level(relative)
   return [
-    Candidate(
-      FirstLayer(relative, bias, scale), level, subspace.column_space(level)
-    ),
-    Candidate(
-      FirstLayer(kernel, bias, np.ones_like(scale)),
-      kernel,
-      subspace.column_space(kernel),
-    ),
+    _candidate(FirstLayer(relative, bias, scale), is_level=True),
+    _candidate(FirstLayer(kernel, bias, np.ones_like(scale)), is_level=False),
   ]
 
 
-def _level(kernel):
-  """All units of one size."""
-  norms = np.linalg.norm(kernel, axis=0)
-  return kernel / np.where(norms > 0, norms, 1.0)
+def _candidate(layer, *, is_level):
+  """With all units of one size, or as they are."""
+  sizes = np.linalg.norm(layer.kernel, axis=0)
+  if not is_level:
+    sizes = np.where(sizes > 0, 1.0, 0.0)
+  level = layer.kernel / np.where(sizes > 0, sizes, 1.0)
+  return Candidate(layer, level, sizes, subspace.column_space(level))
 
 
 def _clearest(candidates, shape):
-  """The layer and space whose spectrum drops most."""
+  """The one whose spectrum drops most."""
   best = max(candidates, key=lambda candidate: candidate.space.gap)
   units = int(best.layer.kernel.any(axis=0).sum())
   _check(best.space, shape, units)
-  return best.layer, best.space
+  return best
 
 
 def _check(space, shape, units):
@@ -356,7 +413,7 @@ def _without_padding(member, projector, shape):
 
 
 def _scaled(members, layer, shape):
-  """(members in size and sign, their signals, cosine of the bias they give)."""
+  """(members in size and sign, cosine of the bias that they give)."""
   signals = _signals(members, layer, shape)
   sums = np.stack([each.sum(axis=0) for each in signals], axis=1)
   factors, *_ = np.linalg.lstsq(sums, layer.bias, rcond=None)
@@ -369,25 +426,4 @@ def _scaled(members, layer, shape):
     member._replace(frames=member.frames / factor)
     for member, factor in zip(members, factors, strict=True)
   ]
-  signals = [
-    each * factor for each, factor in zip(signals, factors, strict=True)
-  ]
-  return scaled, signals, cosine
-
-
-def _inactive_energy(members, signals, layer, shape, params):
-  """Share of what is backpropagated to units that are not active.
-
-  Nothing but rounding for one gradient. As large as the share of such units
-  where members are mixtures of utterances, or of the wrong sign.
-  """
-  kernel = np.asarray(params['dense_0']['kernel'], np.float64)
-  bias = np.asarray(params['dense_0']['bias'], np.float64)
-  total, wrong = 0.0, 0.0
-  for member, signal in zip(members, signals, strict=True):
-    frames = member.frames * layer.scale
-    inputs = window_system.windows(frames, shape, member.num_windows) @ kernel
-    active = (inputs + bias > 0) & (inputs + bias < recurrence.CLIP)
-    total += np.sum(signal**2)
-    wrong += np.sum(signal[~active] ** 2)
-  return float(wrong / total)
+  return scaled, cosine

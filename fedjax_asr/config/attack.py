@@ -59,9 +59,12 @@ class SpanConfig:
   # eigenvalues),
   min_eigenvalue_gap: float = bounded(100.0, above=1.0)
   # and where no more than this share of what is backpropagated reaches units
-  # that the reconstruction does not activate: wrong mixtures and signs have
-  # 17% and more, right ones under 0.1% of a gradient and to 13% of 8 steps.
-  max_inactive_energy: float = bounded(0.15, above=0.0, high=1.0)
+  # that the reconstruction does not activate, noise and rounding apart,
+  max_inactive_energy: float = bounded(1e-4, above=0.0, high=1.0)
+  # and where no more than this share of the kernel's update is outside of its
+  # windows. It is believed to be whole where that is so many times the noise.
+  max_unexplained: float = bounded(1e-3, above=0.0, high=1.0)
+  max_above_noise: float = bounded(100.0, low=1.0)
   # Utterances that are looked for in one update.
   max_utterances: int = bounded(8, low=1)
 
@@ -231,6 +234,8 @@ class AttackConfig:
   # Tried in this order until one is certified, or all of them.
   methods: tuple[str, ...] = ('span', 'seed_and_grow', 'demixing')
   tries_all: bool = False
+  # Whether what was found is made audible; seconds for each utterance.
+  audio: bool = True
   # Victims attacked at once, in threads; demixing computes those of one length
   # in one program (`attacks.together`). Results change by no more than the
   # order of sums does.

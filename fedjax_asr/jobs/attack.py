@@ -135,6 +135,7 @@ def _attack_all(cfg, directory, attacked, victims, transcriber, console):
         attempts,
         attacked.saved.config.features,
         public,
+        is_audible=cfg.attack.audio,
       )
       made = attack_results.records(
         victim, observed, attempts, transcriber, public

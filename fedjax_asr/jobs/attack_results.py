@@ -13,6 +13,7 @@ import numpy as np
 from fedjax_asr import config, run_directory
 from fedjax_asr.attacks import (
   alignment,
+  determined,
   labels,
   observation,
   score,
@@ -113,6 +114,7 @@ def records(
         _record(victim, item, attempt, observed.round)
         | {'ledger': ledger}
         | score.score(truth, values, observed.features)._asdict()
+        | {'determined_snr_db': _determined(truth, attempt.found)}
         | _of_public_speech(truth, observed)
         | _errors(item, heard)
         | {'labels': told}
@@ -136,9 +138,25 @@ def _record(victim, item, attempt, round_index) -> Record:
     },
     'is_certified': bool(found and found.is_certified),
     'is_whole': bool(found and found.is_whole),
+    'undetermined': [list(each) for each in found.undetermined]
+    if found
+    else [],
     'refused': attempt.refused,
     'seconds': attempt.seconds,
   }
+
+
+def _determined(truth, found) -> float | None:
+  """Of what the update determines, by the reconstruction that fits best."""
+  if found is None:
+    return None
+  stretches = found.undetermined or ((),) * len(found.features)
+  values = [
+    determined.snr_db(truth.features, features, unclear)
+    for features, unclear in zip(found.features, stretches, strict=True)
+    if np.isfinite(features).all()
+  ]
+  return max((value for value in values if value is not None), default=None)
 
 
 def _of_public_speech(truth, observed) -> Record:
@@ -240,9 +258,11 @@ def keep(
   attempts: Sequence[attack_methods.Attempt],
   cfg: config.FeaturesConfig,
   public: features_lib.Statistics | None = None,
+  *,
+  is_audible: bool,
 ) -> None:
-  """Features in `reconstructions.h5`; WAV files where there is a
-  reconstruction to listen to."""
+  """Features in `reconstructions.h5`; where it `is_audible`, WAV files of
+  utterances of which there is a reconstruction to listen to."""
   truths = [attack_victims.truth(item) for item in victim.spoken]
   kept = {
     item.utterance: {attack_sound.ORIGINAL: item.features}
@@ -261,7 +281,7 @@ def keep(
         del file[utterance]
       for method, values in arrays.items():
         file.create_dataset(f'{utterance}/{method}', data=np.asarray(values))
-  if cfg.kind is not config.FeatureKind.PRECOMPUTED:
+  if is_audible and cfg.kind is not config.FeatureKind.PRECOMPUTED:
     for item in victim.spoken:
       if len(kept[item.utterance]) > 1:
         arrays = kept[item.utterance]

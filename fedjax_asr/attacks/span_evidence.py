@@ -1,0 +1,125 @@
+"""What an update of DeepSpeech 1's first layer says of supposed utterances.
+
+With C their windows, the kernel's update is C' D. What is left of it outside
+of the windows must be noise; D must give the bias's update; and D must vanish
+where a unit is not active, which depends on the utterances' size, sign, order
+of features and time, and on nothing that the system for them was made of.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Float64
+
+from fedjax_asr import config
+from fedjax_asr.models import recurrence
+
+# Of the singular values, this part tells how large noise is.
+_LEAST = 8
+# Of a decomposition in float64, as a share of energy.
+_ROUNDING = 1e-14
+
+
+class Layer(NamedTuple):
+  """Parameters of the first layer at the start, and what they became.
+
+  end: start minus delta; None where a gradient is observed.
+  """
+
+  kernel: Float64[np.ndarray, 'taps units']
+  bias: Float64[np.ndarray, ' units']
+  end: tuple[np.ndarray, np.ndarray] | None = None
+
+
+class Evidence(NamedTuple):
+  """Shares of energy, all 0 for the truth without rounding.
+
+  unexplained: of the kernel's update, outside of the windows.
+  noise: the same, if nothing but noise is left, from the least singular values.
+  inactive: of what is sent back, to units that are not active.
+  expected_inactive: the same, from what is unexplained if that is noise.
+  """
+
+  unexplained: float
+  noise: float
+  inactive: float
+  expected_inactive: float
+
+
+def gathered(
+  windows: Float64[np.ndarray, 'windows taps'],
+  update: Float64[np.ndarray, 'taps units'],
+  layer: Layer,
+  values: Float64[np.ndarray, ' values'],
+  unit_sizes: Float64[np.ndarray, ' units'],
+  error: float,
+) -> Evidence:
+  """Of utterances with these windows, in their own size.
+
+  Args:
+    update: of the kernel, each unit divided by its `unit_sizes`, in which its
+      noise is most alike.
+    values: singular values of `update`, in units of their own.
+    error: relative, that products and windows may have.
+  """
+  vectors, sizes, right = np.linalg.svd(windows, full_matrices=False)
+  kept = sizes > sizes[0] * np.finfo(np.float64).eps * max(windows.shape)
+  vectors, sizes, right = vectors[:, kept], sizes[kept], right[kept]
+  inside = right @ update
+  total = np.sum(update**2)
+  outside = max(total - np.sum(inside**2), 0.0)
+  outside = np.sum((update - right.T @ inside) ** 2) if outside else outside
+  signals = vectors @ (inside / sizes[:, None]) * unit_sizes
+  inactive = ~active(windows, layer, error)
+  energy = np.sum(signals**2)
+  left = max(len(update) - len(windows), 1) * update.shape[1]
+  spread = np.sum((vectors / sizes) ** 2, axis=1)
+  expected = outside / left * spread @ (inactive @ unit_sizes**2)
+  return Evidence(
+    unexplained=float(outside / total),
+    noise=_noise(values, len(windows)),
+    inactive=float(np.sum(signals[inactive] ** 2) / energy),
+    expected_inactive=float(expected / energy),
+  )
+
+
+def _noise(values, num_windows):
+  """Share of the energy, were all after the windows as the least ones are."""
+  least = values[-max(len(values) // _LEAST, 1) :]
+  left = max(len(values) - num_windows, 0)
+  return float(left * np.mean(least**2) / np.sum(values**2))
+
+
+def active(
+  windows: Float64[np.ndarray, 'windows taps'], layer: Layer, error: float
+) -> Bool[np.ndarray, 'windows units']:
+  """Where clipped ReLU may pass something back, at some step.
+
+  Several steps of SGD take a unit's input from where it is at the start to
+  where it is in the end, and on the way no further beyond either than these
+  are apart.
+  """
+  start = windows @ layer.kernel + layer.bias
+  margin = error * np.sqrt(windows**2 @ layer.kernel**2)
+  end = start
+  if layer.end is not None:
+    end = windows @ layer.end[0] + layer.end[1]
+  margin += np.abs(end - start)
+  low, high = np.minimum(start, end), np.maximum(start, end)
+  return (high > -margin) & (low < recurrence.CLIP + margin)
+
+
+def most_unexplained(evidence: Evidence, cfg: config.SpanConfig) -> float:
+  """Up to which nothing but noise, or float64 rounding, is left."""
+  return max(cfg.max_above_noise * evidence.noise, _ROUNDING)
+
+
+def most_inactive(evidence: Evidence, cfg: config.SpanConfig) -> float:
+  """Share of `inactive` up to which an utterance is believed.
+
+  More where noise alone would give some; not where it would give so much that
+  nothing could be told by it.
+  """
+  if evidence.expected_inactive > cfg.max_inactive_energy:
+    return 0.0
+  return cfg.max_inactive_energy + 10 * evidence.expected_inactive
