@@ -6,10 +6,10 @@ RESULT.json gets the command, the machine, the versions, and for each method:
 how many utterances were refused, certified and of the right length (with 95%
 Wilson intervals), quantiles of SNR, best-lag correlation and MCD (the median's
 95% interval by bootstrap over utterances), the same of a guess that is the mean
-of public speech, character errors of the transcripts, seconds, utterances per
-minute (as if one after another), and the ledger; and the seconds of the whole
-process, with features and compilation. What was refused is inside all of them:
-as worse than any score, and null where a quantile falls on it.
+of public speech, character and word errors of the transcripts, seconds,
+utterances per minute (as if one after another), and the ledger; and the seconds
+of the whole process, with features and compilation. What was refused is inside
+all of them: as worse than any score, and null where a quantile falls on it.
 With --again a second attack on the same victims follows in the same process,
 whose seconds, `again_seconds`, are those of compiled programs. The work
 directory is temporary unless --workdir is given. Interrupted (Ctrl-C,
@@ -124,6 +124,7 @@ def summary(records: list[dict]) -> dict:
     'num_utterances': total,
     'num_refused': total - len(made),
     'reasons': sorted({each['refused'] for each in records} - {''}),
+    'ledger': (made or records)[0]['ledger'],
   }
   if not made:
     return record
@@ -133,6 +134,7 @@ def summary(records: list[dict]) -> dict:
     'certified': share(sum(each['is_certified'] for each in records), total),
     'right_length': share(sum(right), total),
     'snr_db': quantiles(_values(records, 'snr_db')),
+    'shape_snr_db': quantiles(_values(records, 'shape_snr_db')),
     'best_lag_correlation': quantiles(_values(records, 'best_lag_correlation')),
     'public_snr_db': quantiles(_values(records, 'public_snr_db')),
     'public_mcd_db': quantiles(_values(records, 'public_mcd_db'), math.inf),
@@ -141,9 +143,11 @@ def summary(records: list[dict]) -> dict:
     'cer_decoded': quantiles(_values(records, 'cer'), math.inf),
     'cer_original': quantiles(_values(records, 'original_cer'), math.inf),
     'cer_aligned': quantiles(_values(records, 'aligned_cer'), math.inf),
+    'wer_decoded': quantiles(_values(records, 'wer'), math.inf),
+    'wer_original': quantiles(_values(records, 'original_wer'), math.inf),
+    'wer_aligned': quantiles(_values(records, 'aligned_wer'), math.inf),
     'seconds': quantiles(_values(records, 'seconds')),
     'utterances_per_minute': round(60 * total / sum(updates.values()), 2),
-    'ledger': made[0]['ledger'],
   }
 
 

@@ -106,7 +106,8 @@ def _missing(rows: list[dict], variants: list[str], with_wer: bool) -> list:
       if row is None:
         row = names
         rows.append(row)
-      if 'certified' not in row:
+      # Records of before have 0 dB for what was refused, and no count of it.
+      if 'num_refused' not in row:
         tasks.append((row, leakage))
       if with_wer and 'wer' not in row:
         tasks.append((row, word_errors))

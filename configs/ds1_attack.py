@@ -19,6 +19,9 @@ Variants:
   matching   second-order gradient matching and the published Hessian-free
              attack on the same model, transcript and length given; for a GPU.
                python -m fedjax_asr.main --config=configs/ds1_attack.py:matching
+  short      gradient matching where speech is short and normalised: layers of
+             128, stretches of 20 frames, transcript and length given; minutes.
+               python -m fedjax_asr.main --config=configs/ds1_attack.py:short
   run        of a run: needs --config.attack.run.
                python -m fedjax_asr.main --config=configs/ds1_attack.py:run
 
@@ -36,6 +39,7 @@ def get_config(variant: str = '') -> config.Config:
     'privacy': _privacy,
     'long': _long,
     'matching': _matching,
+    'short': _short,
     'run': _run,
   }
   if variant not in variants:
@@ -94,6 +98,20 @@ def _matching() -> config.Config:
   cfg.attack.gradient_matching.num_restarts = 1
   cfg.attack.gradient_matching.distance = config.Distance.COSINE_L2
   cfg.attack.gradient_matching.halve_every = 200
+  return cfg
+
+
+def _short() -> config.Config:
+  cfg = _default()
+  cfg.features = presets.mfcc(config.Normalization.UTTERANCE)
+  cfg.model.ds1.dense_sizes = (128, 128, 128)
+  cfg.model.ds1.recurrent_size = 128
+  cfg.model.ds1.final_size = 128
+  cfg.attack.num_victims = 6
+  cfg.attack.stretch_seconds = 0.4
+  cfg.attack.methods = ('gradient_matching',)
+  cfg.attack.knows_transcript = True
+  cfg.attack.knows_length = True
   return cfg
 
 

@@ -3,8 +3,12 @@
 The features say what went into the output layer, h_t, and what came out, p_t.
 Then its gradient, dW = sum_t h_t (p_t - q_t)^T and db = sum_t p_t - q_t, is a
 linear system in the posteriors q_t of the symbols at each frame: with no more
-frames than the layer has inputs they are its solution. So the transcript can
-be read whether the model has learned to recognise speech or not.
+frames than the layer has inputs they are its solution, without db too. So the
+transcript can be read whether the model has learned to recognise speech or not.
+
+Where clipping has made the gradient smaller by an unknown factor c, the
+solution is c (p_t - q_t). A symbol k that the transcript lacks has q_tk = 0
+throughout: there the solution is c p_tk, which tells c.
 """
 
 from collections.abc import Sequence
@@ -14,10 +18,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
+from fedjax_asr import config
 from fedjax_asr.attacks import forward_pass, labels, observation
 from fedjax_asr.models import decode
 from fedjax_asr.speech import text
 
+_KERNEL, _BIAS = 'output/kernel', 'output/bias'
 # Directions of h under this fraction of the largest are rounding in float32.
 _PRECISION = 1e-6
 
@@ -29,11 +35,13 @@ class Alignment(NamedTuple):
   texts: the likeliest symbol of each frame, merged as in greedy decoding.
   residual: norm of what of the update they leave, over its own norm; small
     where the features are right.
+  layers: names of the parameters whose updates were used.
   """
 
   posteriors: tuple[np.ndarray, ...]
   texts: tuple[str, ...]
   residual: float
+  layers: tuple[str, ...]
 
 
 def align(
@@ -46,15 +54,16 @@ def align(
     features: of every utterance behind the update.
 
   Raises:
-    Refused: more frames than the layer has inputs, several local steps, an
-      update whose scale is lost, or nothing reconstructed.
+    Refused: more frames than the layer has inputs, several local steps, Adam at
+      the client, nothing reconstructed, or the kernel's update withheld or
+      zero.
   """
-  scale = labels.gradient_scale(observed)
-  if scale is None or observed.num_steps != 1:
+  is_delta = observed.observed is config.Observed.DELTA
+  adam = observed.client.optimizer is config.ClientOptimizer.ADAM
+  if observed.num_steps != 1 or (is_delta and adam):
     raise observation.Refused(
       f'alignment: {observed.num_steps} steps of '
-      f'{observed.client.optimizer.value} with clip_norm='
-      f'{observed.client.clip_norm:g}; want one gradient.'
+      f'{observed.client.optimizer.value}; want one gradient.'
     )
   passes = [_forward(observed, item) for item in features if len(item)]
   if not passes:
@@ -62,20 +71,26 @@ def align(
   inputs, probabilities = (
     np.concatenate(part) for part in zip(*passes, strict=True)
   )
-  output = observed.update['output']
-  gradient = np.concatenate(
-    [output['kernel'], np.asarray(output['bias'])[None]]
-  )
-  gradient = gradient.astype(np.float64) / scale * len(passes)
+  gradient = observation.needed(observed, _KERNEL)
+  bias = observation.evidence(observed, _BIAS)
+  if bias is not None:
+    inputs = np.pad(inputs, ((0, 0), (0, 1)), constant_values=1)
+    gradient = np.concatenate([gradient, bias[None]])
   errors, residual = _solution(inputs, gradient)
-  posteriors = np.clip(probabilities - errors, 0, 1)
+  scale = labels.gradient_scale(observed)
+  if scale is None:
+    factor = _lost_factor(errors, probabilities)
+  else:
+    factor = scale / len(passes)
+  posteriors = np.clip(probabilities - errors / factor, 0, 1)
   ends = np.cumsum([len(rows) for rows, _ in passes])[:-1]
   per_utterance = iter(np.split(posteriors, ends))
   rows = tuple(
     next(per_utterance) if len(item) else np.zeros((0, text.VOCAB_SIZE))
     for item in features
   )
-  return Alignment(rows, tuple(map(_spelled, rows)), residual)
+  layers = (_KERNEL,) if bias is None else (_KERNEL, _BIAS)
+  return Alignment(rows, tuple(map(_spelled, rows)), residual, layers)
 
 
 def _forward(
@@ -92,7 +107,7 @@ def _solution(
   inputs: np.ndarray, gradient: np.ndarray
 ) -> tuple[np.ndarray, float]:
   """Errors p - q of least squares, and the relative residual."""
-  system = np.pad(inputs, ((0, 0), (0, 1)), constant_values=1).T
+  system = inputs.T
   if system.shape[1] >= system.shape[0]:
     raise observation.Refused(
       f'alignment: {system.shape[1]} frames of output; want fewer than '
@@ -101,6 +116,17 @@ def _solution(
   errors, *_ = np.linalg.lstsq(system, gradient, rcond=_PRECISION)
   left = np.linalg.norm(system @ errors - gradient)
   return errors, float(left / max(np.linalg.norm(gradient), 1e-30))
+
+
+def _lost_factor(errors: np.ndarray, probabilities: np.ndarray) -> float:
+  """By which errors exceed p - q: of the symbol that looks most absent."""
+  squares = np.maximum(np.square(probabilities).sum(0), 1e-300)
+  factors = (errors * probabilities).sum(0) / squares
+  left = np.linalg.norm(errors - factors * probabilities, axis=0)
+  sizes = np.maximum(np.linalg.norm(errors, axis=0), 1e-300)
+  misfits = np.where(factors > 0, left / sizes, np.inf)
+  best = float(factors[np.argmin(misfits)])
+  return best if best > 0 else 1.0
 
 
 def _spelled(posteriors: np.ndarray) -> str:

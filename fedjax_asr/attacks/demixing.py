@@ -19,23 +19,22 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float
 
 from fedjax_asr import config
 from fedjax_asr.attacks import (
   batch_statistics,
   frame_order,
+  front_gradient,
   front_inversion,
+  known_scale,
   observation,
   sparse_frames,
   subspace,
 )
 
-_LAYERS = ('recurrent_0/input_kernel', 'recurrent_0/recurrent_kernel')
+_KERNEL = 'recurrent_0/input_kernel'
 # From this cosine on between predicted and observed convolutions' updates.
 MIN_COSINE = 0.999
-# Features under this part of the mean square are beyond the end.
-_SILENT = 1e-4
 # A wrong scale makes the residual worse by far more.
 _WORSE = 100.0
 
@@ -43,10 +42,15 @@ Report = Callable[[str], None]
 
 
 class _Found(NamedTuple):
-  """Utterances as far as they are known."""
+  """Utterances as far as they are known.
+
+  scale_is_free: they are as good at any other; prior: that of the one chosen.
+  """
 
   problems: list[front_inversion.Problem]
   features: list[jax.Array]
+  scale_is_free: bool = False
+  prior: str = ''
 
 
 def reconstruct(
@@ -59,7 +63,7 @@ def reconstruct(
 
   Raises:
     Refused: not a DeepSpeech 2, too many frames for the width, an update with
-      noise, or a step that does not close.
+      noise or without a layer that is needed, or a step that does not close.
   """
   report = report or (lambda _: None)
   _check(observed)
@@ -115,7 +119,10 @@ def _check(observed):
     raise observation.Refused(
       "Adam at the client: its delta does not keep the gradient's span."
     )
-  units = len(observed.update['recurrent_0']['input_kernel'])
+  knows_mean = batch_statistics.is_hidden(observed)
+  for name in frame_order.layers(observed, knows_mean=knows_mean):
+    observation.needed(observed, name)
+  units = len(observation.needed(observed, _KERNEL))
   hop = front_inversion.time_stride(observed)
   unknowns = hop * observed.features.num_features
   # About half of the units are at zero and tell only a sign.
@@ -127,9 +134,7 @@ def _check(observed):
 
 
 def _space(observed) -> subspace.Subspace:
-  update = np.asarray(
-    observed.update['recurrent_0']['input_kernel'], np.float64
-  )
+  update = observation.needed(observed, _KERNEL)
   space = subspace.column_space(update)
   if space.rank >= min(update.shape) or space.gap <= 1:
     raise observation.Refused(
@@ -178,90 +183,72 @@ def _lengths(observed, num_outputs: int) -> list[int]:
 
 
 def _rescaled(observed, found: _Found, cfg) -> _Found:
-  """Features of the scale that the first convolution's bias update wants.
+  """Features of the scale that a convolution's bias update wants.
 
   Where normalisation, or biases of zero, make frames' directions the same at
   every scale; kept as they are where that is not so.
   """
+  total = _scale_evidence(observed)
+  if not total:
+    return _of_known_scale(observed, found, cfg)
   predicted = [
-    update['conv_0']['bias'] for update in _predicted(observed, found)
+    np.concatenate([update[name]['bias'] for name in total])
+    for update in front_gradient.predicted(
+      observed, found.problems, found.features
+    )
   ]
-  total = np.asarray(observed.update['conv_0']['bias'], np.float64)
-  inverse, *_ = np.linalg.lstsq(np.stack(predicted, 1), total, rcond=None)
+  inverse, *_ = np.linalg.lstsq(
+    np.stack(predicted, 1), np.concatenate(list(total.values())), rcond=None
+  )
   features = []
   for wanted, values, factor in zip(
     found.problems, found.features, inverse, strict=True
   ):
     scaled = values / (factor if factor else 1.0)
-    before = front_inversion.residual(observed, wanted, values)
-    after = front_inversion.residual(observed, wanted, scaled)
-    if np.isfinite(after) and after < max(_WORSE * before, cfg.max_residual):
+    if _fits(observed, wanted, values, scaled, cfg):
       values = front_inversion.polished(observed, wanted, cfg, scaled).features
     features.append(values)
   return found._replace(features=features)
 
 
-def _predicted(observed, found: _Found) -> list:
-  """The convolutions' update from each utterance, as their names say.
+def _scale_evidence(observed) -> dict[str, np.ndarray]:
+  """Biases' updates that go with the features' size, by convolution.
 
-  The recurrence's input kernel gives what each frame was pulled by; that is
-  taken through the convolutions.
+  Behind a norm none does.
   """
-  layer = observed.params['recurrent_0']['input_kernel']
-  update = np.asarray(
-    observed.update['recurrent_0']['input_kernel'], np.float64
-  )
-  convolutions = {
-    name: leaves
-    for name, leaves in observed.params.items()
-    if name.startswith('conv_')
+  cfg = observed.model.ds2
+  reached = 1 if cfg.norm is not config.Norm.NONE else len(cfg.conv_channels)
+  found = {
+    f'conv_{index}': observation.evidence(observed, f'conv_{index}/bias')
+    for index in range(reached)
   }
-  frames, pulls = [], []
-  for wanted, features in zip(found.problems, found.features, strict=True):
-    values, pull = jax.vjp(
-      lambda params, wanted=wanted, features=features: _frames(
-        observed, observed.params | params, wanted, features
-      ),
-      convolutions,
-    )
-    frames.append(np.asarray(values, np.float64))
-    pulls.append(pull)
-  parts, *_ = np.linalg.lstsq(np.concatenate(frames).T, update, rcond=None)
-  ends = np.cumsum([len(values) for values in frames])[:-1]
-  kernel = np.asarray(layer, np.float64)
-  return [
-    jax.tree.map(np.asarray, pull(jnp.asarray(part @ kernel.T, jnp.float32))[0])
-    for pull, part in zip(pulls, np.split(parts, ends), strict=True)
-  ]
+  return {name: bias for name, bias in found.items() if bias is not None}
 
 
-def _frames(observed, params, wanted, features):
-  front, train = front_inversion.front(observed)
-  with jax.default_matmul_precision('highest'):
-    values, _, _ = front(
-      params,
-      observed.norm_state,
-      features[None],
-      wanted.num_frames,
-      train=train,
-    )
-  return values[0]
-
-
-def _cosine(observed, found: _Found) -> float:
-  """Between the convolutions' updates as predicted and as observed."""
-  total = jax.tree.map(
-    lambda *leaves: sum(leaves), *_predicted(observed, found)
+def _fits(observed, wanted, values, scaled, cfg) -> bool:
+  """Whether another scale explains the frames as well."""
+  before = front_inversion.residual(observed, wanted, values)
+  after = front_inversion.residual(observed, wanted, scaled)
+  return bool(
+    np.isfinite(after) and after < max(_WORSE * before, cfg.max_residual)
   )
-  wanted = {name: observed.update[name] for name in total}
-  predicted, seen = (
-    np.concatenate(
-      [np.asarray(leaf, np.float64).ravel() for leaf in jax.tree.leaves(tree)]
-    )
-    for tree in (total, wanted)
+
+
+def _of_known_scale(observed, found: _Found, cfg) -> _Found:
+  """Without a bias: of the scale that is known beforehand, if it is free."""
+  known = known_scale.of_features(observed)
+  is_free, features = False, []
+  for wanted, values in zip(found.problems, found.features, strict=True):
+    if _fits(observed, wanted, values, 2 * values, cfg):
+      is_free = True
+      if known:
+        values = jnp.asarray(known_scale.scaled(known, np.asarray(values)))
+    features.append(values)
+  return found._replace(
+    features=features,
+    scale_is_free=is_free,
+    prior=known.source if is_free and known else '',
   )
-  scale = np.linalg.norm(predicted) * np.linalg.norm(seen)
-  return float(predicted @ seen / max(scale, 1e-300))
 
 
 def _result(
@@ -271,30 +258,31 @@ def _result(
     front_inversion.residual(seen, wanted, features)
     for wanted, features in zip(found.problems, found.features, strict=True)
   )
-  cosine = _cosine(observed, found)
-  names = (*_LAYERS, 'recurrent_0/bias')
-  convolutions = tuple(
-    name for name in observation.flat(observed.params) if name[:5] == 'conv_'
-  )
+  cosine = front_gradient.cosine(observed, found.problems, found.features)
   is_certified = bool(residual < cfg.max_residual and cosine > MIN_COSINE)
   return observation.Reconstruction(
-    features=tuple(_trimmed(np.asarray(each)) for each in found.features),
+    features=tuple(
+      known_scale.trimmed(np.asarray(each)) for each in found.features
+    ),
     certificate={
       'residual': residual,
       'convolution_cosine': cosine,
       'order_residual': order.residual,
       'order_margin': order.margin,
+      'scale_is_free': float(found.scale_is_free),
     },
     is_certified=is_certified,
     is_whole=is_certified,
-    ledger=observation.ledger(observed, (*names, *convolutions)),
+    ledger=_ledger(observed, found),
   )
 
 
-def _trimmed(
-  features: Float[np.ndarray, 'frames features'],
-) -> Float[np.ndarray, 'heard features']:
-  """Without zeros at the end, which are where the last stride found none."""
-  energy = np.square(features).mean(1)
-  heard = np.flatnonzero(energy > _SILENT * energy.mean())
-  return features[: heard[-1] + 1] if len(heard) else features
+def _ledger(observed, found: _Found) -> observation.Ledger:
+  is_hidden = batch_statistics.is_hidden(observed)
+  ordered_by = frame_order.layers(observed, knows_mean=is_hidden)
+  names = dict.fromkeys(
+    (_KERNEL, *ordered_by, *front_gradient.evidence(observed))
+  )
+  return observation.ledger(
+    observed, tuple(names), uses_norm_averages=is_hidden, prior=found.prior
+  )

@@ -19,6 +19,8 @@ from fedjax_asr import config
 from fedjax_asr.attacks import observation, subspace
 from fedjax_asr.models import norms, recurrence
 
+_INPUT = 'recurrent_0/input_kernel'
+_RECURRENT = 'recurrent_0/recurrent_kernel'
 # Part of a state that may lie outside of the space.
 MAX_RESIDUAL = 1e-2
 
@@ -50,10 +52,10 @@ def order(
   utterances end.
 
   Raises:
-    Refused: no chain of frames leads through the states.
+    Refused: no chain of frames leads through the states, or the update lacks
+      one of `layers`.
   """
-  layer = observed.update['recurrent_0']
-  update = np.asarray(layer['recurrent_kernel'][0], np.float64)
+  update = observation.needed(observed, _RECURRENT)[0]
   states = subspace.column_space(update)
   if states.rank >= min(update.shape):
     raise observation.Refused(
@@ -138,11 +140,10 @@ def scaled(
   cfg = observed.model.ds2
   if cfg.norm in (config.Norm.LAYER, config.Norm.GROUP):
     return frames * np.sqrt(frames.shape[1] / 2)
-  layer = observed.update['recurrent_0']
-  update = np.asarray(layer['input_kernel'], np.float64)
   if mean is not None:
     parts, *_ = np.linalg.lstsq(frames.T, mean * len(frames), rcond=None)
     return frames * parts[:, None]
+  update = observation.needed(observed, _INPUT)
   total, known = _bias_update(observed)
   parts, *_ = np.linalg.lstsq(frames.T, update, rcond=None)
   inverse, *_ = np.linalg.lstsq(parts[:, known].T, total[known], rcond=None)
@@ -150,19 +151,34 @@ def scaled(
     return frames / inverse[:, None]
 
 
+def layers(
+  observed: observation.Observation, *, knows_mean: bool
+) -> tuple[str, ...]:
+  """Names of parameters whose updates `order` cannot do without."""
+  cfg = observed.model.ds2
+  if knows_mean or cfg.norm in (config.Norm.LAYER, config.Norm.GROUP):
+    return (_RECURRENT,)
+  return _RECURRENT, _INPUT, _bias(cfg)
+
+
+def _bias(cfg) -> str:
+  """Name of the bias that is added to the input's products."""
+  if cfg.norm is config.Norm.BATCH:
+    return 'recurrent_0/norm/bias'
+  return 'recurrent_0/bias'
+
+
 def _bias_update(observed):
   """sum_t d_t of the input's products, and for which outputs it is known."""
   cfg = observed.model.ds2
-  layer = observed.update['recurrent_0']
+  total = observation.needed(observed, _bias(cfg))
   if cfg.norm is config.Norm.BATCH:
     params = observed.params['recurrent_0']['norm']
     variance = observed.norm_state['recurrent_0']['norm']['variance']
     slope = np.asarray(params['scale']) / np.sqrt(
       np.asarray(variance) + norms.EPSILON
     )
-    total = np.asarray(layer['norm']['bias'], np.float64) * slope
-    return total, np.ones(len(total), bool)
-  total = np.asarray(layer['bias'], np.float64)
+    return total * slope, np.ones(len(total), bool)
   known = np.ones(total.shape, bool)
   if cfg.cell is config.Cell.GRU:
     # The candidate's bias stands behind the reset gate.

@@ -20,6 +20,7 @@ from fedjax_asr import config
 from fedjax_asr.attacks import (
   client_gradient,
   descent,
+  known_scale,
   matching_objective,
   matching_progress,
   observation,
@@ -32,7 +33,7 @@ CERTIFIED = 1e-8
 # Iterations in one call of the compiled program: between two of them progress
 # is reported, and an interrupt heard.
 CHUNK = 50
-PRIOR = 'mean and deviation of public speech'
+PRIOR = known_scale.PUBLIC_SPEECH
 
 Points = Float[Array, 'restarts frames features']
 

@@ -95,7 +95,7 @@ def reconstruct(
 
 
 def _opened(observed, cfg):
-  names = observation.selected(observed.params, cfg.layers)
+  names = observation.telling(observed, cfg.layers)
   spoken = client_gradient.transcripts(observed)
   chosen = matching_objective.matched(observed, names)
   sent = client_gradient.Sent(observed.params, observed.norm_state)

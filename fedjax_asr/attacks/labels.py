@@ -29,6 +29,7 @@ from fedjax_asr import config
 from fedjax_asr.attacks import forward_pass, observation
 from fedjax_asr.speech import text
 
+_KERNEL, _BIAS = 'output/kernel', 'output/bias'
 # Of the symbols, so many at least are taken to be absent from a transcript.
 _NUM_ABSENT = 4
 # Their estimates of the number of frames agree to this factor, or are nothing.
@@ -47,9 +48,11 @@ class LabelEstimate(NamedTuple):
   counts: expected occurrences of each symbol, 0 of the blank.
   num_labels: their sum.
   num_outputs: frames of output that this rests on.
+  layers: names of the parameters whose updates say so.
 
-  The last three are None where the update's scale is lost (client optimizers
-  other than SGD, clipping) or the number of frames is not to be had.
+  Counts, their sum and the number of frames are None where the update's scale
+  is lost (client optimizers other than SGD, clipping), where the number of
+  frames is not to be had, or where a layer was withheld.
   """
 
   certain: str
@@ -57,6 +60,7 @@ class LabelEstimate(NamedTuple):
   counts: Float64[np.ndarray, ' vocab'] | None
   num_labels: float | None
   num_outputs: float | None
+  layers: tuple[str, ...] = (_BIAS, _KERNEL)
 
 
 class LabelScore(NamedTuple):
@@ -95,33 +99,53 @@ def estimate(
       what is declared, or else estimated.
 
   Raises:
-    Refused: the output layer was not updated.
+    Refused: the output layer's updates are withheld or zero, or the bias's is
+      and the layer's inputs have both signs.
   """
-  bias = _leaf(observed.update, 'bias')
-  kernel = _leaf(observed.update, 'kernel')
-  if not bias.any():
-    raise observation.Refused('output/bias: an update of zero says nothing.')
+  bias = observation.evidence(observed, _BIAS)
+  kernel = observation.evidence(observed, _KERNEL)
+  if bias is None:
+    return _of_signs(_present_by_kernel(observed), (_KERNEL,))
   certain = bias < 0
   certain[text.BLANK] = False
-  counts = None
   scale = gradient_scale(observed)
-  if scale is not None:
-    scale *= observed.num_steps
-    num_outputs = _declared_outputs(observed, num_outputs)
-    counts, num_outputs = _counts(
-      observed, bias / scale, kernel / scale, rates, num_outputs
-    )
-  present = certain
-  if counts is not None:
-    num_utterances = observed.declared.num_utterances or 1
-    present = certain | (counts * num_utterances > _PRESENT)
+  if scale is None or kernel is None:
+    return _of_signs(certain, (_BIAS,))
+  scale *= observed.num_steps
+  num_outputs = _declared_outputs(observed, num_outputs)
+  counts, num_outputs = _counts(
+    observed, bias / scale, kernel / scale, rates, num_outputs
+  )
+  if counts is None:
+    return _of_signs(certain, (_BIAS,))
+  num_utterances = observed.declared.num_utterances or 1
   return LabelEstimate(
     certain=_characters(certain),
-    characters=_characters(present),
+    characters=_characters(certain | (counts * num_utterances > _PRESENT)),
     counts=counts,
-    num_labels=None if counts is None else float(counts.sum()),
-    num_outputs=None if counts is None else num_outputs,
+    num_labels=float(counts.sum()),
+    num_outputs=num_outputs,
   )
+
+
+def _of_signs(certain: np.ndarray, layers: tuple[str, ...]) -> LabelEstimate:
+  return LabelEstimate(
+    certain=_characters(certain),
+    characters=_characters(certain),
+    counts=None,
+    num_labels=None,
+    num_outputs=None,
+    layers=layers,
+  )
+
+
+def _present_by_kernel(observed: observation.Observation) -> np.ndarray:
+  """Symbols that occur, where nothing is known of the bias's update."""
+  if observed.model.architecture is not config.Architecture.DS1:
+    observation.needed(observed, _BIAS)
+  certain = (observation.needed(observed, _KERNEL) < 0).any(0)
+  certain[text.BLANK] = False
+  return certain
 
 
 def symbol_rates(
@@ -171,7 +195,7 @@ def gradient_scale(observed: observation.Observation) -> float | None:
   """By which an update exceeds the sum of its steps' gradients; None where
   that is lost."""
   client = observed.client
-  if client.clip_norm:
+  if client.clip_norm or observed.treatment.clip_norm:
     return None
   if observed.observed is config.Observed.GRADIENT:
     return 1.0
@@ -220,7 +244,8 @@ def _rates_in_update(
   """p at the mean input of the output layer, which the columns of absent
   symbols are multiples of: dW_k = db_k h."""
   weights, offset = (
-    _leaf(observed.params, name) for name in ('kernel', 'bias')
+    np.asarray(observed.params['output'][name], np.float64)
+    for name in ('kernel', 'bias')
   )
   rates = _softmax(offset)
   for _ in range(_NUM_REFINEMENTS):
@@ -263,10 +288,6 @@ def _logits(
   if not len(features):
     return np.zeros((0, text.VOCAB_SIZE), np.float32)
   return forward_pass.logits(observed, features)
-
-
-def _leaf(tree, name: str) -> np.ndarray:
-  return np.asarray(tree['output'][name], np.float64)
 
 
 def _softmax(values: np.ndarray) -> np.ndarray:

@@ -41,7 +41,7 @@ def opened(
   observed: observation.Observation, cfg: config.MatchingConfig
 ) -> tuple[Settings, Problem]:
   """Raises what `gradient_matching.reconstruct` says."""
-  names = observation.selected(observed.params, cfg.layers)
+  names = observation.telling(observed, cfg.layers)
   speech = observed.declared.speech
   if cfg.speech_prior and speech is None:
     raise observation.Refused(
@@ -61,16 +61,9 @@ def opened(
 def matched(
   observed: observation.Observation, names: tuple[str, ...]
 ) -> dict[str, np.ndarray]:
-  """The update of these parameters.
-
-  Raises:
-    observation.Refused: it is zero, which is no direction to match.
-  """
+  """The update of these parameters, which were sent."""
   update = observation.flat(observed.update)
-  chosen = {name: np.asarray(update[name]) for name in names}
-  if not any(leaf.any() for leaf in chosen.values()):
-    raise observation.Refused(f'the update of {", ".join(names)} is zero.')
-  return chosen
+  return {name: np.asarray(update[name]) for name in names}
 
 
 def standard(width: int) -> features_lib.Statistics:
@@ -135,8 +128,8 @@ def relative_residual(
   spoken: client_gradient.Transcripts,
   features: Float[Array, 'frames features'],
 ) -> float:
-  """|g - t|^2 / |t|^2 over all parameters, whichever were matched."""
-  names = observation.selected(observed.params, ())
+  """|g - t|^2 / |t|^2 over all that was sent, whichever was matched."""
+  names = observation.telling(observed, ())
 
   @jax.jit
   def residual(sent, target, features):

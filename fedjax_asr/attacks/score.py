@@ -46,6 +46,9 @@ class Score(NamedTuple):
   zeros, unless said otherwise.
 
   snr_db: 10 log10(sum x^2 / sum (x - xhat)^2), within +-`MAX_SNR_DB`.
+  shape_snr_db: `snr_db` after the best scalar factor, sign included:
+    -10 log10(1 - <x, xhat>^2 / (<x, x> <xhat, xhat>)); never less, and 0 or
+    more but of silence. What is known where the scale is not.
   mae: mean of |x - xhat|.
   correlation: Pearson's over all entries; 0 where either is constant.
   best_lag_correlation: the same at the best time lag, over the frames that
@@ -56,6 +59,7 @@ class Score(NamedTuple):
   """
 
   snr_db: float | None
+  shape_snr_db: float | None
   mae: float | None
   correlation: float | None
   best_lag_correlation: float | None
@@ -112,6 +116,7 @@ def score(
   best, lag = _best_lag(wanted, found, max_lag)
   return Score(
     snr_db=_snr_db(x, xhat),
+    shape_snr_db=_shape_snr_db(x, xhat),
     mae=float(np.abs(x - xhat).mean()) if x.size else 0.0,
     correlation=_correlation(x, xhat),
     best_lag_correlation=best,
@@ -125,6 +130,7 @@ def score(
 def _nothing(num_frames: int) -> Score:
   return Score(
     snr_db=None,
+    shape_snr_db=None,
     mae=None,
     correlation=None,
     best_lag_correlation=None,
@@ -234,6 +240,15 @@ def ratio_db(signal: float, noise: float) -> float:
     return -MAX_SNR_DB
   ratio = 10 * (np.log10(signal) - np.log10(noise))
   return float(np.clip(ratio, -MAX_SNR_DB, MAX_SNR_DB))
+
+
+def _shape_snr_db(x: np.ndarray, xhat: np.ndarray) -> float:
+  signal, found = np.linalg.norm(x), np.linalg.norm(xhat)
+  if not signal or not found:
+    return _snr_db(x, xhat)  # No factor changes anything.
+  x, xhat = x / signal, xhat / found
+  # |x - <x, xhat> xhat|^2 is 1 - <x, xhat>^2 without cancellation.
+  return _snr_db(x, np.sum(x * xhat) * xhat)
 
 
 def _correlation(x: np.ndarray, xhat: np.ndarray) -> float:

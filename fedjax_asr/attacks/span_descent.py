@@ -30,6 +30,7 @@ from fedjax_asr import config
 from fedjax_asr.attacks import (
   front_inversion,
   gradient_matching,
+  known_scale,
   matching_objective,
   observation,
   span_residual,
@@ -37,7 +38,6 @@ from fedjax_asr.attacks import (
 
 # Residual under which a reconstruction is believed.
 CERTIFIED = 1e-8
-UNIT_VARIANCE = 'unit variance of features normalised per utterance'
 # Iterations in one call of the compiled program: between two of them progress
 # is reported, and an interrupt heard.
 _CHUNK = 100
@@ -270,22 +270,11 @@ def _rescaled(observed, problem, point) -> _Found:
   residual = measure(features)
   highest = max(CERTIFIED, (1 + _SLACK) * residual)
   is_free = measure(2 * features) <= highest
-  wanted, _ = _known_scale(observed)
-  if is_free and wanted:
-    features = features * np.sqrt(wanted / np.square(features).mean())
+  known = known_scale.of_features(observed)
+  if is_free and known:
+    features = known_scale.scaled(known, features)
     residual = measure(features)
   return _Found(features, residual, is_free)
-
-
-def _known_scale(observed) -> tuple[float, str]:
-  """(mean square of the features, how it is known); (0, '') if it is not."""
-  if observed.features.normalization is config.Normalization.UTTERANCE:
-    return 1.0, UNIT_VARIANCE
-  speech = observed.declared.speech
-  if speech is None:
-    return 0.0, ''
-  square = np.square(speech.mean) + np.square(speech.std)
-  return float(square.mean()), gradient_matching.PRIOR
 
 
 def _polished(observed, cfg, features, key, report):
@@ -332,6 +321,7 @@ def _prior(observed, found) -> str:
   """All knowledge of speech that went into it, one after another."""
   speech = observed.declared.speech
   used = [gradient_matching.PRIOR] if speech is not None else []
-  if found.scale_is_free:
-    used.append(_known_scale(observed)[1])
-  return ', '.join(dict.fromkeys(filter(None, used)))
+  known = known_scale.of_features(observed)
+  if found.scale_is_free and known:
+    used.append(known.source)
+  return ', '.join(dict.fromkeys(used))

@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float
 
 from fedjax_asr import config
@@ -96,7 +95,7 @@ def _check(observed):
 
 
 def _space(observed) -> subspace.Subspace:
-  update = np.asarray(observation.flat(observed.update)[LAYER], np.float64)
+  update = observation.needed(observed, LAYER)
   space = subspace.column_space(update)
   if space.gap <= 1 or space.rank >= min(update.shape):
     raise observation.Refused(

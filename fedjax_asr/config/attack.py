@@ -228,6 +228,8 @@ class AttackConfig:
   local_steps: int = bounded(1, low=0)
   # Clients in a secure aggregate, of which the weighted mean is observed.
   num_aggregated: int = bounded(1, low=1)
+  # Parameters whose updates the client does not send, such as 'dense_0/bias'.
+  withheld: tuple[str, ...] = ()
   # What the attacker is told.
   knows_transcript: bool = False
   knows_length: bool = False

@@ -201,14 +201,16 @@ def _scores(records: list[dict[str, Any]]) -> matplotlib.figure.Figure:
 def _by_method(
   records: list[dict[str, Any]],
 ) -> dict[str, list[dict[str, Any]]]:
-  """What was refused has no ledger: it stands with what its method found."""
+  """What was refused used nothing: it stands with what its method found."""
   names = {
-    record['method']: _method(record) for record in records if record['ledger']
+    record['method']: _method(record)
+    for record in records
+    if not record['refused']
   }
   methods: dict[str, list[dict[str, Any]]] = {}
   for record in records:
     name = _method(record)
-    if not record['ledger']:
+    if record['refused']:
       name = names.get(record['method'], name)
     methods.setdefault(name, []).append(record)
   return methods

@@ -40,7 +40,7 @@ def run(
   console = rich.console.Console(highlight=False, markup=False, soft_wrap=True)
   # First, so that a mistyped run leaves no directory.
   attacked = _loaded(cfg, workdir, console)
-  attack_methods.check_layers(cfg.attack, attacked.saved.params)
+  attack_methods.check_names(cfg.attack, attacked.saved.params)
   transcriber = attack_transcriber.chosen(cfg.attack, attacked)
   victims = attack_victims.victims(attacked, cfg.attack)
   with (
@@ -96,6 +96,7 @@ def _attack_all(cfg, directory, attacked, victims, transcriber, console):
   directory.begin()
   key = jax.random.key(cfg.seed)
   speech = attack_victims.public_speech(attacked, victims)
+  public = attack_victims.public_units(attacked, victims)
   observations = attack_victims.observations(attacked, cfg.attack, left, speech)
   total = len(victims)
   if done:
@@ -133,9 +134,12 @@ def _attack_all(cfg, directory, attacked, victims, transcriber, console):
         victim,
         attempts,
         attacked.saved.config.features,
+        public,
         is_audible=cfg.attack.audio,
       )
-      made = attack_results.records(victim, observed, attempts, transcriber)
+      made = attack_results.records(
+        victim, observed, attempts, transcriber, public
+      )
       records += made
       attack_results.write(directory.path, records)
       _progress(directory, victim).unlink(missing_ok=True)
@@ -164,8 +168,11 @@ def _line(record, told: set[str]) -> str:
   if not score_summary.is_found(record):
     return f'{start}nothing of this utterance'
   believed = 'certified' if record['is_certified'] else 'not certified'
+  shape = ''
+  if record['certificate'].get('scale_is_free'):
+    shape = f' (of the shape alone {record["shape_snr_db"]:.1f} dB)'
   return (
-    f'{start}SNR {record["snr_db"]:.1f} dB, '
+    f'{start}SNR {record["snr_db"]:.1f} dB{shape}, '
     f'correlation {record["correlation"]:.3f}, '
     f'{record["num_frames_found"]} of {record["num_frames"]} frames, '
     f'{believed}, {record["seconds"]:.1f} s'

@@ -29,13 +29,19 @@ class Attempt(NamedTuple):
   seconds: float
 
 
-def check_layers(attack: config.AttackConfig, params: model.Params) -> None:
+def check_names(attack: config.AttackConfig, params: model.Params) -> None:
   """Before any attack: a method may be a long time coming.
 
   Raises:
-    ObservationError: a method that will be tried names a layer that the model
-      lacks.
+    ObservationError: a parameter to withhold, or a layer of a method that will
+      be tried, is not in the model.
   """
+  try:
+    observation.without(params, attack.withheld)
+  except observation.ObservationError as error:
+    raise observation.ObservationError(
+      f'config.attack.withheld: {error}'
+    ) from error
   for name in attack.methods:
     layers = getattr(getattr(attack, name), 'layers', ())
     try:

@@ -26,6 +26,7 @@ from fedjax_asr.jobs import (
   attack_victims,
 )
 from fedjax_asr.models import scores
+from fedjax_asr.speech import features as features_lib
 
 FILE = run_directory.ATTACK
 FEATURES = 'reconstructions.h5'
@@ -89,23 +90,29 @@ def records(
   observed: observation.Observation,
   attempts: Sequence[attack_methods.Attempt],
   transcriber: attack_transcriber.Transcriber | None,
+  public: features_lib.Statistics | None = None,
 ) -> list[Record]:
   """One for each utterance and method, as JSON takes it.
 
-  What is `heard` is null without a `transcriber`.
+  What is `heard` is null without a `transcriber`, or where that would take
+  statistics of the victim's that are not `public`.
   """
-  told = _labels(victim, observed)
+  told, label_layers = _labels(victim, observed)
   made = []
   for attempt in attempts:
     found = attempt.found.features if attempt.found else ()
     truths = [attack_victims.truth(item) for item in victim.spoken]
     pairs = score.paired(truths, found)
-    texts = _texts(victim, pairs, observed, attempt, transcriber)
+    aligned = _aligned(pairs, observed, attempt)
+    layers = label_layers | (set(aligned.layers) if aligned else set())
+    ledger = _ledger(observed, attempt, layers)
+    texts = _texts(victim, pairs, aligned, transcriber, public)
     for item, truth, values, heard in zip(
       victim.spoken, truths, pairs, texts, strict=True
     ):
       made.append(
         _record(victim, item, attempt, observed.round)
+        | {'ledger': ledger}
         | score.score(truth, values, observed.features)._asdict()
         | {'determined_snr_db': _determined(truth, attempt.found)}
         | _of_public_speech(truth, observed)
@@ -124,7 +131,6 @@ def _record(victim, item, attempt, round_index) -> Record:
     'speaker': item.speaker,
     'round': round_index,
     'method': attempt.method.value,
-    'ledger': found.ledger._asdict() if found else {},
     # JSON has no infinity, such as the ratio to an error of zero.
     'certificate': {
       name: value if math.isfinite(value) else None
@@ -167,38 +173,64 @@ def _of_public_speech(truth, observed) -> Record:
   return {'public_snr_db': scored.snr_db, 'public_mcd_db': scored.mcd_db}
 
 
-def _labels(victim, observed) -> Record:
+def _ledger(observed, attempt, label_layers: set[str]) -> Record:
+  """Of what was refused, the observation's alone."""
+  found = attempt.found
+  ledger = found.ledger if found else observation.ledger(observed)
+  return ledger._replace(label_layers=tuple(sorted(label_layers)))._asdict()
+
+
+def _labels(victim, observed) -> tuple[Record, set[str]]:
   """What the output layer alone says of the transcripts, and how right.
 
-  Empty where its update is zero, as compression may leave it.
+  And the layers that say so. Empty where its update is withheld or zero, as
+  compression may leave it.
   """
   try:
     estimated = labels.estimate(observed)
   except observation.Refused:
-    return {}
+    return {}, set()
   compared = labels.compare(estimated, [item.labels for item in victim.spoken])
-  return {
+  record = {
     'certain': estimated.certain,
     'characters': estimated.characters,
     'num_labels': estimated.num_labels,
     **compared._asdict(),
   }
+  return record, set(estimated.layers)
 
 
-def _texts(victim, pairs, observed, attempt, transcriber) -> list[Record]:
-  """What is heard in each reconstruction and in its original, and what the
-  update says that the model was told."""
-  told: Sequence[str | None] = [None] * len(pairs)
+def _aligned(pairs, observed, attempt) -> alignment.Alignment | None:
+  """None where a reconstruction is missing or does not do."""
   if attempt.found and all(len(values) for values in pairs):
     with contextlib.suppress(observation.Refused):
-      told = alignment.align(pairs, observed).texts
+      return alignment.align(pairs, observed)
+  return None
+
+
+def _texts(victim, pairs, aligned, transcriber, public) -> list[Record]:
+  """What is heard in each reconstruction and in its original, and what the
+  update says that the model was told.
+
+  `heard_statistics`: by which normalisation was undone for the transcriber.
+  """
+  told = aligned.texts if aligned else [None] * len(pairs)
   texts = []
   for item, values, line in zip(victim.spoken, pairs, told, strict=True):
-    heard = original = None
+    heard = original = undone = None
     if transcriber is not None:
-      heard = transcriber(values, item.statistics)
+      undone = 'public' if transcriber.takes_statistics else 'none'
+      if undone == 'none' or public is not None:
+        heard = transcriber(values, public)
       original = transcriber(item.features, item.statistics)
-    texts.append({'heard': heard, 'original_heard': original, 'aligned': line})
+    texts.append(
+      {
+        'heard': heard,
+        'heard_statistics': undone,
+        'original_heard': original,
+        'aligned': line,
+      }
+    )
   return texts
 
 
@@ -225,13 +257,17 @@ def keep(
   victim: attack_victims.Victim,
   attempts: Sequence[attack_methods.Attempt],
   cfg: config.FeaturesConfig,
+  public: features_lib.Statistics | None = None,
   *,
   is_audible: bool,
 ) -> None:
   """Features in `reconstructions.h5`; where it `is_audible`, WAV files of
   utterances of which there is a reconstruction to listen to."""
   truths = [attack_victims.truth(item) for item in victim.spoken]
-  kept = {item.utterance: {'original': item.features} for item in victim.spoken}
+  kept = {
+    item.utterance: {attack_sound.ORIGINAL: item.features}
+    for item in victim.spoken
+  }
   for attempt in attempts:
     if attempt.found is None:
       continue
@@ -248,4 +284,5 @@ def keep(
   if is_audible and cfg.kind is not config.FeatureKind.PRECOMPUTED:
     for item in victim.spoken:
       if len(kept[item.utterance]) > 1:
-        attack_sound.write(path / 'audio', item, kept[item.utterance], cfg)
+        arrays = kept[item.utterance]
+        attack_sound.write(path / 'audio', item, arrays, cfg, public)

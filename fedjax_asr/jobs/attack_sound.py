@@ -11,19 +11,25 @@ from fedjax_asr.jobs import attack_victims
 from fedjax_asr.speech import features as features_lib
 from fedjax_asr.speech import inversion
 
+ORIGINAL = 'original'
+
 
 def write(
   folder: pathlib.Path,
   item: attack_victims.Spoken,
   arrays: Mapping[str, np.ndarray],
   cfg: config.FeaturesConfig,
+  public: features_lib.Statistics | None,
 ) -> None:
   """WAV files of one utterance, at `cfg.sample_rate`.
 
   `<utterance>_recording.wav` is what the speaker said, and
   `<utterance>_<name>_resynthesised.wav` of each of `arrays` what Griffin and
-  Lim's algorithm makes of features, all with the victim's own statistics, so
-  that what is heard between those is the difference in features.
+  Lim's algorithm makes of features. The normalisation of reconstructions is
+  undone by `public` statistics, the attacker's; that of `original` by its own.
+  Where these are not the same, `<name>_resynthesised_victim_statistics.wav`
+  has the reconstruction with the victim's own: what is heard between it and
+  the original is the difference in features.
   """
   folder.mkdir(exist_ok=True)
   stem = re.sub(r'[^\w.-]', '_', item.utterance)
@@ -32,9 +38,20 @@ def write(
     path = folder / f'{stem}_recording.wav'
     inversion.write(path, recording, cfg.sample_rate)
   for name, values in arrays.items():
-    samples = inversion.waveform(values, cfg, item.statistics)
-    path = folder / f'{stem}_{name}_resynthesised.wav'
-    inversion.write(path, samples, cfg.sample_rate)
+    for suffix, statistics in _undone(name, item, public).items():
+      samples = inversion.waveform(values, cfg, statistics)
+      path = folder / f'{stem}_{name}_resynthesised{suffix}.wav'
+      inversion.write(path, samples, cfg.sample_rate)
+
+
+def _undone(name, item, public) -> dict[str, features_lib.Statistics | None]:
+  """By the end of the file's name: what its features are de-normalised by."""
+  own = item.statistics
+  if name == ORIGINAL or own is None or public is own:
+    return {'': own}
+  if public is None:
+    return {'_victim_statistics': own}
+  return {'': public, '_victim_statistics': own}
 
 
 def _recording(item, cfg) -> np.ndarray | None:

@@ -31,10 +31,20 @@ class Transcriber:
     )
     self._decoder = decode.text_decoder(config.DecodeConfig())
 
+  @property
+  def takes_statistics(self) -> bool:
+    """Whether it undoes the normalisation of what it is given."""
+    both = {self._normalization, self._run.config.features.normalization}
+    is_normalised = self._normalization is not config.Normalization.NONE
+    return is_normalised and both != {config.Normalization.UTTERANCE}
+
   def __call__(
     self, values: np.ndarray, statistics: features_lib.Statistics | None
   ) -> str | None:
-    """The text; None in no frames. `statistics` normalised `values`."""
+    """The text; None in no frames.
+
+    `statistics` undo the normalisation of `values`, where that is done.
+    """
     if not len(values):
       return None
     features = self._in_own_units(values, statistics)
@@ -50,7 +60,7 @@ class Transcriber:
     of_utterances = config.Normalization.UTTERANCE
     if own is self._normalization is of_utterances:
       return values.astype(np.float32)
-    if statistics is not None:
+    if self.takes_statistics and statistics is not None:
       values = inversion.denormalized(values, statistics)
     return features_lib.normalize(values, own, self._run.statistics)
 

@@ -216,7 +216,7 @@ def observations(
     update = aggregate(messages, round_key)
     norm_update = messages[0].norm_update if len(messages) == 1 else None
     observed = observation.Observation(
-      update=jax.device_get(update),
+      update=observation.without(jax.device_get(update), attack.withheld),
       params=saved.params,
       norm_state=saved.norm_state,
       acoustic=saved.acoustic,
@@ -230,6 +230,7 @@ def observations(
       declared=_declared(attack, each, speech),
       norm_update=jax.device_get(norm_update),
       precision=precision.of_products(saved.config.model),
+      treatment=_treatment(attacked.settings, len(messages)),
     )
     try:
       observation.check(observed)
@@ -240,12 +241,46 @@ def observations(
     yield observed
 
 
+def _treatment(
+  settings: config.FederatedConfig, num_clients: int
+) -> observation.Treatment:
+  privacy = settings.privacy
+  return observation.Treatment(
+    clip_norm=privacy.clip_norm,
+    local_noise_multiplier=privacy.local_noise_multiplier,
+    central_noise_multiplier=privacy.central_noise_multiplier,
+    compression=_compression(settings.compression),
+    num_clients=num_clients,
+  )
+
+
+def _compression(cfg: config.CompressionConfig) -> str:
+  match cfg.method:
+    case config.Compression.NONE:
+      return ''
+    case config.Compression.INT8:
+      return f'{cfg.method.value} {cfg.rounding.value}'
+    case config.Compression.TOP_K:
+      return f'{cfg.method.value} {cfg.top_fraction:g}'
+  return cfg.method.value
+
+
 def public_speech(
   attacked: attacked_run.AttackedRun, chosen: Sequence[Victim]
 ) -> features_lib.Statistics | None:
   """Statistics of the speech of everybody who is no victim."""
-  speakers = {item.speaker for each in chosen for item in each.spoken}
-  return attacked_run.public_speech(attacked, speakers)
+  return attacked_run.public_speech(attacked, _speakers(chosen))
+
+
+def public_units(
+  attacked: attacked_run.AttackedRun, chosen: Sequence[Victim]
+) -> features_lib.Statistics | None:
+  """By which the attacker undoes the normalisation of what is reconstructed."""
+  return attacked_run.public_units(attacked, _speakers(chosen))
+
+
+def _speakers(chosen) -> set[str]:
+  return {item.speaker for each in chosen for item in each.spoken}
 
 
 def _declared(attack, each: Victim, speech) -> observation.Declared:

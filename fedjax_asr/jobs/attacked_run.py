@@ -102,19 +102,45 @@ def public_speech(
 ) -> features.Statistics | None:
   """Statistics of the speech of everybody but these speakers.
 
-  None where there is nobody else.
+  In the model's input units. None where there is nobody else.
   """
   examples = attacked.examples
+  chosen = _others(attacked, speakers)
+  if not chosen:
+    return None
+  return features.statistics(map(examples.features, chosen))
+
+
+def public_units(
+  attacked: AttackedRun, speakers: set[str]
+) -> features.Statistics | None:
+  """By which somebody without these speakers' speech undoes normalisation.
+
+  Those of the run where they normalised everybody's features, and are public as
+  the model is; of everybody else's features where each utterance is normalised
+  by its own. None where there is nobody else or nothing to undo.
+  """
+  match attacked.saved.config.features.normalization:
+    case config.Normalization.NONE:
+      return None
+    case config.Normalization.GLOBAL:
+      return attacked.saved.statistics
+    case config.Normalization.UTTERANCE:
+      chosen = _others(attacked, speakers)
+      if not chosen:
+        return None
+      return features.statistics(map(attacked.examples.raw, chosen))
+
+
+def _others(attacked, speakers) -> list[int]:
+  """Utterances of other speakers, `_NUM_PUBLIC` at most."""
   others = [
     index
-    for index, speaker in enumerate(examples.speakers)
+    for index, speaker in enumerate(attacked.examples.speakers)
     if speaker not in speakers
   ]
-  if not others:
-    return None
   rng = np.random.default_rng(attacked.saved.config.seed)
-  chosen = rng.permutation(others)[:_NUM_PUBLIC]
-  return features.statistics(map(examples.features, chosen))
+  return rng.permutation(others)[:_NUM_PUBLIC].astype(int).tolist()
 
 
 def too_few(attack: config.AttackConfig, found: int) -> utterance.CorpusError:

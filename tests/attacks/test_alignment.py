@@ -105,6 +105,40 @@ def test_the_scale_of_a_step_is_divided_out(scene):
   np.testing.assert_allclose(found.posteriors, wanted, atol=2e-3)
 
 
+@pytest.mark.parametrize('where', ['client', 'treatment'])
+def test_a_clipped_gradient_is_read_too(scene, where):
+  """By the symbols that the transcripts lack."""
+  params, speech, update, wanted = scene
+  clipped = jax.tree.map(lambda leaf: 0.013 * leaf, update)
+  record = {
+    'client': config.ClientConfig(clip_norm=1.0),
+    'treatment': observation.Treatment(clip_norm=1.0),
+  }[where]
+  observed = _observed(clipped, params, **{where: record})
+  found = alignment.align(list(speech), observed)
+  np.testing.assert_allclose(found.posteriors, wanted, atol=5e-3)
+
+
+@pytest.mark.parametrize('how', ['withheld', 'zero'])
+def test_the_kernel_does_without_the_bias(scene, how):
+  params, speech, update, wanted = scene
+  output = {'kernel': update['output']['kernel']}
+  if how == 'zero':
+    output['bias'] = jnp.zeros(text.VOCAB_SIZE)
+  observed = _observed({**update, 'output': output}, params)
+  found = alignment.align(list(speech), observed)
+  np.testing.assert_allclose(found.posteriors, wanted, atol=2e-3)
+  assert found.layers == ('output/kernel',)
+
+
+def test_an_update_without_the_kernel_is_refused(scene):
+  params, speech, update, _ = scene
+  output = {'bias': update['output']['bias']}
+  observed = _observed({**update, 'output': output}, params)
+  with pytest.raises(observation.Refused, match='output/kernel'):
+    alignment.align(list(speech), observed)
+
+
 def test_wrong_speech_shows_in_the_residual(scene):
   params, speech, update, _ = scene
   wrong = speech + 0.3 * np.random.default_rng(1).normal(size=speech.shape)
@@ -139,7 +173,6 @@ def test_too_many_frames_and_updates_of_no_gradient_are_refused(scene):
   for changed in (
     {'num_steps': 2},
     {'observed': config.Observed.DELTA, 'client': adam},
-    {'client': config.ClientConfig(clip_norm=1.0)},
   ):
     with pytest.raises(observation.Refused, match='want one gradient'):
       alignment.align(list(speech), observed._replace(**changed))

@@ -199,6 +199,26 @@ def test_what_it_needs_and_lacks_is_said_before_anything_is_computed():
     run(made._replace(update=silent), matching())
 
 
+def test_what_was_sent_is_matched_and_nothing_else():
+  """Layers that are withheld, or that a code made zero, do not count."""
+  made, features = tiny_victim.sent()
+  update = observation.without(
+    jax.device_get(made.update), ('dense_0/bias', 'output/kernel')
+  )
+  update['dense_1']['bias'] = np.zeros_like(update['dense_1']['bias'])
+  found = gradient_matching.reconstruct(
+    made._replace(update=update),
+    matching(num_iterations=1),
+    KEY,
+    start=features[None],
+  )
+  missing = {'dense_0/bias', 'output/kernel', 'dense_1/bias'}
+  every = set(observation.flat(made.params))
+  assert set(found.ledger.layers) == every - missing
+  # The start is the truth.
+  assert found.certificate['relative_squared_distance'] < 1e-8
+
+
 def test_the_smoothed_objective_goes_to_the_exact_one():
   made, features = tiny_victim.sent()
   settings, problem = matching_objective.opened(made, matching())

@@ -157,3 +157,14 @@ def test_without_transcript_or_length_it_refuses():
     hessian_free.reconstruct(
       made, config.HessianFreeConfig(layers=('top',)), KEY
     )
+
+
+def test_what_is_there_of_the_layer_is_matched():
+  made, _ = tiny_victim.sent()
+  update = observation.without(made.update, ('output/bias',))
+  cfg = config.HessianFreeConfig(max_iterations=1, num_directions=2)
+  found = hessian_free.reconstruct(made._replace(update=update), cfg, KEY)
+  assert found.ledger.layers == ('output/kernel',)
+  update = observation.without(update, ('output/kernel',))
+  with pytest.raises(observation.Refused, match='output/kernel is zero or'):
+    hessian_free.reconstruct(made._replace(update=update), cfg, KEY)

@@ -99,6 +99,37 @@ def _score(estimated, sentences=_SENTENCES):
   return labels.compare(estimated, [text.encode(item) for item in sentences])
 
 
+@pytest.mark.parametrize('seed', range(4))
+def test_the_kernel_tells_characters_without_the_bias(seed):
+  """Of inputs of one sign, as a ReLU gives."""
+  params = _params(seed, 0.1)
+  speech = np.abs(_speech(seed))
+  update = _gradient(_LINEAR, params, speech, *_labels(_SENTENCES))
+  sent = {'output': {'kernel': update['output']['kernel']}}
+  ds1 = config.ModelConfig(architecture=config.Architecture.DS1)
+  observed = _observed(sent, params)._replace(model=ds1)
+  estimated = labels.estimate(observed)
+  assert estimated.layers == ('output/kernel',)
+  assert estimated.counts is None
+  score = _score(estimated)
+  assert score.certain_precision == 1
+  assert score.certain_recall > 0.3
+  # Where inputs have both signs, a sign says nothing.
+  ds2 = config.ModelConfig(architecture=config.Architecture.DS2)
+  with pytest.raises(observation.Refused, match='output/bias'):
+    labels.estimate(observed._replace(model=ds2))
+
+
+def test_the_bias_tells_signs_without_the_kernel():
+  params, _, update = _scene(0)
+  whole = labels.estimate(_observed(update, params))
+  sent = {'output': {'bias': update['output']['bias']}}
+  estimated = labels.estimate(_observed(sent, params))
+  assert estimated.certain == estimated.characters == whole.certain
+  assert estimated.counts is None
+  assert estimated.layers == ('output/bias',)
+
+
 @pytest.mark.parametrize('scale', [0.01, 0.3, 2.0])
 @pytest.mark.parametrize('seed', range(4))
 def test_characters_of_negative_entries_occur_in_the_batch(seed, scale):

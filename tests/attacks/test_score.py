@@ -48,6 +48,27 @@ def test_an_exact_reconstruction_has_the_greatest_snr_and_fits_json():
   json.dumps(scored, allow_nan=False)
 
 
+@pytest.mark.parametrize('factor', [-3.0, 1e-3, 1.0])
+def test_shape_is_scored_at_the_best_factor(factor):
+  """The closed form against the error that least squares leaves."""
+  x, noise = _speech(), 0.1 * _speech(seed=1)
+  found = (factor * (x + noise)).astype(np.float64)
+  scored = _score(x, found)
+  best = (x * found).sum() / (found**2).sum()
+  error = ((x - best * found) ** 2).sum()
+  np.testing.assert_allclose(
+    scored.shape_snr_db, 10 * np.log10((x**2).sum() / error), rtol=1e-6
+  )
+  assert scored.shape_snr_db > 15
+  assert scored.snr_db <= scored.shape_snr_db + 1e-9
+
+
+def test_exact_shape_of_the_wrong_size_and_sign_is_exact():
+  scored = _score(_speech(), -0.01 * _speech().astype(np.float64))
+  assert scored.shape_snr_db > 120
+  assert scored.snr_db < 0
+
+
 def test_frames_that_were_not_found_count_as_zeros():
   x = _speech()
   scored = _score(x, x[:40])

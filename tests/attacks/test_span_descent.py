@@ -11,7 +11,7 @@ import tiny_victim
 from fedjax_asr import config
 from fedjax_asr.attacks import (
   client_gradient,
-  gradient_matching,
+  known_scale,
   matching_objective,
   observation,
   span_descent,
@@ -247,7 +247,7 @@ def test_a_scale_that_normalisation_hides_is_the_known_one(case):
   assert found.certificate['scale_is_free'] == 1
   assert np.square(found.features[0]).mean() == pytest.approx(wanted, rel=1e-5)
   assert found.ledger.prior == (
-    gradient_matching.PRIOR if speech else span_descent.UNIT_VARIANCE
+    known_scale.PUBLIC_SPEECH if speech else known_scale.UNIT_VARIANCE
   )
 
 
@@ -325,6 +325,7 @@ def test_what_it_cannot_do_is_refused():
     (with_kernel(made, many[:, : kernel.shape[1]]), '3 equations for 6'),
     (adam, 'client optimizer adam'),
     (several, '2 utterances: want one'),
+    (with_kernel(made, 0 * noise), 'input_kernel: its update is zero'),
   ):
     with pytest.raises(observation.Refused, match=reason):
       span_descent.reconstruct(what, SHORT, KEY)

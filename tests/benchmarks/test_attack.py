@@ -90,6 +90,7 @@ def test_nothing_found_says_why():
     'num_utterances': 1,
     'num_refused': 1,
     'reasons': ['noise'],
+    'ledger': {'method': 'span'},
   }
 
 

@@ -125,6 +125,11 @@ def test_a_refusal_has_no_dot_and_is_counted_beside_the_name():
     assert tick.get_text() == 'span\n(told: length)\n1 of 3 refused'
     for points in axes.collections[:1]:
       assert len(points.get_offsets()) == 2
+  # What was refused used nothing; its ledger says so since.
+  stated = refused | {'ledger': _LEDGER | {'layers': []}}
+  assert list(reconstruction._by_method([told, stated])) == [
+    'span\n(told: length)'
+  ]
   figure = reconstruction._scores([score_summary.read(refused)])
   assert not figure.axes[0].collections
   assert [tick.get_text() for tick in figure.axes[0].get_xticklabels()] == [

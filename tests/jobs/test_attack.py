@@ -9,6 +9,7 @@ import tiny_attack
 import tiny_run
 
 from fedjax_asr import config
+from fedjax_asr.attacks import observation
 from fedjax_asr.jobs import (
   attack,
   attack_methods,
@@ -16,7 +17,7 @@ from fedjax_asr.jobs import (
   attack_sound,
   attack_victims,
 )
-from fedjax_asr.speech import audio
+from fedjax_asr.speech import audio, inversion
 from fedjax_asr.speech import features as features_lib
 
 
@@ -55,6 +56,7 @@ def test_record_has_all_that_is_asked_of_it(finished):
     'method': str,
     'ledger': dict,
     'snr_db': float,
+    'shape_snr_db': float,
     'mae': float,
     'correlation': float,
     'best_lag_correlation': float,
@@ -72,6 +74,9 @@ def test_record_has_all_that_is_asked_of_it(finished):
     assert record['ledger']['knows_transcript'] is False
     assert record['ledger']['knows_length'] is False
     assert record['ledger']['layers'] == ['dense_0/kernel', 'dense_0/bias']
+    # The alignment, where it is to be had, takes the kernel too.
+    assert 'output/bias' in record['ledger']['label_layers']
+    assert record['ledger']['told'] == ['num_utterances', 'speech']
 
 
 def test_features_and_sound_lie_beside_the_scores(finished):
@@ -108,13 +113,58 @@ def test_recording_of_a_stretch_is_what_its_features_are_of(run, tmp_path):
   (victim,), _ = tiny_attack.observed(cfg, tmp_path)
   (item,) = victim.spoken
   features = tiny_attack.model_config(tmp_path).features
-  attack_sound.write(tmp_path / 'audio', item, {}, features)
+  attack_sound.write(tmp_path / 'audio', item, {}, features, None)
   (file,) = (tmp_path / 'audio').iterdir()
   assert file.name == f'{item.utterance}_recording.wav'
   samples = audio.read(str(file), features.sample_rate)
   found = features_lib.extract(samples, features)
   # But for the rounding to 16 bits.
   np.testing.assert_allclose(found, item.features, atol=0.05)
+
+
+def test_attackers_sound_goes_by_public_statistics(place, tmp_path):
+  """The victim's own, which it does not have, are a file of their own."""
+  cfg = tiny_attack.fresh(place)
+  cfg.features.normalization = config.Normalization.UTTERANCE
+  run, victims = tiny_attack.attacked(cfg, tmp_path)
+  item = victims[0].spoken[0]
+  public = attack_victims.public_units(run, victims)
+  speakers = {each.speaker for victim in victims for each in victim.spoken}
+  raw = np.concatenate(
+    [
+      run.examples.raw(index)
+      for index, speaker in enumerate(run.examples.speakers)
+      if speaker not in speakers
+    ]
+  )
+  np.testing.assert_allclose(public.mean, raw.mean(0), rtol=1e-4)
+  np.testing.assert_allclose(public.std, raw.std(0), rtol=1e-4)
+  arrays = {attack_sound.ORIGINAL: item.features, 'span': item.features}
+  attack_sound.write(tmp_path, item, arrays, cfg.features, public)
+  samples = {
+    file.name.removeprefix(item.utterance): scipy.io.wavfile.read(file)[1]
+    for file in tmp_path.glob('*.wav')
+  }
+  own = inversion.waveform(item.features, cfg.features, item.statistics)
+  others = inversion.waveform(item.features, cfg.features, public)
+  assert np.abs(own - others).max() > 0.1
+  for name, wanted in (
+    ('_original_resynthesised.wav', own),
+    ('_span_resynthesised.wav', others),
+    ('_span_resynthesised_victim_statistics.wav', own),
+  ):
+    found = samples.pop(name) / 2**15
+    np.testing.assert_allclose(found, wanted, atol=1e-4)
+  assert list(samples) == ['_recording.wav']
+
+
+def test_public_units_of_a_run_are_its_own_where_they_normalise_all(place):
+  cfg = tiny_attack.fresh(place)
+  run, victims = tiny_attack.attacked(cfg, place / 'none')
+  assert attack_victims.public_units(run, victims) is None
+  cfg.features.normalization = config.Normalization.GLOBAL
+  run, victims = tiny_attack.attacked(cfg, place / 'none')
+  assert attack_victims.public_units(run, victims) is run.saved.statistics
 
 
 def test_speech_replaced_by_nan_after_observation_changes_nothing(run):
@@ -161,6 +211,39 @@ def test_mean_of_public_speech_is_scored_as_a_guess(run):
   assert record['public_snr_db'] is None
 
 
+def test_settings_of_the_federation_are_in_the_ledger(place, tmp_path):
+  cfg = tiny_attack.fresh(place)
+  cfg.attack.num_victims, cfg.attack.num_aggregated = 1, 2
+  cfg.federated.weighting = config.Weighting.UNIFORM
+  cfg.federated.privacy = config.PrivacyConfig(
+    clip_norm=0.5, local_noise_multiplier=0.1, central_noise_multiplier=0.2
+  )
+  cfg.federated.compression = config.CompressionConfig(
+    method=config.Compression.TOP_K, top_fraction=0.5
+  )
+  _, (observed,) = tiny_attack.observed(cfg, tmp_path)
+  assert observed.treatment == observation.Treatment(
+    clip_norm=0.5,
+    local_noise_multiplier=0.1,
+    central_noise_multiplier=0.2,
+    compression='top_k 0.5',
+    num_clients=2,
+  )
+
+
+def test_what_a_client_withholds_is_not_observed(run, tmp_path):
+  cfg = tiny_attack.of_run(run)
+  cfg.attack.methods = ('hessian_free',)
+  cfg.attack.knows_transcript = cfg.attack.knows_length = True
+  cfg.attack.hessian_free.max_iterations = 1
+  cfg.attack.withheld = ('output/bias',)
+  cfg.attack.num_victims = 1
+  (record,) = tiny_attack.records(cfg, tmp_path)
+  assert record['ledger']['withheld'] == ['output/bias']
+  assert record['ledger']['layers'] == ['output/kernel']
+  assert record['ledger']['label_layers'] == ['output/kernel']
+
+
 def test_next_method_is_tried_where_one_refuses(run, tmp_path):
   """A DeepSpeech 2 method refuses; span is certified, so the third rests."""
   cfg = tiny_attack.of_run(run)
@@ -169,7 +252,9 @@ def test_next_method_is_tried_where_one_refuses(run, tmp_path):
   refused, found = tiny_attack.records(cfg, tmp_path)
   assert (refused['method'], found['method']) == ('demixing', 'span')
   assert 'DeepSpeech 2' in refused['refused']
-  assert (refused['certificate'], refused['ledger']) == ({}, {})
+  assert refused['certificate'] == {}
+  # What the method would have had, and nothing that it used.
+  assert refused['ledger'] == found['ledger'] | {'layers': []}
   assert refused['num_frames_found'] == 0
   assert refused['num_frames'] == found['num_frames']
   for name in ('snr_db', 'mae', 'correlation', 'lag_frames', 'heard', 'cer'):

@@ -123,6 +123,15 @@ def test_layer_that_the_model_lacks_is_named_before_any_attack(
   assert not (tmp_path / 'out').exists()
 
 
+def test_unknown_parameter_to_withhold_is_named_before_any_attack(
+  refused, run, tmp_path
+):
+  line = refused(*_of(run), '--config.attack.withheld=("dense_0/biases",)')
+  assert "config.attack.withheld: 'dense_0/biases'" in line
+  assert 'nearest: dense_0/bias.' in line
+  assert not (tmp_path / 'out').exists()
+
+
 def test_gradient_of_the_wrong_shape_is_named(place):
   cfg = tiny_attack.fresh(place)
   cfg.attack.num_victims = 1

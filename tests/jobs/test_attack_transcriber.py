@@ -6,7 +6,12 @@ import pytest
 import tiny_attack
 
 from fedjax_asr import config, main, saved_run
-from fedjax_asr.jobs import attack_transcriber
+from fedjax_asr.attacks import observation
+from fedjax_asr.jobs import (
+  attack_methods,
+  attack_results,
+  attack_transcriber,
+)
 from fedjax_asr.models import decode
 from fedjax_asr.speech import features as features_lib
 
@@ -69,6 +74,57 @@ def test_transcriber_hears_its_own_units(run):
   assert plain
   restored = attack_transcriber.Transcriber(saved, utterance)
   assert restored(normal, statistics) == plain
+
+
+def test_attackers_transcriber_undoes_normalisation_by_public_statistics(run):
+  """Only where there is one to undo; the original has the victim's own."""
+  saved = saved_run.load(run, 'attack.transcriber')
+  kinds = config.Normalization
+  takes = {
+    kind: attack_transcriber.Transcriber(saved, kind).takes_statistics
+    for kind in kinds
+  }
+  # The run was trained on features as they are.
+  assert takes == {
+    kinds.NONE: False,
+    kinds.UTTERANCE: True,
+    kinds.GLOBAL: True,
+  }
+
+
+@pytest.mark.parametrize('is_public', [True, False])
+def test_what_is_heard_says_by_which_statistics(
+  run, place, tmp_path, is_public
+):
+  cfg = _attack(place)
+  cfg.features.normalization = config.Normalization.UTTERANCE
+  cfg.attack.transcriber = str(run)
+  (victim,), (observed,) = tiny_attack.observed(cfg, tmp_path)
+  (item,) = victim.spoken
+  saved = saved_run.load(run, 'attack.transcriber')
+  transcriber = attack_transcriber.Transcriber(
+    saved, config.Normalization.UTTERANCE
+  )
+  public = features_lib.Statistics(
+    item.statistics.mean + 40.0, 3 * item.statistics.std
+  )
+  attempt = attack_methods.Attempt(
+    config.AttackMethod.SPAN,
+    observation.Reconstruction(
+      (item.features,), {}, False, observation.ledger(observed)
+    ),
+    '',
+    0.0,
+  )
+  (record,) = attack_results.records(
+    victim, observed, [attempt], transcriber, public if is_public else None
+  )
+  assert record['heard_statistics'] == 'public'
+  own = transcriber(item.features, item.statistics)
+  assert record['original_heard'] == own
+  others = transcriber(item.features, public)
+  assert others != own
+  assert record['heard'] == (others if is_public else None)
 
 
 def test_transcriber_of_other_features_is_one_line(
