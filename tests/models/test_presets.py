@@ -133,7 +133,7 @@ def test_privacy_is_the_setting_of_gradient_matching():
 
 ARCHITECTURES = [
   (presets.ds1, ('tiny', 'paper', 'mozilla', 'privacy')),
-  (presets.ds2, ('tiny', 'base', 'paper')),
+  (presets.ds2, ('tiny', 'small', 'base', 'paper')),
 ]
 NAMED = [(make, name) for make, names in ARCHITECTURES for name in names]
 
