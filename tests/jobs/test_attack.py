@@ -1,5 +1,7 @@
 """What the job `attack` leaves, and that it never sees the victim's speech."""
 
+import json
+
 import h5py
 import jax
 import numpy as np
@@ -162,13 +164,13 @@ def test_mean_of_public_speech_is_scored_as_a_guess(run):
 
 
 def test_next_method_is_tried_where_one_refuses(run, tmp_path):
-  """A DeepSpeech 2 method refuses; span is certified, so the third rests."""
+  """Matching wants a transcript; span is certified, so the third rests."""
   cfg = tiny_attack.of_run(run)
-  cfg.attack.methods = ('demixing', 'span', 'gradient_matching')
+  cfg.attack.methods = ('gradient_matching', 'span', 'seed_and_grow')
   cfg.attack.num_victims = 1
   refused, found = tiny_attack.records(cfg, tmp_path)
-  assert (refused['method'], found['method']) == ('demixing', 'span')
-  assert 'DeepSpeech 2' in refused['refused']
+  assert (refused['method'], found['method']) == ('gradient_matching', 'span')
+  assert refused['refused'] == 'the transcript is not declared.'
   assert (refused['certificate'], refused['ledger']) == ({}, {})
   assert refused['num_frames_found'] == 0
   assert refused['num_frames'] == found['num_frames']
@@ -181,14 +183,28 @@ def test_next_method_is_tried_where_one_refuses(run, tmp_path):
 
 def test_all_methods_are_tried_where_that_is_asked(run, tmp_path, capsys):
   cfg = tiny_attack.of_run(run)
-  cfg.attack.methods = ('span', 'demixing')
+  cfg.attack.methods = ('span', 'gradient_matching')
   cfg.attack.tries_all = True
   cfg.attack.num_victims = 1
   methods = [each['method'] for each in tiny_attack.records(cfg, tmp_path)]
-  assert methods == ['span', 'demixing']
+  assert methods == ['span', 'gradient_matching']
   output = capsys.readouterr().out
   assert 'span: 1 of 1 reconstructed, 1 certified' in output
-  assert 'demixing: 0 of 1 reconstructed' in output
+  assert 'gradient_matching: 0 of 1 reconstructed' in output
+
+
+def test_methods_are_the_architectures_and_recorded(run, tmp_path, capsys):
+  cfg = tiny_attack.of_run(run)
+  cfg.attack.methods = ()
+  cfg.attack.num_victims = 1
+  (record,) = tiny_attack.records(cfg, tmp_path)
+  assert record['method'] == 'span'
+  written = json.loads((tmp_path / 'config.json').read_text())
+  assert written['attack']['methods'] == ['span', 'seed_and_grow']
+  assert 'methods span, seed_and_grow' in capsys.readouterr().out
+  # The same, named: nothing has changed, and nothing is left to do.
+  cfg.attack.methods = ('span', 'seed_and_grow')
+  assert tiny_attack.records(cfg, tmp_path) == [record]
 
 
 def test_heldout_speech_is_attacked_by_speaker(run, tmp_path):
@@ -226,13 +242,13 @@ def test_what_was_refused_leaves_no_sound_and_its_reason_once(
   run, tmp_path, capsys
 ):
   cfg = tiny_attack.of_run(run)
-  cfg.attack.methods = ('demixing',)
+  cfg.attack.methods = ('gradient_matching',)
   records = tiny_attack.records(cfg, tmp_path)
   assert [record['snr_db'] for record in records] == [None, None]
   assert not (tmp_path / 'audio').exists()
   output = capsys.readouterr().out
   assert output.count(records[0]['refused']) == 1
-  assert 'demixing: refused, for a reason given above' in output
+  assert 'gradient_matching: refused, for a reason given above' in output
 
 
 def test_summary_is_by_method():
