@@ -169,6 +169,8 @@ def _line(record, told: set[str]) -> str:
   if not score_summary.is_found(record):
     return f'{start}nothing of this utterance'
   believed = 'certified' if record['is_certified'] else 'not certified'
+  if record['is_certified'] and record['certificate'].get('is_open_end'):
+    believed = 'certified as its beginning'
   return (
     f'{start}SNR {record["snr_db"]:.1f} dB, '
     f'correlation {record["correlation"]:.3f}, '

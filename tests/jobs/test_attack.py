@@ -270,6 +270,17 @@ def test_summary_is_by_method():
   ]
 
 
+@pytest.mark.parametrize(
+  ('certificate', 'said'),
+  [({}, ' certified, '), ({'is_open_end': 1.0}, ' certified as its beginning')],
+)
+def test_a_beginning_is_not_called_the_utterance(certificate, said):
+  record = {'utterance': 'a', 'method': 'span', 'refused': '', 'seconds': 1.0}
+  record |= {'snr_db': 2.0, 'correlation': 0.6, 'is_certified': True}
+  record |= {'num_frames': 343, 'num_frames_found': 117}
+  assert said in attack._line(record | {'certificate': certificate}, set())
+
+
 def test_precomputed_features_have_no_sound(place, tmp_path):
   rng = np.random.default_rng(0)
   lines = []
