@@ -2,10 +2,7 @@
 
   python -m fedjax_asr.main --config=configs/ds1_attack.py[:variant]
 
-Without a run, the model is freshly initialised. To attack a run at one of its
-rounds, say which; model, features and speech are then its own:
-  python -m fedjax_asr.main --config=configs/ds1_attack.py:run \\
-    --config.attack.run=runs/ds1_fedavg --config.attack.round=160
+The model is freshly initialised; configs/attack.py attacks a run.
 
 Variants:
   (none)     two clients with a spoken command each, layers of 512: exact in
@@ -22,13 +19,15 @@ Variants:
   short      gradient matching where speech is short and normalised: layers of
              128, stretches of 20 frames, transcript and length given; minutes.
                python -m fedjax_asr.main --config=configs/ds1_attack.py:short
-  run        of a run: needs --config.attack.run.
+  run        configs/attack.py by another name: needs --config.attack.run.
                python -m fedjax_asr.main --config=configs/ds1_attack.py:run
 
 What the attacks find is in docs/attacks.md.
 """
 
-from fedjax_asr import config
+import pathlib
+
+from fedjax_asr import config, config_file
 from fedjax_asr.models import presets
 
 
@@ -116,8 +115,4 @@ def _short() -> config.Config:
 
 
 def _run() -> config.Config:
-  return config.Config(
-    job=config.Job.ATTACK,
-    name='attack',
-    attack=config.AttackConfig(methods=('span', 'seed_and_grow', 'demixing')),
-  )
+  return config_file.read(str(pathlib.Path(__file__).with_name('attack.py')))

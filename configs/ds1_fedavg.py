@@ -29,7 +29,7 @@ Variants, with what benchmarks/results/ has of them:
           2 CPU cores, 2.4 minutes, 13.2% WER on held-out speakers of
           the stand-in with --utterances=24.
   privacy  the model of Dang et al. 2021 (47.2 M) on 26 MFCC, 100 rounds, of
-          which every 25th is kept: for configs/ds1_attack.py:run.
+          which every 25th is kept: for configs/attack.py.
             python -m fedjax_asr.main --config=configs/ds1_fedavg.py:privacy
           1 H200.
 """

@@ -2,10 +2,7 @@
 
   python -m fedjax_asr.main --config=configs/ds2_attack.py[:variant]
 
-Without a run, the model is freshly initialised. To attack a run at one of its
-rounds, say which; model, features and speech are then its own:
-  python -m fedjax_asr.main --config=configs/ds1_attack.py:run \\
-    --config.attack.run=runs/ds2_fedavg --config.attack.round=110
+The model is freshly initialised; configs/attack.py attacks a run.
 
 Variants:
   (none)       one client, 0.6 s of a spoken command: the frames that the
@@ -21,11 +18,15 @@ Variants:
                the client sends too: --config=configs/ds2_attack.py:batch_norm
   descent      descent on the span residual, to compare; for a GPU.
                --config=configs/ds2_attack.py:descent
+  run          configs/attack.py by another name: needs --config.attack.run.
+                 python -m fedjax_asr.main --config=configs/ds2_attack.py:run
 
 What the attacks find is in docs/attacks.md.
 """
 
-from fedjax_asr import config
+import pathlib
+
+from fedjax_asr import config, config_file
 from fedjax_asr.models import presets
 
 
@@ -37,6 +38,7 @@ def get_config(variant: str = '') -> config.Config:
     'spectrogram': _spectrogram,
     'batch_norm': _batch_norm,
     'descent': _descent,
+    'run': _run,
   }
   if variant not in variants:
     names = ', '.join(repr(name) for name in variants)
@@ -97,3 +99,7 @@ def _descent() -> config.Config:
   cfg.attack.num_victims = 4
   cfg.attack.methods = ('span_descent',)
   return cfg
+
+
+def _run() -> config.Config:
+  return config_file.read(str(pathlib.Path(__file__).with_name('attack.py')))

@@ -5,15 +5,17 @@
 The code path of federated training with one client, whose update is the
 gradient of one batch (one local SGD step of rate 1): the server's Adam then is
 ordinary minibatch Adam. Corpus, held-out speakers, model and number of
-utterances processed are those of configs/ds2_fedavg.py, so that
+utterances processed are those of configs/ds2_fedavg.py:tiny, so that
 
+  python -m fedjax_asr.main --config=configs/ds2_fedavg.py:tiny \\
+    --workdir=runs/ds2_tiny
   python -m fedjax_asr.figures.comparison central.png \\
-    runs/ds2_fedavg runs/ds2_central
+    runs/ds2_tiny runs/ds2_central
 
 draws both on one plot.
 
 Variants:
-  (none)  the corpus of configs/ds2_fedavg.py.
+  (none)  the corpus of configs/ds2_fedavg.py:tiny.
             python -m fedjax_asr.main --config=configs/ds2_central.py
           2 CPU cores, 4.8 minutes (beside other work), 2.2% WER on held-out
           speakers; three seeds on an H100: 2.0, 3.5, 4.4%. A bound on what

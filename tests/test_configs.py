@@ -49,3 +49,25 @@ def test_what_is_left_open_of_the_shipped_configs(name, variant):
   found = partition.settled(cfg.federated, speakers)
   assert found.server.warmup_rounds == 10
   assert found.cohort_size == (256 if variant == ':gpu' else 8)
+
+
+def test_attacks_on_a_run_are_one_config_by_three_names():
+  cfg = command_line.parse(['', '--config=attack']).config
+  assert cfg.attack.methods == ()
+  for name in ('ds1_attack:run', 'ds2_attack:run'):
+    assert command_line.parse(['', f'--config={name}']).config == cfg
+
+
+@pytest.mark.parametrize('variant', ['', ':smoke'])
+def test_the_default_run_is_one_that_demixing_reads(variant):
+  """Four units for each unknown of a frame, in both convolutions."""
+  cfg = command_line.parse(['', f'--config=ds2_fedavg{variant}']).config
+  ds2, bands, hop = cfg.model.ds2, cfg.features.num_features, 1
+  for channels, time_stride, frequency_stride in zip(
+    ds2.conv_channels,
+    ds2.conv_time_strides,
+    ds2.conv_frequency_strides,
+    strict=True,
+  ):
+    bands, hop = bands // frequency_stride, hop * time_stride
+    assert channels * bands >= 4 * hop * cfg.features.num_features

@@ -236,8 +236,10 @@ class AttackConfig:
   # A run, whose model transcribes what was reconstructed; '': the victim's own
   # does, where it was trained. Both must have been trained on like features.
   transcriber: str = ''
-  # Tried in this order until one is certified, or all of them.
-  methods: tuple[str, ...] = ('span', 'seed_and_grow', 'demixing')
+  # Tried in this order until one is certified, or all of them; (): those of the
+  # model's architecture, `span` and `seed_and_grow` or `demixing`. One of
+  # another architecture is refused before anything is attacked.
+  methods: tuple[str, ...] = ()
   tries_all: bool = False
   # Whether what was found is made audible; seconds for each utterance.
   audio: bool = True

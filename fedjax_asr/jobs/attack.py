@@ -1,6 +1,7 @@
 """Reconstructs speech from clients' updates and measures how much was there."""
 
 import contextlib
+import dataclasses
 import os
 
 import jax
@@ -40,6 +41,7 @@ def run(
   console = rich.console.Console(highlight=False, markup=False, soft_wrap=True)
   # First, so that a mistyped run leaves no directory.
   attacked = _loaded(cfg, workdir, console)
+  cfg = _settled(cfg, attacked)
   attack_methods.check_names(cfg.attack, attacked.saved.params)
   transcriber = attack_transcriber.chosen(cfg.attack, attacked)
   victims = attack_victims.victims(attacked, cfg.attack)
@@ -73,6 +75,13 @@ def run(
 def _loaded(cfg, workdir, console) -> attacked_run.AttackedRun:
   with preparation.reported(console) as report:
     return attacked_run.load(cfg, workdir, report)
+
+
+def _settled(cfg, attacked) -> config.Config:
+  """As `config.json` has it: with the methods that are tried."""
+  architecture = attacked.saved.config.model.architecture
+  attack = attack_methods.settled(cfg.attack, architecture)
+  return dataclasses.replace(cfg, attack=attack)
 
 
 def _title(cfg, attacked, victims) -> str:
@@ -171,6 +180,8 @@ def _line(record, told: set[str]) -> str:
   shape = ''
   if record['certificate'].get('scale_is_free'):
     shape = f' (of the shape alone {record["shape_snr_db"]:.1f} dB)'
+  if record['is_certified'] and record['certificate'].get('is_open_end'):
+    believed = 'certified as its beginning'
   return (
     f'{start}SNR {record["snr_db"]:.1f} dB{shape}, '
     f'correlation {record["correlation"]:.3f}, '

@@ -1,5 +1,6 @@
 """The methods of an attack, one after another until one is believed."""
 
+import dataclasses
 import importlib
 import pathlib
 import time
@@ -14,6 +15,21 @@ from fedjax_asr.models import model
 
 Report = Callable[[str], None]
 
+# Each architecture's own methods, in order of strength; those of none are for
+# any.
+_OWN = {
+  config.Architecture.DS1: (
+    config.AttackMethod.SPAN,
+    config.AttackMethod.SEED_AND_GROW,
+  ),
+  config.Architecture.DS2: (
+    config.AttackMethod.DEMIXING,
+    config.AttackMethod.SPAN_DESCENT,
+  ),
+}
+# For a GPU, and weaker than what comes before it: only where it is asked for.
+_ONLY_IF_NAMED = {config.AttackMethod.SPAN_DESCENT}
+
 
 class Attempt(NamedTuple):
   """What one method made of an observation.
@@ -27,6 +43,39 @@ class Attempt(NamedTuple):
   found: observation.Reconstruction | None
   refused: str
   seconds: float
+
+
+def settled(
+  attack: config.AttackConfig, architecture: config.Architecture
+) -> config.AttackConfig:
+  """With the architecture's own methods where `attack.methods` names none.
+
+  Raises:
+    ConfigError: one that is named is for another architecture.
+  """
+  for other, own in _OWN.items():
+    wrong = [name for name in attack.methods if name in own]
+    if wrong and other is not architecture:
+      raise config.ConfigError(
+        f'config.attack.methods={attack.methods}: {", ".join(wrong)} is for '
+        f'{other.value}, the model is {architecture.value}; want () or some of '
+        f'{", ".join(_possible(architecture))}.'
+      )
+  if attack.methods:
+    return attack
+  methods = tuple(
+    method.value
+    for method in _OWN[architecture]
+    if method not in _ONLY_IF_NAMED
+  )
+  return dataclasses.replace(attack, methods=methods)
+
+
+def _possible(architecture: config.Architecture) -> list[str]:
+  """What may be named for it, its own methods first."""
+  owned = [method for own in _OWN.values() for method in own]
+  general = [method for method in config.AttackMethod if method not in owned]
+  return [method.value for method in (*_OWN[architecture], *general)]
 
 
 def check_names(attack: config.AttackConfig, params: model.Params) -> None:

@@ -87,10 +87,10 @@ def _check_attack(cfg: config.Config) -> None:
   attack = cfg.attack
   names = [method.value for method in config.AttackMethod]
   requirement.require(
-    bool(attack.methods) and all(name in names for name in attack.methods),
+    all(name in names for name in attack.methods),
     'attack.methods',
     attack.methods,
-    f'one or more of {", ".join(names)}',
+    f'() or some of {", ".join(names)}',
   )
   requirement.require(
     bool(attack.run) or attack.round < 0,

@@ -1,5 +1,7 @@
 """What the job `attack` leaves, and that it never sees the victim's speech."""
 
+import json
+
 import h5py
 import jax
 import numpy as np
@@ -245,13 +247,13 @@ def test_what_a_client_withholds_is_not_observed(run, tmp_path):
 
 
 def test_next_method_is_tried_where_one_refuses(run, tmp_path):
-  """A DeepSpeech 2 method refuses; span is certified, so the third rests."""
+  """Matching wants a transcript; span is certified, so the third rests."""
   cfg = tiny_attack.of_run(run)
-  cfg.attack.methods = ('demixing', 'span', 'gradient_matching')
+  cfg.attack.methods = ('gradient_matching', 'span', 'seed_and_grow')
   cfg.attack.num_victims = 1
   refused, found = tiny_attack.records(cfg, tmp_path)
-  assert (refused['method'], found['method']) == ('demixing', 'span')
-  assert 'DeepSpeech 2' in refused['refused']
+  assert (refused['method'], found['method']) == ('gradient_matching', 'span')
+  assert refused['refused'] == 'the transcript is not declared.'
   assert refused['certificate'] == {}
   # What the method would have had, and nothing that it used.
   assert refused['ledger'] == found['ledger'] | {'layers': []}
@@ -266,14 +268,28 @@ def test_next_method_is_tried_where_one_refuses(run, tmp_path):
 
 def test_all_methods_are_tried_where_that_is_asked(run, tmp_path, capsys):
   cfg = tiny_attack.of_run(run)
-  cfg.attack.methods = ('span', 'demixing')
+  cfg.attack.methods = ('span', 'gradient_matching')
   cfg.attack.tries_all = True
   cfg.attack.num_victims = 1
   methods = [each['method'] for each in tiny_attack.records(cfg, tmp_path)]
-  assert methods == ['span', 'demixing']
+  assert methods == ['span', 'gradient_matching']
   output = capsys.readouterr().out
   assert 'span: 1 of 1 reconstructed, 1 certified' in output
-  assert 'demixing: 0 of 1 reconstructed' in output
+  assert 'gradient_matching: 0 of 1 reconstructed' in output
+
+
+def test_methods_are_the_architectures_and_recorded(run, tmp_path, capsys):
+  cfg = tiny_attack.of_run(run)
+  cfg.attack.methods = ()
+  cfg.attack.num_victims = 1
+  (record,) = tiny_attack.records(cfg, tmp_path)
+  assert record['method'] == 'span'
+  written = json.loads((tmp_path / 'config.json').read_text())
+  assert written['attack']['methods'] == ['span', 'seed_and_grow']
+  assert 'methods span, seed_and_grow' in capsys.readouterr().out
+  # The same, named: nothing has changed, and nothing is left to do.
+  cfg.attack.methods = ('span', 'seed_and_grow')
+  assert tiny_attack.records(cfg, tmp_path) == [record]
 
 
 def test_heldout_speech_is_attacked_by_speaker(run, tmp_path):
@@ -311,13 +327,13 @@ def test_what_was_refused_leaves_no_sound_and_its_reason_once(
   run, tmp_path, capsys
 ):
   cfg = tiny_attack.of_run(run)
-  cfg.attack.methods = ('demixing',)
+  cfg.attack.methods = ('gradient_matching',)
   records = tiny_attack.records(cfg, tmp_path)
   assert [record['snr_db'] for record in records] == [None, None]
   assert not (tmp_path / 'audio').exists()
   output = capsys.readouterr().out
   assert output.count(records[0]['refused']) == 1
-  assert 'demixing: refused, for a reason given above' in output
+  assert 'gradient_matching: refused, for a reason given above' in output
 
 
 def test_summary_is_by_method():
@@ -337,6 +353,17 @@ def test_summary_is_by_method():
     '2.5 s',
     'demixing: 0 of 1 reconstructed',
   ]
+
+
+@pytest.mark.parametrize(
+  ('certificate', 'said'),
+  [({}, ' certified, '), ({'is_open_end': 1.0}, ' certified as its beginning')],
+)
+def test_a_beginning_is_not_called_the_utterance(certificate, said):
+  record = {'utterance': 'a', 'method': 'span', 'refused': '', 'seconds': 1.0}
+  record |= {'snr_db': 2.0, 'correlation': 0.6, 'is_certified': True}
+  record |= {'num_frames': 343, 'num_frames_found': 117}
+  assert said in attack._line(record | {'certificate': certificate}, set())
 
 
 def test_precomputed_features_have_no_sound(place, tmp_path):

@@ -50,11 +50,11 @@ def refused(tmp_path, capsys):
   return start
 
 
-_OF_RUN = f'--config={pathlib.Path(__file__).parents[2]}/configs/ds1_attack.py'
+_OF_RUN = f'--config={pathlib.Path(__file__).parents[2]}/configs/attack.py'
 
 
 def _of(run):
-  return f'{_OF_RUN}:run', f'--config.attack.run={run}'
+  return _OF_RUN, f'--config.attack.run={run}'
 
 
 def test_run_without_checkpoints_leaves_no_directory(refused, run, tmp_path):
@@ -132,6 +132,17 @@ def test_unknown_parameter_to_withhold_is_named_before_any_attack(
   assert not (tmp_path / 'out').exists()
 
 
+def test_method_for_the_other_architecture_is_refused_at_the_start(
+  refused, run, tmp_path
+):
+  line = refused(
+    *_of(run), '--config.attack.methods=("span","demixing","span_descent")'
+  )
+  assert 'demixing, span_descent is for ds2, the model is ds1' in line
+  assert 'want () or some of span, seed_and_grow, gradient_matching' in line
+  assert not (tmp_path / 'out').exists()
+
+
 def test_gradient_of_the_wrong_shape_is_named(place):
   cfg = tiny_attack.fresh(place)
   cfg.attack.num_victims = 1
@@ -148,8 +159,8 @@ def test_gradient_of_the_wrong_shape_is_named(place):
   ('flag', 'message'),
   [
     ('attack.round=3', 'want -1 without an attack.run'),
-    ('attack.methods=("spam",)', 'want one or more of span, seed_and_grow'),
-    ('attack.methods=()', 'want one or more of span, seed_and_grow'),
+    ('attack.methods=("spam",)', 'want () or some of span, seed_and_grow'),
+    ('attack.methods=("demixing",)', 'demixing is for ds2, the model is ds1'),
     ('attack.local_steps=2', '1 for attack.observed=gradient'),
     ('attack.min_seconds=3', 'at most attack.max_seconds=2.4'),
     ('attack.num_victims=7', '3 clients have'),

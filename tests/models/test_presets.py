@@ -22,6 +22,15 @@ def test_ds2_tiny_has_its_parameters():
   assert num_parameters(presets.ds2('tiny'), 80) == 557_981
 
 
+def test_ds2_small_has_its_parameters():
+  # 80 bins, 40 and 20 after the convolutions.
+  convolutions = (5 * 21 * 8 + 8) + (5 * 11 * 8 * 32 + 32) + 2 * (8 + 32)
+  first = (20 * 32 + 128) * 6 * 128 + 3 * 6 * 128
+  second = (128 + 128) * 6 * 128 + 3 * 6 * 128
+  assert convolutions + first + second + 128 * 29 + 29 == 809_821
+  assert num_parameters(presets.ds2('small'), 80) == 809_821
+
+
 def test_ds2_base_has_its_parameters():
   convolutions = (11 * 41 * 32 + 32) + (11 * 21 * 32 * 32 + 32) + 2 * (32 + 32)
   first = (20 * 32 + 512) * 6 * 512 + 3 * 6 * 512
@@ -133,7 +142,7 @@ def test_privacy_is_the_setting_of_gradient_matching():
 
 ARCHITECTURES = [
   (presets.ds1, ('tiny', 'paper', 'mozilla', 'privacy')),
-  (presets.ds2, ('tiny', 'base', 'paper')),
+  (presets.ds2, ('tiny', 'small', 'base', 'paper')),
 ]
 NAMED = [(make, name) for make, names in ARCHITECTURES for name in names]
 
