@@ -81,22 +81,23 @@ def test_nothing_found_says_why():
 def test_intervals_are_of_updates_not_of_utterances():
   records = [
     _record(index, victim=f'v{update}', snr_db=10.0 * update)
-    for update in (1, 2)
+    for update in (1, 2, 3)
     for index in range(30)
   ]
   records[0]['is_certified'] = False
   found = attack.summary(records)
-  assert (found['num_utterances'], found['num_updates']) == (60, 2)
-  # One of two updates has an utterance that is not.
+  assert (found['num_utterances'], found['num_updates']) == (90, 3)
+  # One of three updates has an utterance that is not.
   assert found['certified'] == {
-    'count': 59,
-    'of': 60,
-    'updates': 1,
-    'interval': attack.share(1, 2)['interval'],
+    'count': 89,
+    'of': 90,
+    'updates': 2,
+    'interval': attack.share(2, 3)['interval'],
   }
-  # Of 60 utterances, a bootstrap would never draw one update alone.
-  assert found['snr_db']['median'] == 15.0
-  assert found['snr_db']['median_interval'] == [10.0, 20.0]
+  assert found['snr_db']['median'] == 20.0
+  # Nine of 27 draws of three updates hold the first twice or more: over 2.5%.
+  # Of 90 utterances a third, drawn singly, is hardly ever a half.
+  assert found['snr_db']['median_interval'] == [10.0, 30.0]
 
 
 def test_share_is_wilsons_interval():

@@ -99,13 +99,12 @@ def test_what_is_certified_in_part_does_not_vanish(tmp_path):
 def test_utterances_of_a_batch_count_as_one_update(tmp_path):
   records = [
     _record(index, victim=f'v{update}', snr_db=10.0 * update)
-    for update in (1, 2)
+    for update in (1, 2, 3)
     for index in range(30)
   ]
   cells = _measured(tmp_path, records)
-  assert cells[2] == '60 of 60: 2 of 2 updates (34 to 100%)'
-  # Half of the draws hold one update alone.
-  assert cells[6] == '15.0 dB (10.0 to 20.0)'
+  assert cells[2] == '90 of 90: 3 of 3 updates (44 to 100%)'
+  assert cells[6] == '20.0 dB (10.0 to 30.0)'
   # Two seconds of an update are not those of each of its utterances.
   assert cells[8] == '2, 2'
 
@@ -114,13 +113,15 @@ def test_an_attacker_goes_by_what_is_certified_and_pays_for_all(tmp_path):
   records = [
     _record(1, is_certified=False, snr_db=5.0),
     _record(1, method='seed_and_grow', snr_db=70.0, seconds=30.0),
-    _record(2, snr_db=90.0),
-    _record(3, is_certified=False, snr_db=4.0),
-    _refused(3, method='seed_and_grow', seconds=40.0),
+    _record(2, snr_db=30.0, is_whole=False),
+    _record(2, method='seed_and_grow', snr_db=90.0, is_whole=True),
+    _refused(3, seconds=40.0),
+    _record(3, method='seed_and_grow', is_certified=False, snr_db=4.0),
   ]
   cells = _measured(tmp_path, records)
   assert cells[2] == '2 of 3 (21 to 94%)'
-  assert cells[6].startswith('70.0 dB')
+  assert cells[6] == '70.0 dB (4.0 to 90.0)'
+  assert cells[7] == '70.0 dB'
   assert cells[8] == '32, 42'
 
 
