@@ -113,7 +113,7 @@ SHORT = {
     Row('ds1_untrained', 'DeepSpeech 1 (47 M): 1 to 9 s', 'ds1_untrained'),
     Row('ds1_dropout', 'the same, dropout 0.2', 'ds1_dropout'),
     Row('ds1_steps', 'the same, 8 local SGD steps', 'ds1_steps'),
-    Row('ds1_batch4_equal', '6 batches of 4, 2 s each', 'ds1_batch4_equal'),
+    Row('ds1_batch4_equal', 'batches of 4, 2 s each', 'ds1_batch4_equal'),
     Row('ds1_long_15s', '15 s', 'ds1_long_15s'),
     Row(
       'ds1_small_trained_240',

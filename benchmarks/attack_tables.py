@@ -212,6 +212,8 @@ def _short(found: attack_summary.Summary | None) -> str:
     return _NOT_MEASURED
   certified = found.certified
   said = f'{certified.count} of {found.num_utterances}'
+  if found.num_updates != found.num_utterances:
+    said += f' in {found.num_updates} updates'
   # Where certificates did not tell, the truth does.
   whole = certified.true_length if certified.whole is None else certified.whole
   if whole < certified.count:

@@ -164,6 +164,13 @@ def test_the_short_table_has_a_column_for_each_precision(tmp_path):
   ]
 
 
+def test_the_short_table_says_how_many_updates_a_batch_row_is(tmp_path):
+  records = [_record(8, victim='v1'), _record(9, victim='v1')]
+  _write(tmp_path, 'attack_old', records)
+  (cells,) = _cells(attack_tables.short([_ROW], tmp_path))
+  assert cells[1] == '2 of 2 in 1 updates, 85 dB'
+
+
 def test_descents_stand_beside_the_public_mean(tmp_path):
   _write(tmp_path, 'attack_old', [_record(1), _record(2)])
   other = _record(1, public_snr_db=8.0, public_mcd_db=9.0, mcd_db=2e-6)
