@@ -215,11 +215,12 @@ def _said(record: dict[str, Any]) -> str:
 def _method(record: dict[str, Any]) -> str:
   """Its name, and what it was told: results of other ledgers do not compare."""
   ledger = record['ledger']
-  known = [text for text, key in _KNOWN if ledger.get(key)]
+  known = ', '.join(text for text, key in _KNOWN if ledger.get(key))
+  told = [f'told: {known}'] if known else []
   if ledger.get('prior'):
-    known.append(f'prior: {ledger["prior"]}')
+    told.append(f'prior: {ledger["prior"]}')
   name = record['method'].replace('_', ' ')
-  return f'{name}\n(told: {", ".join(known)})' if known else name
+  return f'{name}\n({"; ".join(told)})' if told else name
 
 
 def _scores(records: list[dict[str, Any]]) -> matplotlib.figure.Figure:

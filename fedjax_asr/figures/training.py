@@ -51,12 +51,16 @@ def plot(run_path: pathlib.Path) -> pathlib.Path:
     )
   with style.context():
     figure = matplotlib.figure.Figure(
-      figsize=(style.WIDTH, 7), layout='constrained'
+      figsize=(style.WIDTH, 7.4), layout='constrained'
     )
     loss_axes, rate_axes = figure.subplots(2, 1, sharex=True)
     _plot_loss(loss_axes, records)
     _plot_rates(rate_axes, records)
     rate_axes.set_xlabel('round')
+    loss_axes.legend(*loss_axes.get_legend_handles_labels())
+    # Below, where no line runs through it.
+    lines, labels = rate_axes.get_legend_handles_labels()
+    figure.legend(lines, labels, loc='outside lower left')
     path = pathlib.Path(run_path) / 'figures' / 'training_progress.png'
     return style.save(figure, path)
 
@@ -97,15 +101,13 @@ def _plot_rates(axes: Any, records: list[dict[str, Any]]) -> None:
       )
   axes.set_ylim(0, 1.03 * highest)
   axes.yaxis.set_major_formatter(matplotlib.ticker.PercentFormatter(1.0))
-  _finish(axes, 'error rate (the last in the legend)')
+  _finish(axes, 'error rate (the last below)')
 
 
 def _finish(axes: Any, title: str) -> None:
   axes.set_title(title)
   axes.xaxis.set_major_locator(matplotlib.ticker.MaxNLocator(integer=True))
-  if axes.get_legend_handles_labels()[0]:
-    axes.legend()
-  else:
+  if not axes.get_legend_handles_labels()[0]:
     axes.text(0.5, 0.5, 'no values yet', transform=axes.transAxes, ha='center')
 
 

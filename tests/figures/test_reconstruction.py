@@ -273,13 +273,15 @@ def test_scores_of_other_ledgers_stand_apart():
     ledger=_LEDGER | {'knows_length': True, 'prior': 'LibriSpeech'}
   )
   assert reconstruction._method(_record()) == 'span'
+  alone = _record(ledger=_LEDGER | {'prior': 'LibriSpeech'})
+  assert reconstruction._method(alone) == 'span\n(prior: LibriSpeech)'
   assert reconstruction._method(told) == (
-    'span\n(told: length, prior: LibriSpeech)'
+    'span\n(told: length; prior: LibriSpeech)'
   )
   figure = reconstruction._scores([_record(), told])
   assert [tick.get_text() for tick in figure.axes[-1].get_xticklabels()] == [
     'span',
-    'span\n(told: length,\nprior: LibriSpeech)',
+    'span\n(told: length;\nprior: LibriSpeech)',
   ]
 
 
