@@ -3,22 +3,21 @@
   python benchmarks/attack.py RESULT.json [--again] --config=... [flags]
 
 RESULT.json gets the command, the machine, the versions, and for each method:
-how many utterances were refused, certified and of the right length (with 95%
-Wilson intervals), quantiles of SNR, best-lag correlation and MCD (the median's
-95% interval by bootstrap over utterances), the same of a guess that is the mean
-of public speech, character and word errors of the transcripts, seconds,
-utterances per minute (as if one after another), and the ledger; and the seconds
-of the whole process, with features and compilation. What was refused is inside
-all of them: as worse than any score, and null where a quantile falls on it.
+how many utterances were refused, certified and of the right length, quantiles
+of SNR, best-lag correlation and MCD, the same of a guess that is the mean of
+public speech, character and word errors of the transcripts, seconds,
+utterances per minute (as if one after another), and the ledger; and the
+seconds of the whole process, with features and compilation. What was refused
+is inside all of them: as worse than any score, and null where a quantile falls
+on it. Intervals are of 95% and of updates, as utterances of one batch stand or
+fall together: Wilson's of the fraction of updates of which all utterances are
+so, and of medians by a bootstrap over updates.
 With --again a second attack on the same victims follows in the same process,
 whose seconds, `again_seconds`, are those of compiled programs. The work
 directory is temporary unless --workdir is given. Interrupted (Ctrl-C,
 `timeout -s INT`), it still records the victims that are done, and that it was.
 
-  python benchmarks/attack.py RESULT.json [RESULT.json ...] --table
-
-prints a table in Markdown, derived anew from the records of each file, whose
-last row of several methods is what the attacker ends with.
+Tables of such files are made by `attack_tables.py`.
 """
 
 import json
@@ -38,9 +37,6 @@ def main(argv: list[str]) -> int:
   if len(argv) < 3 or argv[1].startswith('-'):
     print(__doc__, file=sys.stderr)
     return 2
-  if '--table' in argv:
-    print(table([flag for flag in argv[1:] if flag != '--table']))
-    return 0
   result = pathlib.Path(argv[1])
   flags = [flag for flag in argv[2:] if flag != '--again']
   with tempfile.TemporaryDirectory() as scratch:
@@ -128,26 +124,34 @@ def summary(records: list[dict]) -> dict:
   }
   if not made:
     return record
-  right = [each['num_frames'] == each['num_frames_found'] for each in made]
-  updates = {each['victim']: each['seconds'] for each in records}
+  victims = [each['victim'] for each in records]
+  right = [each['num_frames'] == each['num_frames_found'] for each in records]
+  certified = [each['is_certified'] for each in records]
+
+  def of(name, worst=-math.inf):
+    return quantiles(_values(records, name), worst, victims)
+
+  seconds = {each['victim']: each['seconds'] for each in records}
   return record | {
-    'certified': share(sum(each['is_certified'] for each in records), total),
-    'right_length': share(sum(right), total),
-    'snr_db': quantiles(_values(records, 'snr_db')),
-    'shape_snr_db': quantiles(_values(records, 'shape_snr_db')),
-    'best_lag_correlation': quantiles(_values(records, 'best_lag_correlation')),
-    'public_snr_db': quantiles(_values(records, 'public_snr_db')),
-    'public_mcd_db': quantiles(_values(records, 'public_mcd_db'), math.inf),
-    'mcd_db': quantiles(_values(records, 'mcd_db'), math.inf),
-    'mae': quantiles(_values(records, 'mae'), math.inf),
-    'cer_decoded': quantiles(_values(records, 'cer'), math.inf),
-    'cer_original': quantiles(_values(records, 'original_cer'), math.inf),
-    'cer_aligned': quantiles(_values(records, 'aligned_cer'), math.inf),
-    'wer_decoded': quantiles(_values(records, 'wer'), math.inf),
-    'wer_original': quantiles(_values(records, 'original_wer'), math.inf),
-    'wer_aligned': quantiles(_values(records, 'aligned_wer'), math.inf),
-    'seconds': quantiles(_values(records, 'seconds')),
-    'utterances_per_minute': round(60 * total / sum(updates.values()), 2),
+    'num_updates': len(seconds),
+    'certified': share_by_update(certified, victims),
+    'right_length': share_by_update(right, victims),
+    'snr_db': of('snr_db'),
+    'shape_snr_db': of('shape_snr_db'),
+    'determined_snr_db': of('determined_snr_db'),
+    'best_lag_correlation': of('best_lag_correlation'),
+    'public_snr_db': of('public_snr_db'),
+    'public_mcd_db': of('public_mcd_db', math.inf),
+    'mcd_db': of('mcd_db', math.inf),
+    'mae': of('mae', math.inf),
+    'cer_decoded': of('cer', math.inf),
+    'cer_original': of('original_cer', math.inf),
+    'cer_aligned': of('aligned_cer', math.inf),
+    'wer_decoded': of('wer', math.inf),
+    'wer_original': of('original_wer', math.inf),
+    'wer_aligned': of('aligned_wer', math.inf),
+    'seconds': of('seconds'),
+    'utterances_per_minute': round(60 * total / sum(seconds.values()), 2),
   }
 
 
@@ -159,54 +163,19 @@ def _values(records, name):
 
 def believed(records: list[dict]) -> list[dict]:
   """Of each utterance, what an attacker goes by after all methods: what is
-  certified, or else any reconstruction."""
+  certified, rather whole than in part, or else any reconstruction."""
   best = {}
   for record in records:
-    kept = best.get(record['utterance'])
+    name = record['victim'], record['utterance']
+    kept = best.get(name)
     if kept is None or _rank(record) > _rank(kept):
-      best[record['utterance']] = record
+      best[name] = record
   return list(best.values())
 
 
-def _rank(record: dict) -> tuple[bool, bool]:
-  return record['is_certified'], not record['refused']
-
-
-def table(paths: list[str]) -> str:
-  """Markdown, a line for each file and method, medians of all utterances."""
-  lines = [
-    '| record | method | certified | refused | median SNR | median seconds |',
-    '|---|---|---|---|---|---|',
-  ]
-  for path in map(pathlib.Path, paths):
-    records = json.loads(path.read_text())['records']
-    methods = list(dict.fromkeys(each['method'] for each in records))
-    for method in methods:
-      mine = [each for each in records if each['method'] == method]
-      lines.append(_table_row(path.stem, method, mine))
-    if len(methods) > 1:
-      lines.append(_table_row(path.stem, 'all', believed(records)))
-  return '\n'.join(lines)
-
-
-def _table_row(name: str, method: str, records: list[dict]) -> str:
-  from fedjax_asr.attacks import score_summary
-
-  records = [score_summary.read(record) for record in records]
-  total = len(records)
-  num_refused = sum(not score_summary.is_found(each) for each in records)
-  certified = sum(each['is_certified'] for each in records)
-  snr = score_summary.median([each['snr_db'] for each in records])
-  seconds = score_summary.median([each['seconds'] for each in records])
-  cells = [
-    name,
-    method,
-    f'{certified} of {total}',
-    f'{num_refused} of {total}',
-    score_summary.shown(snr, '{:.1f} dB'),
-    f'{seconds:.1f}',
-  ]
-  return f'| {" | ".join(cells)} |'
+def _rank(record: dict) -> tuple[bool, bool, bool]:
+  is_whole = record.get('is_whole', False)
+  return record['is_certified'], is_whole, not record['refused']
 
 
 def share(count: int, total: int) -> dict:
@@ -224,22 +193,41 @@ def share(count: int, total: int) -> dict:
   }
 
 
+def share_by_update(flags: list[bool], victims: list[str]) -> dict:
+  """Of utterances; the interval is of updates all of whose utterances are."""
+  updates = {
+    name: all(
+      flag
+      for flag, victim in zip(flags, victims, strict=True)
+      if victim == name
+    )
+    for name in dict.fromkeys(victims)
+  }
+  of_updates = share(sum(updates.values()), len(updates))
+  return {
+    'count': sum(flags),
+    'of': len(flags),
+    'updates': of_updates['count'],
+    'interval': of_updates['interval'],
+  }
+
+
 def quantiles(
-  values: list[float | None], worst: float = -math.inf
+  values: list[float | None],
+  worst: float = -math.inf,
+  victims: list[str] | None = None,
 ) -> dict | None:
   """Least, median (95% interval by bootstrap) and largest.
 
-  None counts as `worst`; what falls on it is None.
+  None counts as `worst`; what falls on it is None. With the names of their
+  victims, values of one are drawn together.
   """
   if not values:
     return None
   known = np.array([worst if value is None else value for value in values])
-  rng = np.random.default_rng(0)
-  draws = rng.choice(known, (_RESAMPLES, len(known)))
+  medians = [np.median(known[drawn]) for drawn in _draws(values, victims)]
   # Of the draws themselves: between a number and infinity there is none.
-  low, high = np.quantile(
-    np.median(draws, 1), (0.025, 0.975), method='inverted_cdf'
-  )
+  low, high = np.quantile(medians, (0.025, 0.975), method='inverted_cdf')
   numbers = (known.min(), np.median(known), low, high, known.max())
   least, median, low, high, most = map(_finite, numbers)
   return {
@@ -248,6 +236,15 @@ def quantiles(
     'median_interval': [low, high],
     'max': most,
   }
+
+
+def _draws(values, victims):
+  """Places of values, drawn with replacement, victim by victim."""
+  names = np.arange(len(values)) if victims is None else np.array(victims)
+  places = [np.flatnonzero(names == name) for name in dict.fromkeys(names)]
+  rng = np.random.default_rng(0)
+  for drawn in rng.integers(len(places), size=(_RESAMPLES, len(places))):
+    yield np.concatenate([places[index] for index in drawn])
 
 
 def _finite(value: float) -> float | None:

@@ -10,6 +10,7 @@ what was held out is not the same, figure and terminal say so.
 
 import pathlib
 import sys
+import textwrap
 from collections.abc import Sequence
 from typing import Any
 
@@ -31,16 +32,18 @@ def plot(runs: Sequence[pathlib.Path], output: pathlib.Path) -> pathlib.Path:
   warning = held_out_warning(runs)
   with style.context():
     figure = matplotlib.figure.Figure(
-      figsize=(7, 5.6 + 0.2 * len(runs)), layout='constrained'
+      figsize=(style.WIDTH, 6 + 0.25 * len(runs)), layout='constrained'
     )
     panels = figure.subplots(2, 1, sharex=True)
     for metric, axes in zip(('wer', 'cer'), panels, strict=True):
       for index, (run, name) in enumerate(zip(runs, names, strict=True)):
         counts, rates = series(run, f'eval/{metric}')
-        axes.plot(counts, rates, label=name, **style.line(index))
+        look = style.line(index, len(runs) - 1 - index)
+        axes.plot(counts, rates, label=name, **look)
       _finish(axes, metric.upper())
     if warning:
-      figure.suptitle(f'{warning}.', fontsize=9, color=style.DISTINCT[4])
+      said = '\n'.join(textwrap.wrap(f'{warning}.', 48))
+      figure.suptitle(said, fontsize=11, color=style.DISTINCT[4])
     panels[1].set_xlabel('utterances trained on')
     lines, _ = panels[0].get_legend_handles_labels()
     figure.legend(lines, _legend(runs, names), loc='outside lower left')

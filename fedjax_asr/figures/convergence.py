@@ -13,8 +13,8 @@ from fedjax_asr.figures import style
 
 _PANELS = (
   ('loss', 'CTC loss (nats per utterance)'),
-  ('gradient_norm', 'Gradient norm'),
-  ('output_change', 'Change of the outputs (total variation)'),
+  ('gradient_norm', 'gradient norm'),
+  ('output_change', 'change of the outputs (total variation)'),
 )
 
 
@@ -27,10 +27,14 @@ def plot(run_path: pathlib.Path) -> pathlib.Path:
   path = pathlib.Path(run_path)
   batches = _read(path / 'iterations.jsonl')
   with style.context():
-    figure = matplotlib.figure.Figure(figsize=(12, 3.8), layout='constrained')
-    panels = zip(_PANELS, figure.subplots(1, len(_PANELS)), strict=True)
-    for (name, title), axes in panels:
+    figure = matplotlib.figure.Figure(
+      figsize=(style.WIDTH, 8.5), layout='constrained'
+    )
+    panels = figure.subplots(len(_PANELS), 1, sharex=True)
+    for (name, title), axes in zip(_PANELS, panels, strict=True):
       _plot_panel(axes, batches, name, title)
+    panels[0].legend()
+    panels[-1].set_xlabel('iteration')
     return style.save(figure, path / 'figures' / 'batch_convergence.png')
 
 
@@ -55,15 +59,22 @@ def _read(path: pathlib.Path) -> dict[int, list[dict[str, Any]]]:
 def _plot_panel(
   axes: Any, batches: dict[int, list[dict[str, Any]]], name: str, title: str
 ) -> None:
-  for index, records in batches.items():
+  for place, (index, records) in enumerate(batches.items()):
     iterations = [record['iteration'] for record in records]
     # A logarithmic axis has no place for an exact zero.
     values = np.array([record[name] for record in records], float)
     values[values <= 0] = np.nan
-    look = style.line(index) | {'marker': ''}
-    axes.plot(iterations, values, label=f'batch {index}', **look)
+    # Lines that coincide are told apart by their markers, at places of their
+    # own.
+    step = max(len(values) // 8, 1)
+    where = (place * step // len(batches), step)
+    axes.plot(
+      iterations,
+      values,
+      label=f'batch {index}',
+      markevery=where,
+      **style.line(place, len(batches) - 1 - place),
+    )
   axes.set_yscale('log')
   axes.yaxis.set_minor_locator(matplotlib.ticker.NullLocator())
   axes.set_title(title)
-  axes.set_xlabel('iteration')
-  axes.legend()

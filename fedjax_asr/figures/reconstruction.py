@@ -9,6 +9,7 @@ import json
 import pathlib
 import re
 import sys
+import textwrap
 from collections.abc import Sequence
 from typing import Any
 
@@ -19,18 +20,14 @@ import numpy as np
 
 from fedjax_asr import config, run_directory
 from fedjax_asr.attacks import score_summary
-from fedjax_asr.figures import style
+from fedjax_asr.figures import feature_axes, style
 
-# What is right shows the page, whether that is light or dark.
-_DIFFERENCE = matplotlib.colors.LinearSegmentedColormap.from_list(
-  'difference',
-  [
-    (0.0, style.BLUE),
-    (0.5, style.BLUE + '00'),
-    (0.5, style.ORANGE + '00'),
-    (1.0, style.ORANGE),
-  ],
-)
+# Of the logarithm of errors: what is exact in float32, and what is as wrong as
+# another's speech, are at the ends in every figure.
+_LOG_ERRORS = (-8.0, 1.0)
+_TICKS = range(-8, 2, 2)
+# Of a line under a method's points, so that neighbours do not touch.
+_TICK_CHARACTERS = 20
 # Text that a caption says of what is known, and the key of the ledger.
 _KNOWN = (
   ('transcript', 'knows_transcript'),
@@ -43,14 +40,15 @@ def plot(path: pathlib.Path) -> list[pathlib.Path]:
   """Draws `figures/` of an attack and returns what was written.
 
   `reconstruction_<utterance>_<method>.png` of each that gave features, and
-  `reconstruction_scores.png` of all. Reads `attack.json` and
-  `reconstructions.h5` and nothing else.
+  `reconstruction_scores.png` of all. Reads `attack.json`, `reconstructions.h5`
+  and, for the axes, the config of what was attacked.
 
   Raises:
     RunError: a file is missing, empty or damaged, or cannot be written.
   """
   path = pathlib.Path(path)
   records = _records(path / 'attack.json')
+  cfg = feature_axes.of_attack(path, records[0]['round'])
   written = []
   with style.context():
     for record in records:
@@ -58,7 +56,7 @@ def plot(path: pathlib.Path) -> list[pathlib.Path]:
       if pair is not None:
         name = f'reconstruction_{record["utterance"]}_{record["method"]}'
         name = re.sub(r'[^\w.-]', '_', name)
-        figure = _comparison(record, *pair)
+        figure = _comparison(record, *pair, cfg)
         written.append(style.save(figure, path / 'figures' / f'{name}.png'))
     figure = _scores(records)
     scores = path / 'figures' / 'reconstruction_scores.png'
@@ -85,8 +83,11 @@ def _records(path: pathlib.Path) -> list[dict[str, Any]]:
 
 _NAMES = (
   'utterance',
+  'round',
   'method',
   'refused',
+  'is_certified',
+  'num_frames',
   'num_frames_found',
   'snr_db',
   'mae',
@@ -113,34 +114,54 @@ def _pair(
 
 
 def _comparison(
-  record: dict[str, Any], original: np.ndarray, found: np.ndarray
+  record: dict[str, Any],
+  original: np.ndarray,
+  found: np.ndarray,
+  cfg: config.FeaturesConfig | None,
 ) -> matplotlib.figure.Figure:
-  figure = matplotlib.figure.Figure(figsize=(11, 3.4), layout='constrained')
-  panels = figure.subplots(1, 3, sharex=True, sharey=True)
-  low, high = np.percentile(original, (0.5, 99.5))
-  values = matplotlib.colors.Normalize(low, high)
-  half = max((high - low) / 2, np.finfo(np.float32).tiny)
-  errors = matplotlib.colors.Normalize(-half, half)
-  image = _draw(panels[0], original, values, 'viridis')
-  _draw(panels[1], found, values, 'viridis')
-  figure.colorbar(image, ax=panels[:2], pad=0.01)
-  difference = _padded_difference(found, original)
-  image = _draw(panels[2], difference, errors, _DIFFERENCE)
-  figure.colorbar(image, ax=panels[2])
-  panels[0].set_ylabel('feature')
-  panels[0].set_title('original')
-  panels[1].set_title(f'reconstruction: {_said(record)}')
-  panels[2].set_title(f'difference: {record["mae"]:.2g} on average')
-  figure.suptitle(
-    f'{record["utterance"]}, {_method(record).replace(chr(10), " ")}',
-    fontsize=11,
+  """Original, reconstruction and error, one above the other along time."""
+  figure = matplotlib.figure.Figure(
+    figsize=(style.WIDTH, 6.6), layout='constrained'
   )
+  panels = figure.subplots(3, 1, sharex=True)
+  _draw_values(figure, panels[:2], original, found, cfg)
+  error = _log_error(found, original)
+  image = _draw(
+    panels[2], error, matplotlib.colors.Normalize(*_LOG_ERRORS), 'magma', cfg
+  )
+  bar = figure.colorbar(image, ax=panels[2], extend='both', ticks=_TICKS)
+  bar.set_label('log\u2081\u2080 |error|\n(deviations of\nthe feature)')
+  for panel in panels[1:]:
+    _hatch_missing(panel, len(found), len(original), cfg)
+  feature_axes.label(panels[2], panels, original.shape[1], cfg)
+  panels[0].set_title('original')
+  panels[1].set_title(_said(record))
+  panels[2].set_title('error')
+  panels[0].set_xlim(
+    0, max(len(original), len(found)) * feature_axes.frame_seconds(cfg)
+  )
+  figure.suptitle(f'{record["utterance"]}, {_method(record)}', fontsize=12)
   return figure
 
 
-def _draw(axes: Any, values: np.ndarray, norm: Any, colors: Any) -> Any:
+def _draw_values(figure, panels, original, found, cfg) -> None:
+  pair = [
+    feature_axes.shown(values, original, cfg) for values in (original, found)
+  ]
+  norm = matplotlib.colors.Normalize(*np.percentile(pair[0], (0.5, 99.5)))
+  images = [
+    _draw(panel, values, norm, 'viridis', cfg)
+    for panel, values in zip(panels, pair, strict=True)
+  ]
+  bar = figure.colorbar(images[0], ax=panels, extend='both')
+  bar.set_label(feature_axes.unit(cfg))
+
+
+def _draw(
+  axes: Any, values: np.ndarray, norm: Any, colors: str, cfg: Any
+) -> Any:
   axes.grid(False)
-  axes.set_xlabel('frame')
+  seconds = max(len(values), 1) * feature_axes.frame_seconds(cfg)
   return axes.imshow(
     values.T,
     aspect='auto',
@@ -148,51 +169,78 @@ def _draw(axes: Any, values: np.ndarray, norm: Any, colors: Any) -> Any:
     norm=norm,
     cmap=colors,
     interpolation='nearest',
-    extent=(0, max(len(values), 1), 0, values.shape[1]),
+    extent=(0, seconds, 0, values.shape[1]),
   )
 
 
-def _padded_difference(found: np.ndarray, original: np.ndarray) -> np.ndarray:
-  difference = np.zeros((max(len(found), len(original)), original.shape[1]))
-  difference[: len(found)] += found
-  difference[: len(original)] -= original
-  return difference
+def _log_error(found: np.ndarray, original: np.ndarray) -> np.ndarray:
+  """Where both have a frame, in deviations of the original's features."""
+  length = min(len(found), len(original))
+  error = np.abs(found[:length].astype(np.float64) - original[:length])
+  error /= feature_axes.deviations(original)
+  return np.log10(np.maximum(error, 10.0 ** (_LOG_ERRORS[0] - 1)))
+
+
+def _hatch_missing(axes: Any, found: int, original: int, cfg: Any) -> None:
+  """Over the frames that one of the two lacks."""
+  if found != original:
+    seconds = feature_axes.frame_seconds(cfg)
+    axes.axvspan(
+      *sorted((found * seconds, original * seconds)),
+      facecolor='none',
+      edgecolor=style.INK,
+      hatch='//',
+      linewidth=0,
+    )
 
 
 def _said(record: dict[str, Any]) -> str:
-  said = f'{record["snr_db"]:.1f} dB, correlation {record["correlation"]:.2f}'
-  if record['lag_frames']:
-    best = record['best_lag_correlation']
-    said += f'\n({best:.2f} at {record["lag_frames"]:+d} frames)'
-  return said
+  """Its score, and what its certificate says of how much of it."""
+  said = f'reconstruction: {record["snr_db"]:.1f} dB'
+  frames = f'{record["num_frames_found"]} of {record["num_frames"]} frames'
+  if not record['is_certified']:
+    said += f'\nnot certified; correlation {record["correlation"]:.2f}'
+    if record['lag_frames']:
+      best = record['best_lag_correlation']
+      said += f',\n{best:.2f} at {record["lag_frames"]:+d} frames'
+    return said
+  if record.get('is_whole', True):
+    return f'{said}, certified'
+  determined = record.get('determined_snr_db')
+  if determined is not None:
+    frames += f',\n{determined:.1f} dB of what is determined'
+  return f'{said},\ncertified in part: {frames}'
 
 
 def _method(record: dict[str, Any]) -> str:
   """Its name, and what it was told: results of other ledgers do not compare."""
   ledger = record['ledger']
-  known = [text for text, key in _KNOWN if ledger.get(key)]
+  known = ', '.join(text for text, key in _KNOWN if ledger.get(key))
+  told = [f'told: {known}'] if known else []
   if ledger.get('prior'):
-    known.append(f'prior: {ledger["prior"]}')
+    told.append(f'prior: {ledger["prior"]}')
   name = record['method'].replace('_', ' ')
-  return f'{name}\n(told: {", ".join(known)})' if known else name
+  return f'{name}\n({"; ".join(told)})' if told else name
 
 
 def _scores(records: list[dict[str, Any]]) -> matplotlib.figure.Figure:
   methods = _by_method(records)
-  size = (max(7.0, 2.4 * len(methods) + 2), 3.8)
+  size = (max(style.WIDTH, 1.7 * len(methods) + 1), 6.6)
   figure = matplotlib.figure.Figure(figsize=size, layout='constrained')
-  snr, correlation = figure.subplots(1, 2)
+  snr, correlation = figure.subplots(2, 1, sharex=True)
   snr.axhline(0, color=style.INK, linewidth=0.8)  # Where silence would be.
   for index, of_method in enumerate(methods.values()):
     color = style.DISTINCT[index % len(style.DISTINCT)]
     _strip(snr, index, of_method, 'snr_db', color)
     _strip(correlation, index, of_method, 'best_lag_correlation', 'none', color)
     _strip(correlation, index, of_method, 'correlation', color)
-  snr.set_title('SNR (dB); barred: the median, refusals inside')
-  correlation.set_title('Correlation (ring: at the best time lag)')
+  snr.set_title('each utterance; bar: the median,\nrefusals inside')
+  snr.set_ylabel('SNR (dB)')
+  correlation.set_title('ring: at the best time lag')
+  correlation.set_ylabel('correlation')
   correlation.set_ylim(min(0, correlation.get_ylim()[0]), 1.04)
+  correlation.set_xticks(range(len(methods)), _ticks(methods))
   for axes in (snr, correlation):
-    axes.set_xticks(range(len(methods)), _ticks(methods))
     axes.set_xlim(-0.5, len(methods) - 0.5)
     axes.grid(False, axis='x')
   return figure
@@ -222,7 +270,10 @@ def _ticks(methods: dict[str, list[dict[str, Any]]]) -> list[str]:
   for name, records in methods.items():
     num_refused = sum(not score_summary.is_found(record) for record in records)
     counted = f'\n{num_refused} of {len(records)} refused'
-    ticks.append(name + (counted if num_refused else ''))
+    lines = (name + (counted if num_refused else '')).splitlines()
+    ticks.append(
+      '\n'.join(textwrap.fill(line, _TICK_CHARACTERS) for line in lines)
+    )
   return ticks
 
 

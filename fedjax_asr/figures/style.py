@@ -26,6 +26,8 @@ _DASHES: tuple[Any, ...] = (
 _MARKERS = 'osD^vXP'
 
 DPI = 300
+# Inches: half of a page as a browser shows one, so that text is as large there.
+WIDTH = 5.0
 
 _RC: dict[Any, Any] = {
   'axes.edgecolor': INK,
@@ -33,18 +35,19 @@ _RC: dict[Any, Any] = {
   'axes.titlecolor': INK,
   'axes.spines.right': False,
   'axes.spines.top': False,
-  'axes.titlesize': 11,
+  'axes.titlesize': 12,
   'axes.titlelocation': 'left',
   'axes.grid': True,
   'axes.axisbelow': True,
-  'font.size': 9.5,
+  'font.size': 12,
   'grid.color': INK,
   'grid.alpha': 0.25,
   'grid.linewidth': 0.6,
+  'legend.fontsize': 11,
   'legend.frameon': False,
   'legend.labelcolor': INK,
   'lines.linewidth': 1.8,
-  'lines.markersize': 3.5,
+  'lines.markersize': 4,
   'lines.solid_capstyle': 'round',
   'text.color': INK,
   'xtick.color': INK,
@@ -57,15 +60,19 @@ def context() -> Any:
   return matplotlib.rc_context(_RC)
 
 
-def line(index: int) -> dict[str, Any]:
-  """Colour, dashes and marker of a line among others.
+def line(index: int, num_above: int = 0) -> dict[str, Any]:
+  """Colour, dashes, marker and width of a line among others.
 
   All of the first six differ in colour, and no two of the first 200 in all.
+  What others are drawn above is wider, so that it is seen where they coincide.
   """
+  above = min(num_above, 3)
   return {
     'color': DISTINCT[index % len(DISTINCT)],
     'linestyle': _DASHES[index % len(_DASHES)],
     'marker': _MARKERS[index % len(_MARKERS)],
+    'linewidth': 1.6 + 0.9 * above,
+    'markersize': 4 + 1.8 * above,
   }
 
 

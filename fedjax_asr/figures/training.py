@@ -10,11 +10,27 @@ import numpy as np
 from fedjax_asr import run_directory, run_log
 from fedjax_asr.figures import style
 
+# Metric, label, colour, dashes, marker, width: where lines coincide, each is
+# seen beside those that are drawn on top of it.
 _RATES = (
-  ('eval/wer', 'WER, held-out speakers', style.BLUE, '-'),
-  ('eval/cer', 'CER, held-out speakers', style.BLUE, ':'),
-  ('eval/utterance_wer', 'WER, held-out utterances', style.ORANGE, '-'),
-  ('eval/utterance_cer', 'CER, held-out utterances', style.ORANGE, ':'),
+  ('eval/wer', 'WER, held-out speakers', style.BLUE, '-', 'o', 4.0),
+  (
+    'eval/utterance_wer',
+    'WER, held-out utterances',
+    style.ORANGE,
+    '-',
+    's',
+    1.8,
+  ),
+  ('eval/cer', 'CER, held-out speakers', style.BLUE, (0, (2, 1.5)), 'o', 4.0),
+  (
+    'eval/utterance_cer',
+    'CER, held-out utterances',
+    style.ORANGE,
+    (0, (2, 1.5)),
+    's',
+    1.8,
+  ),
 )
 
 
@@ -34,10 +50,17 @@ def plot(run_path: pathlib.Path) -> pathlib.Path:
       f'{metrics} is empty; want the metrics of one round or more.'
     )
   with style.context():
-    figure = matplotlib.figure.Figure(figsize=(10, 3.8), layout='constrained')
-    loss_axes, rate_axes = figure.subplots(1, 2, sharex=True)
+    figure = matplotlib.figure.Figure(
+      figsize=(style.WIDTH, 7.4), layout='constrained'
+    )
+    loss_axes, rate_axes = figure.subplots(2, 1, sharex=True)
     _plot_loss(loss_axes, records)
     _plot_rates(rate_axes, records)
+    rate_axes.set_xlabel('round')
+    loss_axes.legend(*loss_axes.get_legend_handles_labels())
+    # Below, where no line runs through it.
+    lines, labels = rate_axes.get_legend_handles_labels()
+    figure.legend(lines, labels, loc='outside lower left')
     path = pathlib.Path(run_path) / 'figures' / 'training_progress.png'
     return style.save(figure, path)
 
@@ -57,29 +80,34 @@ def _plot_loss(axes: Any, records: list[dict[str, Any]]) -> None:
   rounds, losses = _series(records, 'eval/loss')
   if len(rounds):
     axes.plot(rounds, losses, 'o-', color=style.BLUE, label='held-out speakers')
-  _finish(axes, 'CTC loss')
+  _finish(axes, 'CTC loss (nats per utterance)')
 
 
 def _plot_rates(axes: Any, records: list[dict[str, Any]]) -> None:
   highest = 1.0
-  for name, label, color, line in _RATES:
+  for name, label, color, dashes, marker, width in _RATES:
     rounds, rates = _series(records, name)
     if len(rounds):
       highest = max(highest, rates.max())
-      label = f'{label}: {rates[-1]:.1%}'
-      axes.plot(rounds, rates, f'o{line}', color=color, label=label)
+      axes.plot(
+        rounds,
+        rates,
+        label=f'{label}: {rates[-1]:.1%}',
+        color=color,
+        linestyle=dashes,
+        linewidth=width,
+        marker=marker,
+        markersize=2 * width,
+      )
   axes.set_ylim(0, 1.03 * highest)
   axes.yaxis.set_major_formatter(matplotlib.ticker.PercentFormatter(1.0))
-  _finish(axes, 'Error rate (last value in the legend)')
+  _finish(axes, 'error rate (the last below)')
 
 
 def _finish(axes: Any, title: str) -> None:
   axes.set_title(title)
-  axes.set_xlabel('round')
   axes.xaxis.set_major_locator(matplotlib.ticker.MaxNLocator(integer=True))
-  if axes.get_legend_handles_labels()[0]:
-    axes.legend()
-  else:
+  if not axes.get_legend_handles_labels()[0]:
     axes.text(0.5, 0.5, 'no values yet', transform=axes.transAxes, ha='center')
 
 

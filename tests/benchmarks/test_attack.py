@@ -47,6 +47,7 @@ def test_summary_counts_what_was_refused_among_all():
   assert (found['num_utterances'], found['num_refused']) == (4, 1)
   assert found['reasons'] == ['too long']
   assert found['certified']['count'] == 2
+  assert found['right_length']['count'] == 2
   assert found['right_length']['of'] == 4
   # Of a refusal, 10, 20 and 30 dB.
   assert found['snr_db']['median'] == 15.0
@@ -63,22 +64,6 @@ def test_median_that_falls_on_a_refusal_is_null():
   json.dumps(found, allow_nan=False)
 
 
-def test_table_is_derived_from_the_records_with_refusals_inside(tmp_path):
-  records = [
-    _record(1, method='span'),
-    _refused(2, method='span'),
-    _record(2, method='demixing', is_certified=False),
-  ]
-  file = tmp_path / 'attack_x.json'
-  # Its summary, written under another rule, is not read.
-  file.write_text(json.dumps({'methods': {}, 'records': records}))
-  assert attack.table([str(file)]).splitlines()[2:] == [
-    '| attack_x | span | 1 of 2 | 1 of 2 | refused | 2.0 |',
-    '| attack_x | demixing | 0 of 1 | 0 of 1 | 20.0 dB | 2.0 |',
-    '| attack_x | all | 1 of 2 | 0 of 2 | 15.0 dB | 2.0 |',
-  ]
-
-
 def test_batch_counts_its_seconds_once():
   found = attack.summary([_record(1), _record(2, victim='v1')])
   assert found['utterances_per_minute'] == 60.0
@@ -92,6 +77,28 @@ def test_nothing_found_says_why():
     'reasons': ['noise'],
     'ledger': {'method': 'span'},
   }
+
+
+def test_intervals_are_of_updates_not_of_utterances():
+  records = [
+    _record(index, victim=f'v{update}', snr_db=10.0 * update)
+    for update in (1, 2, 3)
+    for index in range(30)
+  ]
+  records[0]['is_certified'] = False
+  found = attack.summary(records)
+  assert (found['num_utterances'], found['num_updates']) == (90, 3)
+  # One of three updates has an utterance that is not.
+  assert found['certified'] == {
+    'count': 89,
+    'of': 90,
+    'updates': 2,
+    'interval': attack.share(2, 3)['interval'],
+  }
+  assert found['snr_db']['median'] == 20.0
+  # Nine of 27 draws of three updates hold the first twice or more: over 2.5%.
+  # Of 90 utterances a third, drawn singly, is hardly ever a half.
+  assert found['snr_db']['median_interval'] == [10.0, 30.0]
 
 
 def test_share_is_wilsons_interval():

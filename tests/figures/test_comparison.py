@@ -32,7 +32,7 @@ def test_each_run_is_drawn_in_a_colour(tmp_path):
   ]
   path = comparison.plot(runs, tmp_path / 'out' / 'both.png')
   image = matplotlib.image.imread(path)
-  assert image.shape[1] == 7 * style.DPI
+  assert image.shape[1] == style.WIDTH * style.DPI
   assert image[0, 0, 3] == 0
   for color in (style.BLUE, style.ORANGE):
     wanted = [int(color[i : i + 2], 16) for i in (1, 3, 5)]

@@ -5,9 +5,10 @@ import matplotlib.image
 import numpy as np
 import pytest
 
-from fedjax_asr import run_directory
+from fedjax_asr import config, run_directory
 from fedjax_asr.attacks import score_summary
-from fedjax_asr.figures import reconstruction, style
+from fedjax_asr.figures import feature_axes, reconstruction, style
+from fedjax_asr.speech import features
 
 _LEDGER = {
   'knows_transcript': False,
@@ -21,9 +22,12 @@ _LEDGER = {
 def _record(method='span', **changed):
   return {
     'utterance': 'a/b 1',
+    'round': 0,
     'method': method,
     'ledger': _LEDGER,
     'refused': '',
+    'is_certified': True,
+    'num_frames': 30,
     'num_frames_found': 30,
     'snr_db': 20.0,
     'mae': 0.01,
@@ -72,25 +76,142 @@ def test_figures_are_transparent_pngs_of_300_dpi_named_for_what_they_show(
   for path in written:
     assert path.parent == tmp_path / 'figures'
     image = matplotlib.image.imread(path)
-    assert image.shape[1] >= 7 * style.DPI
+    assert image.shape[1] >= style.WIDTH * style.DPI
     assert image[0, 0, 3] == 0
 
 
-def test_the_difference_shows_where_a_reconstruction_is_wrong(coarse, tmp_path):
-  x = _speech()
+def _comparison(original, found, cfg=None, **changed):
+  """Panels of original, reconstruction and error."""
+  record = _record(**changed)
+  return reconstruction._comparison(record, original, found, cfg).axes[:3]
+
+
+def _pixels(axes):
+  return np.asarray(axes.images[0].get_array()).T
+
+
+def test_errors_are_logarithms_in_deviations_of_the_feature():
+  x = _speech(100) * np.arange(1, 9)
   wrong = x.copy()
-  wrong[10:20] += 5
-  drawn = {}
-  for name, found in (('right', x), ('wrong', wrong)):
-    path = tmp_path / name
+  wrong[10:20, 3] += 5 * x.std(0)[3]
+  wrong[10:20, 6] += 1e-4 * x.std(0)[6]
+  *_, axes = _comparison(x, wrong)
+  error = _pixels(axes)
+  assert error.shape == x.shape
+  np.testing.assert_allclose(error[10:20, 3], np.log10(5))
+  np.testing.assert_allclose(error[10:20, 6], -4, atol=1e-6)
+  # What is exact is under the least of the colours, and not minus infinity.
+  low, _ = axes.images[0].get_clim()
+  assert low - 2 < np.delete(error, (3, 6), 1).max() < low
+
+
+def test_frames_that_one_lacks_have_no_error_and_are_hatched():
+  x = _speech(100)
+  for found in (x[:90], np.concatenate([x, x[:10]])):
+    original, *panels = _comparison(x, found)
+    assert len(_pixels(panels[1])) == min(len(found), 100)
+    assert not original.patches
+    for axes in panels:
+      (patch,) = axes.patches
+      assert patch.get_hatch()
+      assert patch.get_x() == min(len(found), 100)
+      assert patch.get_width() == 10
+  assert not any(axes.patches for axes in _comparison(x, x))
+
+
+def test_axes_are_in_seconds_and_hertz_of_the_bands():
+  cfg = config.FeaturesConfig(num_features=80, num_mels=80, hop_ms=20.0)
+  x = np.random.default_rng(0).normal(size=(50, 80))
+  panels = _comparison(x, x, cfg)
+  assert panels[-1].get_xlabel() == 'time (s)'
+  assert panels[-1].get_xlim() == (0.0, 1.0)
+  edges = features.mel_edges(cfg)
+  for axes in panels:
+    assert axes.get_ylabel() == 'frequency (Hz)'
+    places = axes.get_yticks()
+    labels = [tick.get_text() for tick in axes.get_yticklabels()]
+    assert '1000' in labels
+    assert '4000' in labels
+    for place, text in zip(places, labels, strict=True):
+      # Within the band that is drawn at this height.
+      band = int(place)
+      assert edges[band] <= float(text) <= edges[band + 2]
+    assert np.abs(np.diff(places)).min() > 8
+
+
+def test_bins_of_a_spectrogram_are_in_hertz_too():
+  cfg = config.FeaturesConfig(
+    kind=config.FeatureKind.LOG_SPECTROGRAM, num_features=161, fft_size=320
+  )
+  x = np.random.default_rng(0).normal(size=(50, 161))
+  axes = _comparison(x, x, cfg)[0]
+  labels = [tick.get_text() for tick in axes.get_yticklabels()]
+  places = dict(zip(labels, axes.get_yticks(), strict=True))
+  # 50 Hz apart, each in the middle of its row.
+  assert places['8000'] == 160.5
+  assert places['2000'] == 40.5
+
+
+def test_mfcc_are_scaled_coefficient_by_coefficient():
+  cfg = config.FeaturesConfig(
+    kind=config.FeatureKind.MFCC,
+    num_features=8,
+    normalization=config.Normalization.NONE,
+  )
+  x = _speech(200) * 10.0 ** -np.arange(-2, 6) + 40
+  found = x + x.std(0)
+  original, reconstructed, _ = _comparison(x, found, cfg)
+  assert original.get_ylabel() == 'cepstral\ncoefficient'
+  floor = features.MIN_STD
+  deviation = np.minimum(x.std(0) / floor, 1)
+  np.testing.assert_allclose(_pixels(original).std(0), deviation)
+  np.testing.assert_allclose(_pixels(original).mean(0), 0, atol=1e-9)
+  # In deviations of the original, not of its own.
+  np.testing.assert_allclose(_pixels(reconstructed).mean(0), deviation)
+
+
+def test_axes_of_a_run_that_was_attacked_are_the_runs(coarse, tmp_path):
+  run, attack = tmp_path / 'run', tmp_path / 'attack'
+  for path in (run, attack):
     path.mkdir()
-    _write(path, [_record()], {'a/b 1': {'original': x, 'span': found}})
-    image = matplotlib.image.imread(reconstruction.plot(path)[0])
-    wanted = [int(style.ORANGE[i : i + 2], 16) for i in (1, 3, 5)]
-    same = np.abs(image[..., :3] * 255 - wanted).max(-1) < 2
-    drawn[name] = (same & (image[..., 3] > 0.99)).sum()
-  # A third of a panel of about 280 x 230 pixels, beside the colour bar.
-  assert drawn['wrong'] > drawn['right'] + 15_000
+  x = _speech()
+  _write(attack, [_record()], {'a/b 1': {'original': x, 'span': x}})
+  assert feature_axes.of_attack(attack, 0) is None
+  cfg = config.Config()
+  cfg.attack.run = str(run)
+  (attack / 'config.json').write_text(json.dumps(config.as_dict(cfg)))
+  # As if it had been moved.
+  assert feature_axes.of_attack(attack, 0) is None
+  assert len(reconstruction.plot(attack)) == 2
+  of_run = config.Config()
+  of_run.features.hop_ms = 20.0
+  (run / 'config.json').write_text(json.dumps(config.as_dict(of_run)))
+  assert feature_axes.of_attack(attack, 0) == of_run.features
+  cfg.attack.run = ''
+  (attack / 'config.json').write_text(json.dumps(config.as_dict(cfg)))
+  assert feature_axes.of_attack(attack, 0) == cfg.features
+  (attack / 'config.json').write_text('{"attack": {}}')
+  with pytest.raises(run_directory.RunError, match=r"config.json: .*'run'"):
+    feature_axes.of_attack(attack, 0)
+
+
+def test_titles_say_how_much_is_certified():
+  def title(**changed):
+    return reconstruction._said(_record(**changed))
+
+  assert title() == 'reconstruction: 20.0 dB, certified'
+  assert title(is_whole=True) == 'reconstruction: 20.0 dB, certified'
+  part = {'is_whole': False, 'num_frames_found': 27}
+  assert title(**part) == (
+    'reconstruction: 20.0 dB,\ncertified in part: 27 of 30 frames'
+  )
+  assert title(**part, determined_snr_db=81.0).endswith(
+    ' frames,\n81.0 dB of what is determined'
+  )
+  assert title(is_certified=False, lag_frames=0) == (
+    'reconstruction: 20.0 dB\nnot certified; correlation 0.50'
+  )
+  assert title(is_certified=False).endswith(',\n0.90 at +3 frames')
 
 
 @pytest.mark.parametrize('frames', [0, 12, 40])
@@ -121,7 +242,7 @@ def test_a_refusal_has_no_dot_and_is_counted_beside_the_name():
   records = [told, told, score_summary.read(refused)]
   figure = reconstruction._scores(records)
   for axes in figure.axes:
-    (tick,) = axes.get_xticklabels()
+    (tick,) = figure.axes[-1].get_xticklabels()
     assert tick.get_text() == 'span\n(told: length)\n1 of 3 refused'
     for points in axes.collections[:1]:
       assert len(points.get_offsets()) == 2
@@ -132,7 +253,7 @@ def test_a_refusal_has_no_dot_and_is_counted_beside_the_name():
   ]
   figure = reconstruction._scores([score_summary.read(refused)])
   assert not figure.axes[0].collections
-  assert [tick.get_text() for tick in figure.axes[0].get_xticklabels()] == [
+  assert [tick.get_text() for tick in figure.axes[-1].get_xticklabels()] == [
     'span\n1 of 1 refused'
   ]
 
@@ -157,13 +278,15 @@ def test_scores_of_other_ledgers_stand_apart():
     ledger=_LEDGER | {'knows_length': True, 'prior': 'LibriSpeech'}
   )
   assert reconstruction._method(_record()) == 'span'
+  alone = _record(ledger=_LEDGER | {'prior': 'LibriSpeech'})
+  assert reconstruction._method(alone) == 'span\n(prior: LibriSpeech)'
   assert reconstruction._method(told) == (
-    'span\n(told: length, prior: LibriSpeech)'
+    'span\n(told: length; prior: LibriSpeech)'
   )
   figure = reconstruction._scores([_record(), told])
-  assert [tick.get_text() for tick in figure.axes[0].get_xticklabels()] == [
+  assert [tick.get_text() for tick in figure.axes[-1].get_xticklabels()] == [
     'span',
-    'span\n(told: length, prior: LibriSpeech)',
+    'span\n(told: length;\nprior: LibriSpeech)',
   ]
 
 

@@ -57,3 +57,10 @@ def test_colours_differ_however_they_are_seen():
 def test_no_two_lines_look_alike():
   looks = [tuple(style.line(index).values()) for index in range(200)]
   assert len(set(looks)) == len(looks)
+
+
+def test_lines_that_coincide_are_all_seen():
+  looks = [style.line(index, 3 - index) for index in range(4)]
+  for under, over in itertools.pairwise(looks):
+    assert under['linewidth'] >= over['linewidth'] + 0.5
+    assert under['markersize'] >= over['markersize'] + 1

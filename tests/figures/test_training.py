@@ -27,7 +27,7 @@ def test_figure_is_a_transparent_png_of_300_dpi(tmp_path):
   path = training.plot(tmp_path)
   assert path == tmp_path / 'figures' / 'training_progress.png'
   image = matplotlib.image.imread(path)
-  assert image.shape[1] == 10 * style.DPI
+  assert image.shape[1] == style.WIDTH * style.DPI
   assert image[0, 0, 3] == 0
   assert image[..., 3].max() == 1
 
