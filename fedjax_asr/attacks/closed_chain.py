@@ -63,12 +63,18 @@ def residuals(
   num_windows: int,
 ) -> Float64[np.ndarray, ' windows']:
   """Of each window, in float64: what the certificate rests on."""
-  values = _hidden(span, shape, frames, num_windows)
+  values = hidden(span, shape, frames, num_windows)
   outside = np.linalg.norm(values @ span.complement, axis=1)
   return (outside / np.linalg.norm(values, axis=1)) ** 2
 
 
-def _hidden(span, shape, frames, num_windows):
+def hidden(
+  span: hidden_span.HiddenSpan,
+  shape: window_system.Shape,
+  frames: Float64[np.ndarray, 'frames features'],
+  num_windows: int,
+) -> Float64[np.ndarray, 'windows units']:
+  """What layer 1 gives to layer 2."""
   windows = window_system.windows(frames, shape, num_windows)
   return np.clip(windows @ span.kernel + span.bias, 0, recurrence.CLIP)
 
@@ -87,7 +93,7 @@ def scaled(
   all is right, and change nothing.
   """
   values = [
-    _hidden(span, shape, chain.frames, chain.num_windows) for chain in chains
+    hidden(span, shape, chain.frames, chain.num_windows) for chain in chains
   ]
   owner = np.repeat(np.arange(len(values)), [len(each) for each in values])
   members = (owner[:, None] == np.arange(len(values))).astype(float)

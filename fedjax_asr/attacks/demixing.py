@@ -28,8 +28,10 @@ from fedjax_asr.attacks import (
   front_inversion,
   known_scale,
   observation,
+  precision,
   sparse_frames,
   subspace,
+  undetermined,
 )
 
 _KERNEL = 'recurrent_0/input_kernel'
@@ -259,20 +261,33 @@ def _result(
     for wanted, features in zip(found.problems, found.features, strict=True)
   )
   cosine = front_gradient.cosine(observed, found.problems, found.features)
-  is_certified = bool(residual < cfg.max_residual and cosine > MIN_COSINE)
+  rounding = precision.residual(observed.precision)
+  is_certified = bool(
+    residual < max(cfg.max_residual, rounding) and cosine > MIN_COSINE
+  )
+  features = [known_scale.trimmed(np.asarray(each)) for each in found.features]
+  shape = front_inversion.receptive_field(observed)
+  unclear = tuple(undetermined.stretches(each, shape) for each in features)
+  # Equal frames are found once, but each has led to a state of its own.
+  num_states = sum(len(chain) - 1 for chain in order.utterances)
   return observation.Reconstruction(
-    features=tuple(
-      known_scale.trimmed(np.asarray(each)) for each in found.features
-    ),
+    features=tuple(features),
     certificate={
       'residual': residual,
       'convolution_cosine': cosine,
       'order_residual': order.residual,
       'order_margin': order.margin,
+      'num_states': float(order.num_states),
       'scale_is_free': float(found.scale_is_free),
     },
     is_certified=is_certified,
-    is_whole=is_certified,
+    is_whole=bool(
+      is_certified
+      and not found.scale_is_free
+      and not any(unclear)
+      and order.num_states == num_states
+    ),
+    undetermined=unclear,
     ledger=_ledger(observed, found),
   )
 

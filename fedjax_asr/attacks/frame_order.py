@@ -31,11 +31,14 @@ class Order(NamedTuple):
   residual: the largest part of a state outside of the space.
   margin: the smallest ratio of the second best frame's residual to the best's,
     first frames apart, of which several utterances have several.
+  num_states: that the update holds: one for each frame but the first ones, also
+    where frames are equal.
   """
 
   utterances: tuple[tuple[int, ...], ...]
   residual: float
   margin: float
+  num_states: int
 
 
 def order(
@@ -76,6 +79,7 @@ def order(
     utterances=_with_ends(chains, frames),
     residual=max(residuals),
     margin=min(margins, default=1.0),
+    num_states=states.rank,
   )
 
 

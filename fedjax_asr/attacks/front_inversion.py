@@ -17,7 +17,7 @@ import optax
 from jaxtyping import Array, Float
 
 from fedjax_asr import config
-from fedjax_asr.attacks import observation, together
+from fedjax_asr.attacks import observation, together, window_system
 
 # Descent ends here: from there on Levenberg-Marquardt is faster,
 _NEAR = 1e-4
@@ -103,6 +103,22 @@ def _together(function, settings, observed, wanted, features):
 def time_stride(observed: observation.Observation) -> int:
   """Input frames for each frame that the convolutions give."""
   return int(np.prod(observed.model.ds2.conv_time_strides))
+
+
+def receptive_field(
+  observed: observation.Observation,
+) -> window_system.Shape:
+  """What an output frame sees, as windows that are no narrower."""
+  cfg = observed.model.ds2
+  reach, hop = 0, 1
+  for width, stride in zip(
+    cfg.conv_time_kernels, cfg.conv_time_strides, strict=True
+  ):
+    reach += hop * (width - 1)
+    hop *= stride
+  return window_system.Shape(
+    -(-reach // 2), hop, observed.features.num_features
+  )
 
 
 def front(

@@ -8,6 +8,7 @@ utterance is searched for, and the rest follows frame by frame
 loss nor the labels nor what lies behind layer 2 matters.
 """
 
+import dataclasses
 import functools
 from collections.abc import Callable
 
@@ -20,7 +21,10 @@ from fedjax_asr.attacks import (
   closed_chain,
   hidden_span,
   observation,
+  precision,
+  span_evidence,
   subspace,
+  undetermined,
   window_chain,
   window_system,
 )
@@ -32,6 +36,8 @@ _SEED_EQUATIONS = 14
 _GROWTH_EQUATIONS = 2
 # A drop of singular values that cannot be chance.
 _CLEAR_DROP = 30.0
+# Deviations of a product's rounding that are no surprise.
+_ROUNDINGS = 4.0
 # Iterations between looks at the starts.
 _ITERATIONS_AT_ONCE = 5
 # Cosine from which two beginnings are one.
@@ -55,6 +61,8 @@ def reconstruct(
       layer 1, too many windows for layer 2, or no beginning that closes.
   """
   tell = report or (lambda _: None)
+  rounding = precision.residual(observed.precision)
+  cfg = dataclasses.replace(cfg, max_residual=max(cfg.max_residual, rounding))
   shape = _shape(observed)
   update = observation.flat(observed.update)
   kernel = np.asarray(update[_KERNEL], np.float64)
@@ -74,9 +82,20 @@ def reconstruct(
   )
   found = len(residuals)
   worst = float(residuals.max())
+  evidence = _evidence(
+    observed, span, shape, chains, utterances, kernel, space, worst
+  )
+  unclear = tuple(undetermined.stretches(each, shape) for each in utterances)
+  is_certified = bool(
+    worst <= cfg.max_residual
+    and found == space.rank
+    and all(chain.is_whole for chain in chains)
+    and span_evidence.is_believed(evidence, config.SpanConfig())
+  )
   return observation.Reconstruction(
     features=tuple(frames.astype(np.float32) for frames in utterances),
     certificate={
+      **evidence._asdict(),
       'rank': float(space.rank),
       'spectrum_gap': space.gap,
       'num_windows': float(found),
@@ -84,16 +103,38 @@ def reconstruct(
       'bias_cosine': cosine,
       'worst_scale': float(factors[np.argmax(np.abs(np.log(factors)))]),
     },
-    is_certified=bool(
-      worst <= cfg.max_residual
-      and found == space.rank
-      and all(chain.is_whole for chain in chains)
-    ),
+    is_certified=is_certified,
+    is_whole=is_certified and not any(unclear),
+    undetermined=unclear,
     ledger=observation.ledger(
       observed,
       (_KERNEL, _BIAS),
       prior='public speech statistics' if observed.declared.speech else '',
     ),
+  )
+
+
+def _evidence(observed, span, shape, chains, utterances, kernel, space, worst):
+  """Of layer 2, whose inputs are what layer 1 gives."""
+  hidden = np.concatenate(
+    [
+      closed_chain.hidden(span, shape, frames, chain.num_windows)
+      for frames, chain in zip(utterances, chains, strict=True)
+    ]
+  )
+  sizes = np.linalg.norm(kernel, axis=0)
+  second = observed.params['dense_1']
+  layer = span_evidence.Layer(
+    np.asarray(second['kernel'], np.float64),
+    np.asarray(second['bias'], np.float64),
+  )
+  return span_evidence.gathered(
+    hidden,
+    kernel / np.where(sizes > 0, sizes, 1.0),
+    layer,
+    space.singular_values,
+    sizes,
+    _ROUNDINGS * precision.unit_roundoff(observed.precision) + np.sqrt(worst),
   )
 
 

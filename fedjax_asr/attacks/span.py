@@ -177,14 +177,12 @@ def _reconstruction(
     sizes,
     _relative_error(observed, certificate['eigenvalue_gap']),
   )
-  most_inactive = span_evidence.most_inactive(evidence, cfg)
   frames = [member.frames * layer.scale for member in members]
   unclear = tuple(undetermined.stretches(each, shape) for each in frames)
   believed = bool(
     certificate['eigenvalue_gap'] >= cfg.min_eigenvalue_gap
     and cosine >= cfg.min_bias_cosine
-    and evidence.unexplained <= cfg.max_unexplained
-    and evidence.inactive <= most_inactive
+    and span_evidence.is_believed(evidence, cfg)
   )
   return observation.Reconstruction(
     features=tuple(each.astype(np.float32) for each in frames),

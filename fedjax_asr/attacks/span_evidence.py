@@ -41,17 +41,17 @@ class Evidence(NamedTuple):
 
   unexplained: of the kernel's update, outside of the windows.
   noise: the same, if nothing but noise is left, from the least singular values.
-  inactive: of what is sent back, to units that are not active.
+  inactive_energy: of what is sent back, to units that are not active.
   expected_inactive: the same, from what is unexplained if that is noise.
   watched: of what would be sent back to units that are not active, were units
-    as busy there as elsewhere: little where `inactive` can tell little.
+    as busy there as elsewhere: little where `inactive_energy` can tell little.
   moved: of the same, to units that are active at the start and not in the end,
     or the other way round.
   """
 
   unexplained: float
   noise: float
-  inactive: float
+  inactive_energy: float
   expected_inactive: float
   watched: float
   moved: float
@@ -90,7 +90,7 @@ def gathered(
   return Evidence(
     unexplained=float(outside / total),
     noise=_noise(values, len(windows)),
-    inactive=float(np.sum(signals[inactive] ** 2) / energy),
+    inactive_energy=float(np.sum(signals[inactive] ** 2) / energy),
     expected_inactive=float(expected / energy),
     watched=float(np.mean(inactive @ busy) / energy),
     moved=float(np.mean(_moved(windows, layer) @ busy) / energy),
@@ -138,7 +138,7 @@ def most_unexplained(evidence: Evidence, cfg: config.SpanConfig) -> float:
 
 
 def most_inactive(evidence: Evidence, cfg: config.SpanConfig) -> float:
-  """Share of `inactive` up to which an utterance is believed.
+  """Share of `inactive_energy` up to which an utterance is believed.
 
   A part of what is watched, which what is wrong reaches as often as the rest;
   more where units moved in between, or noise alone would give some; nothing
@@ -150,3 +150,11 @@ def most_inactive(evidence: Evidence, cfg: config.SpanConfig) -> float:
   if evidence.expected_inactive > limit or evidence.watched < cfg.min_watched:
     return -1.0
   return limit + _DEVIATIONS * evidence.expected_inactive
+
+
+def is_believed(evidence: Evidence, cfg: config.SpanConfig) -> bool:
+  """Whether the update holds these utterances; not whether it holds more."""
+  return bool(
+    evidence.unexplained <= cfg.max_unexplained
+    and evidence.inactive_energy <= most_inactive(evidence, cfg)
+  )

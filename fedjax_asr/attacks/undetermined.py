@@ -9,7 +9,7 @@ windows later, is the loop of a path that may be walked any number of times.
 """
 
 import numpy as np
-from jaxtyping import Float64
+from jaxtyping import Float
 
 from fedjax_asr.attacks import observation, window_system
 
@@ -21,7 +21,7 @@ _EQUAL = 1e-4
 
 
 def stretches(
-  frames: Float64[np.ndarray, 'frames features'],
+  frames: Float[np.ndarray, 'frames features'],
   shape: window_system.Shape,
 ) -> tuple[observation.Stretch, ...]:
   """Where frames could be put in, or taken out, and no window be new.

@@ -241,8 +241,8 @@ class AttackConfig:
   # another architecture is refused before anything is attacked.
   methods: tuple[str, ...] = ()
   tries_all: bool = False
-  # Whether what was found is made audible; seconds for each utterance.
-  audio: bool = True
+  # Whether what was found is drawn and made audible; seconds an utterance.
+  illustrated: bool = True
   # Victims attacked at once, in threads; demixing computes those of one length
   # in one program (`attacks.together`). Results change by no more than the
   # order of sums does.

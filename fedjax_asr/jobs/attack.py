@@ -60,16 +60,22 @@ def run(
       attack_speakers.identify(
         cfg.attack, directory.path, attacked, victims, tried, console
       )
-    figures = reconstruction.plot(directory.path)
+    figures = []
+    if cfg.attack.illustrated:
+      figures = reconstruction.plot(directory.path)
   for line in summary(records):
     console.print(line)
+  console.print(_written(directory.path, figures))
+
+
+def _written(path, figures) -> str:
+  line = f'written: {path}/{attack_results.FILE}, {attack_results.FEATURES}'
+  if not figures:
+    return line
   shown = (
     f'{len(figures)} figures, such as' if len(figures) > 1 else 'a figure,'
   )
-  console.print(
-    f'written: {directory.path}/{attack_results.FILE}, '
-    f'{attack_results.FEATURES}, audio/, and {shown} {figures[-1]}'
-  )
+  return f'{line}, audio/, and {shown} {figures[-1]}'
 
 
 def _loaded(cfg, workdir, console) -> attacked_run.AttackedRun:
@@ -144,7 +150,7 @@ def _attack_all(cfg, directory, attacked, victims, transcriber, console):
         attempts,
         attacked.saved.config.features,
         public,
-        is_audible=cfg.attack.audio,
+        is_audible=cfg.attack.illustrated,
       )
       made = attack_results.records(
         victim, observed, attempts, transcriber, public

@@ -160,7 +160,7 @@ def test_a_batch_comes_apart_whether_lengths_are_equal_or_not(lengths):
 
 
 def test_local_steps_of_sgd_leave_the_span():
-  utterance = _speech(2, 14)
+  utterance = _speech(3, 14)
   result = _reconstruct(_observed([utterance], num_steps=8))
   assert result.is_certified
   assert result.ledger.local_steps == 8
