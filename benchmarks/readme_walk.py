@@ -39,11 +39,11 @@ from typing import NamedTuple
 
 import readme_blocks
 
-_CHECKOUT = pathlib.Path(__file__).resolve().parents[1]
+CHECKOUT = pathlib.Path(__file__).resolve().parents[1]
 _NUM_LINES, _LINE_LENGTH = 6, 400
 # Needs of the reader's own speech, and what makes a stand-in.
 _SPEECH = ('manifest', 'recording')
-_PREPARED = (
+PREPARED = (
   'python benchmarks/speech_manifest.py my',
   'mkdir recordings && cp my/*-u0000.wav recordings',
   'cp my/s0000-u0001.wav recording.wav',
@@ -83,7 +83,7 @@ class Outcome(NamedTuple):
 
 def main(argv: list[str]) -> int:
   flags = _flags(argv)
-  page = (_CHECKOUT / 'README.md').read_text(encoding='utf-8')
+  page = (CHECKOUT / 'README.md').read_text(encoding='utf-8')
   wanted = _wanted(readme_blocks.commands(page), flags.only)
   log = flags.result.with_suffix('.log')
   log.write_text('')
@@ -175,7 +175,7 @@ def _place(scratch: pathlib.Path, flags: argparse.Namespace) -> Place:
   """Clone, home and environment."""
   clone, home = scratch / 'clone', scratch / 'home'
   home.mkdir()
-  source = ['git', 'clone', '--quiet', str(_CHECKOUT), str(clone)]
+  source = ['git', 'clone', '--quiet', str(CHECKOUT), str(clone)]
   subprocess.run(source, check=True)
   if flags.librispeech:
     (clone / 'LibriSpeech').symlink_to(flags.librispeech.resolve())
@@ -204,7 +204,7 @@ def _prepare(
   """Makes the reader's speech before the first command that needs it."""
   if command.needs not in _SPEECH or record['prepared']:
     return
-  for text in _PREPARED:
+  for text in PREPARED:
     outcome = run(text, place, limit)
     record['prepared'].append({'text': text} | outcome._asdict())
 
@@ -235,7 +235,7 @@ def _last_lines(text: str, place: Place) -> list[str]:
     place.environment: '<environment>',
     place.home: '<home>',
     place.scratch: '<scratch>',
-    _CHECKOUT: '<checkout>',
+    CHECKOUT: '<checkout>',
     pathlib.Path(sys.base_prefix): '<python>',
     pathlib.Path.home(): '<home>',
   }
