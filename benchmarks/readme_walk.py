@@ -83,12 +83,13 @@ class Outcome(NamedTuple):
 
 def main(argv: list[str]) -> int:
   flags = _flags(argv)
-  page = (CHECKOUT / 'README.md').read_text(encoding='utf-8')
-  wanted = _wanted(readme_blocks.commands(page), flags.only)
-  log = flags.result.with_suffix('.log')
-  log.write_text('')
   with tempfile.TemporaryDirectory() as scratch:
-    place = _place(pathlib.Path(scratch), flags)
+    clone = _clone(pathlib.Path(scratch), flags)
+    page = (clone / 'README.md').read_text(encoding='utf-8')
+    wanted = _wanted(readme_blocks.commands(page), flags.only)
+    place = _place(clone, flags)
+    log = flags.result.with_suffix('.log')
+    log.write_text('')
     record = _about(argv, place)
     for command in wanted:
       reason = _missing(command, flags)
@@ -171,14 +172,21 @@ def _wanted(
   return [each for each in commands if not only or each.number in only]
 
 
-def _place(scratch: pathlib.Path, flags: argparse.Namespace) -> Place:
-  """Clone, home and environment."""
-  clone, home = scratch / 'clone', scratch / 'home'
-  home.mkdir()
+def _clone(scratch: pathlib.Path, flags: argparse.Namespace) -> pathlib.Path:
+  """What is committed, and LibriSpeech where the README has it."""
+  clone = scratch / 'clone'
   source = ['git', 'clone', '--quiet', str(CHECKOUT), str(clone)]
   subprocess.run(source, check=True)
   if flags.librispeech:
     (clone / 'LibriSpeech').symlink_to(flags.librispeech.resolve())
+  return clone
+
+
+def _place(clone: pathlib.Path, flags: argparse.Namespace) -> Place:
+  """A home and an environment beside the clone."""
+  scratch = clone.parent
+  home = scratch / 'home'
+  home.mkdir()
   if flags.environment:
     found = flags.environment.absolute()
     return Place(scratch, clone, found, home, is_fresh=False)

@@ -103,6 +103,8 @@ def walk(tmp_path, monkeypatch):
     git = ['git', '-c', 'user.name=a', '-c', 'user.email=a@b.c']
     for arguments in (['init', '-q'], ['add', '-A'], ['commit', '-qm', 'a']):
       subprocess.run([*git, *arguments], cwd=checkout, check=True)
+    # Not committed, so not walked.
+    (checkout / 'README.md').write_text(_page(('', 'exit 1')) * 9)
     programs = tmp_path / 'environment' / 'bin'
     programs.mkdir(parents=True)
     (programs / 'python').symlink_to(sys.executable)
