@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import os
+import pathlib
 
 import jax
 import rich.console
@@ -30,7 +31,8 @@ def run(
   *,
   allow_config_change: bool = False,
 ) -> None:
-  """Leaves `attack.json`, `reconstructions.h5`, `audio/` and `figures/`.
+  """Leaves `attack.json`, `reconstructions.h5`, `figures/` and, of what was
+  reconstructed, `audio/`.
 
   A victim that is done is not attacked again: the same command goes on where
   an interrupted one stopped, and ends with what it would have ended with.
@@ -63,12 +65,18 @@ def run(
     figures = reconstruction.plot(directory.path)
   for line in summary(records):
     console.print(line)
+  console.print(_written(directory.path, figures))
+
+
+def _written(path: pathlib.Path, figures: list[pathlib.Path]) -> str:
+  # Refusals, and features that were computed elsewhere, leave no sound.
+  sound = 'audio/, ' if (path / attack_results.SOUND).is_dir() else ''
   shown = (
     f'{len(figures)} figures, such as' if len(figures) > 1 else 'a figure,'
   )
-  console.print(
-    f'written: {directory.path}/{attack_results.FILE}, '
-    f'{attack_results.FEATURES}, audio/, and {shown} {figures[-1]}'
+  return (
+    f'written: {path}/{attack_results.FILE}, {attack_results.FEATURES}, '
+    f'{sound}and {shown} {figures[-1]}'
   )
 
 
