@@ -229,6 +229,7 @@ def _variables(place: Place) -> dict[str, str]:
       theirs.setdefault(name, str(pathlib.Path.home() / file))
   theirs['PATH'] = f'{place.environment / "bin"}{os.pathsep}{theirs["PATH"]}'
   theirs['HOME'] = str(place.home)
+  theirs['TMPDIR'] = str(place.scratch)
   if place.is_fresh:
     theirs['VIRTUAL_ENV'] = str(place.environment)
   else:

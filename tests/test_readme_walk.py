@@ -195,9 +195,13 @@ def test_programs_are_the_environments_and_home_is_empty(walk, monkeypatch):
 
 
 def test_a_record_names_no_folder_of_the_machine(walk, tmp_path):
-  page = _page(('', f'pwd; echo ~ $0 $PATH {os.path.expanduser("~")}/a'))
+  page = _page(
+    ('', f'pwd; mktemp -u; echo ~ $0 $PATH {os.path.expanduser("~")}/a')
+  )
   _, record, _ = walk(page)
-  assert record['commands'][0]['output'][0] == '<clone>'
+  where, temporary, _ = record['commands'][0]['output']
+  assert where == '<clone>'
+  assert temporary.startswith('<scratch>/')
   assert str(tmp_path / 'environment') not in json.dumps(record)
   assert os.path.expanduser('~') + '/' not in json.dumps(
     record['commands'][0]['output']
