@@ -444,7 +444,7 @@ def of_other_parameters(who, rng):
 def summed(who, rng):
   other = speech(rng, int(rng.integers(10, 36)))
   added = gradient(who.params, [other])
-  weight = np.float32(rng.choice([1.0, -1.0, 1e-2, 1e-4, 1e-5]))
+  weight = np.float32(rng.choice([1.0, -1.0, 1e-2, 1e-3, 1e-4]))
   update = jax.tree.map(lambda a, b: a + weight * b, who.update, added)
   return Case(update, (who.speech, other))
 

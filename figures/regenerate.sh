@@ -5,12 +5,12 @@ cd "$(dirname "$0")/.."
 main="python -m fedjax_asr.main"
 runs=runs/gallery
 
-$main --config=configs/ds2_fedavg.py --workdir="$runs/ds2_fedavg"
-cp "$runs/ds2_fedavg/figures/training_progress.png" figures/
+$main --config=configs/ds2_fedavg.py:tiny --workdir="$runs/ds2_tiny"
+cp "$runs/ds2_tiny/figures/training_progress.png" figures/
 
 $main --config=configs/ds2_central.py --workdir="$runs/ds2_central"
 python -m fedjax_asr.figures.comparison figures/federated_and_central.png \
-  "$runs/ds2_fedavg" "$runs/ds2_central"
+  "$runs/ds2_tiny" "$runs/ds2_central"
 
 # The folder of LibriSpeech to take batches from is given as $1.
 $main --config=configs/ds2_converge.py:librispeech \

@@ -88,7 +88,7 @@ def test_an_installed_config_goes_by_its_name(installed, tmp_path):
   )
   done = _main(installed, tmp_path, '--config=ds2_fedavg:none')
   assert done.returncode == 2
-  assert "variant 'none'; want one of '', 'smoke'" in done.stderr
+  assert "variant 'none'; want one of '', 'tiny'" in done.stderr
 
 
 def test_installed_configs_are_listed(installed, tmp_path):

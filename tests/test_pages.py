@@ -2,8 +2,11 @@
 
 import pathlib
 import re
+import shlex
 
 import pytest
+
+from fedjax_asr import command_line
 
 _ROOT = pathlib.Path(__file__).resolve().parents[1]
 _README = _ROOT / 'README.md'
@@ -46,3 +49,21 @@ def test_links_and_pictures_of_a_page_are_there(page):
     if '://' not in target and not (page.parent / target).exists()
   ]
   assert not missing
+
+
+def _flags():
+  """Of each command of `main` on a page, but where a part is left out."""
+  for page in _PAGES:
+    text = page.read_text(encoding='utf-8').replace('\\\n', ' ')
+    for line in text.splitlines():
+      found = re.search(r'python -m fedjax_asr\.main (--config=[^`#]*)', line)
+      if found and 'FILE' not in line and '...' not in line:
+        yield pytest.param(found[1], id=f'{page.name}: {found[1][:60]}')
+
+
+@pytest.mark.parametrize('flags', [*_flags()])
+def test_flags_of_a_command_on_a_page_exist(flags, monkeypatch):
+  monkeypatch.chdir(_ROOT)
+  words = [word for word in shlex.split(flags) if word[:7] != '--help=']
+  # Raises where there is no such config, variant or field, or no such value.
+  command_line.parse(['main', *words])

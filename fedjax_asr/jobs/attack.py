@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import os
+import pathlib
 
 import jax
 import rich.console
@@ -30,7 +31,8 @@ def run(
   *,
   allow_config_change: bool = False,
 ) -> None:
-  """Leaves `attack.json`, `reconstructions.h5`, `audio/` and `figures/`.
+  """Leaves `attack.json`, `reconstructions.h5`, `figures/` and, of what was
+  reconstructed, `audio/`.
 
   A victim that is done is not attacked again: the same command goes on where
   an interrupted one stopped, and ends with what it would have ended with.
@@ -68,14 +70,17 @@ def run(
   console.print(_written(directory.path, figures))
 
 
-def _written(path, figures) -> str:
+def _written(path: pathlib.Path, figures: list[pathlib.Path]) -> str:
   line = f'written: {path}/{attack_results.FILE}, {attack_results.FEATURES}'
+  # Refusals, and features that were computed elsewhere, leave no sound.
+  if (path / attack_results.SOUND).is_dir():
+    line += f', {attack_results.SOUND}/'
   if not figures:
     return line
   shown = (
     f'{len(figures)} figures, such as' if len(figures) > 1 else 'a figure,'
   )
-  return f'{line}, audio/, and {shown} {figures[-1]}'
+  return f'{line}, and {shown} {figures[-1]}'
 
 
 def _loaded(cfg, workdir, console) -> attacked_run.AttackedRun:
@@ -182,18 +187,25 @@ def _line(record, told: set[str]) -> str:
     return f'{start}refused: {record["refused"]}'
   if not score_summary.is_found(record):
     return f'{start}nothing of this utterance'
-  believed = 'certified' if record['is_certified'] else 'not certified'
+  believed = _believed(record)
   shape = ''
   if record['certificate'].get('scale_is_free'):
     shape = f' (of the shape alone {record["shape_snr_db"]:.1f} dB)'
-  if record['is_certified'] and record['certificate'].get('is_open_end'):
-    believed = 'certified as its beginning'
   return (
     f'{start}SNR {record["snr_db"]:.1f} dB{shape}, '
     f'correlation {record["correlation"]:.3f}, '
     f'{record["num_frames_found"]} of {record["num_frames"]} frames, '
     f'{believed}, {record["seconds"]:.1f} s'
   )
+
+
+def _believed(record) -> str:
+  if not record['is_certified']:
+    return 'not certified'
+  if record['is_whole']:
+    return 'certified'
+  determined = score_summary.shown(record['determined_snr_db'], '{:.1f} dB')
+  return f'certified in part ({determined} of it)'
 
 
 def summary(records) -> list[str]:
@@ -213,9 +225,11 @@ def _summarized(method, records) -> str:
   if not num_found:
     return line
   certified = sum(record['is_certified'] for record in records)
+  whole = sum(record['is_whole'] for record in records)
   snr = score_summary.median([record['snr_db'] for record in records])
   seconds = score_summary.median([record['seconds'] for record in records])
   return (
-    f'{line}, {certified} certified; medians of all {total}: SNR '
+    f'{line}, {certified} certified, {whole} of them whole; '
+    f'medians of all {total}: SNR '
     f'{score_summary.shown(snr, "{:.1f} dB")}, {seconds:.1f} s'
   )

@@ -30,6 +30,7 @@ from fedjax_asr.speech import features as features_lib
 
 FILE = run_directory.ATTACK
 FEATURES = 'reconstructions.h5'
+SOUND = 'audio'
 # Of HDF5 files: some file systems have no locks.
 LOCKING = 'best-effort'
 
@@ -285,4 +286,4 @@ def keep(
     for item in victim.spoken:
       if len(kept[item.utterance]) > 1:
         arrays = kept[item.utterance]
-        attack_sound.write(path / 'audio', item, arrays, cfg, public)
+        attack_sound.write(path / SOUND, item, arrays, cfg, public)

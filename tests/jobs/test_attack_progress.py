@@ -2,6 +2,7 @@
 
 import io
 import os
+import pathlib
 import signal
 import time
 
@@ -72,13 +73,15 @@ def test_attack_says_whom_it_attacks_and_how(tmp_path, monkeypatch, capsys):
   monkeypatch.setattr(span, 'reconstruct', slow)
   cfg = tiny_attack.fresh(tmp_path)
   cfg.attack.num_victims = 1
-  # Nothing is reconstructed, so there is no figure.
-  monkeypatch.setattr(attack.reconstruction, 'plot', lambda path: ['x.png'])
+  monkeypatch.setattr(
+    attack.reconstruction, 'plot', lambda path: [pathlib.Path('x.png')]
+  )
   attack.run(cfg, tmp_path / 'run')
   said = capsys.readouterr().out
   assert 'span: looks around (0:00:0' in said
   assert 'victim 1/1, ' in said
-  assert said.rstrip().endswith('audio/, and a figure, x.png')
+  # Nothing was reconstructed, so there is no sound either.
+  assert said.rstrip().endswith('reconstructions.h5, and a figure, x.png')
 
 
 def test_signal_ends_an_attack_at_its_next_stage():
