@@ -12,6 +12,7 @@ REFUSED = 'refused'
 # What a record of `attack.json` says of a reconstruction.
 _OF_FOUND = (
   'snr_db',
+  'determined_snr_db',
   'shape_snr_db',
   'mae',
   'correlation',

@@ -190,6 +190,7 @@ def _reconstruction(
       **certificate,
       **evidence._asdict(),
       'num_windows': float(len(windows)),
+      'has_ends': float(has_ends),
       'bias_cosine': cosine,
     },
     is_certified=believed,

@@ -21,8 +21,6 @@ _DEVIATIONS = 10.0
 # Part of what is watched from which no more than chance is on an utterance's
 # side.
 _MOST = 0.1
-# Of a decomposition in float64, as a share of energy.
-_ROUNDING = 1e-14
 
 
 class Layer(NamedTuple):
@@ -133,8 +131,8 @@ def active(
 
 
 def most_unexplained(evidence: Evidence, cfg: config.SpanConfig) -> float:
-  """Up to which nothing but noise, or float64 rounding, is left."""
-  return max(cfg.max_above_noise * evidence.noise, _ROUNDING)
+  """Up to which the update holds nothing else: noise, or too little to tell."""
+  return max(cfg.max_above_noise * evidence.noise, cfg.max_beside)
 
 
 def most_inactive(evidence: Evidence, cfg: config.SpanConfig) -> float:
