@@ -226,7 +226,7 @@ def test_an_update_that_is_zero_in_layer_2_is_refused():
   """As sending the largest hundredth of an update may leave it."""
   observed = _observation([_speech(0, 20)])
   zero = jax.tree.map(np.zeros_like, observed.update['dense_1'])
-  with pytest.raises(observation.Refused, match='all of its update is zero'):
+  with pytest.raises(observation.Refused, match='its update is zero'):
     _attack(observed._replace(update={**observed.update, 'dense_1': zero}))
 
 
