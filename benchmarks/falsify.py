@@ -600,7 +600,11 @@ def judged(
     max(
       value
       for truth in truths
-      if (value := determined.snr_db(truth, of_size(truth, features), unclear))
+      if (
+        value := determined.snr_db(
+          truth, of_size(truth, features, unclear), unclear
+        )
+      )
       is not None
     )
     for features, unclear in pairs
@@ -615,15 +619,29 @@ def judged(
   return Verdict('whole', min(*returned, *whole))
 
 
-def _as_it_is(_, features):
+def _as_it_is(_, features, __):
   return features
 
 
-def _of_best_size(truth, features):
-  """By least squares, where both have frames."""
-  both = min(len(truth), len(features))
-  product = np.vdot(features[:both], truth[:both])
-  return features * (product / np.sum(features[:both].astype(float) ** 2))
+def _of_best_size(truth, features, unclear):
+  """By least squares of the longest piece that is determined.
+
+  Where in the truth it fits best; the beginning fits the beginning.
+  """
+  starts = [0, *(each.stop for each in unclear)]
+  stops = [*(each.start for each in unclear), len(features)]
+  start, stop = max(
+    zip(starts, stops, strict=True), key=lambda each: each[1] - each[0]
+  )
+  piece = features[start:stop].astype(float)
+  places = max(len(truth) - len(piece), 0) if start else 0
+  factors, cosines = [], []
+  for offset in range(places + 1):
+    there = truth[offset : offset + len(piece)].astype(float)
+    product = np.vdot(piece[: len(there)], there)
+    factors.append(product / max(np.sum(piece[: len(there)] ** 2), 1e-300))
+    cosines.append(product**2 / max(np.sum(there**2), 1e-300))
+  return features * factors[int(np.argmax(cosines))]
 
 
 def _snr_db(truth, found) -> float:
