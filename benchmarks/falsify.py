@@ -5,7 +5,8 @@ the certificates of the attacks on DeepSpeech 1 say of them.
 
 A certificate is false where a result is called whole and is not every
 utterance behind the update, each within 20 dB; or where it is certified, and
-what it says is determined is not a beginning of an utterance within 20 dB.
+what it says is determined is not a beginning of an utterance within 20 dB, of
+the best size where it says that `scale_is_free`.
 Every draw makes each kind of update once, from the gradient of a small
 DeepSpeech 1 (windows of 7 frames of 13 features, 160 units, biases drawn) on
 one utterance of smooth noise with the level and the spectrum of speech.
@@ -438,6 +439,21 @@ def of_other_parameters(who, rng):
   return Case(update, (who.speech,))
 
 
+# --- updates without the first layer's bias ---
+
+
+def bias_withheld(who, rng):
+  """And, half of the time, without what layer 2 says instead of it."""
+  case = rng.choice([bias_zero, local_steps])(who, rng)
+  names = ('dense_0/bias', 'dense_1/kernel')[: int(rng.integers(1, 3))]
+  return case._replace(update=observation.without(case.update, names))
+
+
+def bias_zero(who, _):
+  none = np.zeros(NUM_UNITS, np.float32)
+  return _first_layer(who, who.update['dense_0']['kernel'], none)
+
+
 # --- updates that were added up ---
 
 
@@ -503,8 +519,8 @@ KINDS: dict[str, Callable[[Victim, np.random.Generator], Case]] = {
       units_shuffled, kernel_scaled, a_feature_zero, a_feature_scaled,
       a_tap_zero, entries_masked, units_masked, noise, quantised,
       coded_in_bfloat16, largest_entries, random_rank, of_other_parameters,
-      summed, summed_with_silence, summed_with_itself_late,
-      summed_over_rounds,
+      bias_withheld, bias_zero, summed, summed_with_silence,
+      summed_with_itself_late, summed_over_rounds,
     )
   },
   **{
@@ -571,9 +587,12 @@ def verdict(kind: str, seed: int, draw: int) -> Verdict:
 def judged(
   found: observation.Reconstruction, truths: tuple[np.ndarray, ...]
 ) -> Verdict:
-  """Whether what is claimed holds."""
+  """Whether what is claimed holds; of the shape alone where no size is."""
   if not found.is_certified:
     return Verdict('not certified', None)
+  of_size = _as_it_is
+  if found.certificate['scale_is_free']:
+    of_size = _of_best_size
   pairs = zip(found.features, found.undetermined, strict=True)
   # Each of what is returned is the beginning of an utterance, but for
   # stretches that are said to be undetermined.
@@ -581,7 +600,12 @@ def judged(
     max(
       value
       for truth in truths
-      if (value := determined.snr_db(truth, features, unclear)) is not None
+      if (
+        value := determined.snr_db(
+          truth, of_size(truth, features, unclear), unclear
+        )
+      )
+      is not None
     )
     for features, unclear in pairs
   ]
@@ -593,6 +617,31 @@ def judged(
     for truth in truths
   ]
   return Verdict('whole', min(*returned, *whole))
+
+
+def _as_it_is(_, features, __):
+  return features
+
+
+def _of_best_size(truth, features, unclear):
+  """By least squares of the longest piece that is determined.
+
+  Where in the truth it fits best; the beginning fits the beginning.
+  """
+  starts = [0, *(each.stop for each in unclear)]
+  stops = [*(each.start for each in unclear), len(features)]
+  start, stop = max(
+    zip(starts, stops, strict=True), key=lambda each: each[1] - each[0]
+  )
+  piece = features[start:stop].astype(float)
+  places = max(len(truth) - len(piece), 0) if start else 0
+  factors, cosines = [], []
+  for offset in range(places + 1):
+    there = truth[offset : offset + len(piece)].astype(float)
+    product = np.vdot(piece[: len(there)], there)
+    factors.append(product / max(np.sum(piece[: len(there)] ** 2), 1e-300))
+    cosines.append(product**2 / max(np.sum(there**2), 1e-300))
+  return features * factors[int(np.argmax(cosines))]
 
 
 def _snr_db(truth, found) -> float:

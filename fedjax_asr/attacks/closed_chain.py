@@ -27,13 +27,16 @@ class Chain(NamedTuple):
 class Scaled(NamedTuple):
   """Utterances in their own size.
 
-  factors: how much larger each is than its chain, as layer 2's bias has it.
-  bias_cosine: of that bias and what the chains make of it.
+  factors: how much larger each is than its chain, as layer 2's bias has it;
+    ones without it.
+  is_free: whether they close in any size.
+  bias_cosine: of that bias and what the chains make of it; None without.
   """
 
   utterances: list[np.ndarray]
   factors: Float64[np.ndarray, ' utterances']
-  bias_cosine: float
+  is_free: list[bool]
+  bias_cosine: float | None
 
 
 def without_padding(
@@ -68,6 +71,21 @@ def residuals(
   return (outside / np.linalg.norm(values, axis=1)) ** 2
 
 
+def unexplained(
+  span: hidden_span.HiddenSpan,
+  shape: window_system.Shape,
+  chains: list[Chain],
+  kernel: Float64[np.ndarray, 'units outputs'],
+) -> float:
+  """Share of the energy of layer 2's kernel outside of what the chains give."""
+  values = [
+    hidden(span, shape, chain.frames, chain.num_windows) for chain in chains
+  ]
+  stacked = np.concatenate(values).T
+  inside, *_ = np.linalg.lstsq(stacked, kernel, rcond=None)
+  return float(np.sum((kernel - stacked @ inside) ** 2) / np.sum(kernel**2))
+
+
 def hidden(
   span: hidden_span.HiddenSpan,
   shape: window_system.Shape,
@@ -84,17 +102,33 @@ def scaled(
   shape: window_system.Shape,
   chains: list[Chain],
   kernel: Float64[np.ndarray, 'units outputs'],
-  bias: Float64[np.ndarray, ' outputs'],
+  bias: Float64[np.ndarray, ' outputs'] | None,
 ) -> Scaled:
   """Each utterance in its own size.
 
   Without biases in layer 1 and below the clip, an utterance of any size closes;
-  its size is then what explains the bias of layer 2. Otherwise factors are 1 if
-  all is right, and change nothing.
+  its size is then what explains the bias of layer 2, and without that it stays
+  as it is. Otherwise factors are 1 if all is right, and change nothing.
   """
   values = [
     hidden(span, shape, chain.frames, chain.num_windows) for chain in chains
   ]
+  is_free = [
+    bool(not span.bias.any() and each.max() < recurrence.CLIP)
+    for each in values
+  ]
+  factors, cosine = np.ones(len(chains)), None
+  if bias is not None:
+    factors, cosine = _by_bias(values, kernel, bias)
+  utterances = [
+    chain.frames * (factor if free else 1.0)
+    for chain, factor, free in zip(chains, factors, is_free, strict=True)
+  ]
+  return Scaled(utterances, factors, is_free, cosine)
+
+
+def _by_bias(values, kernel, bias):
+  """(factors, cosine of the bias) from what layer 1 gives of each chain."""
   owner = np.repeat(np.arange(len(values)), [len(each) for each in values])
   members = (owner[:, None] == np.arange(len(values))).astype(float)
   combined, *_ = np.linalg.lstsq(np.concatenate(values), members, rcond=None)
@@ -103,12 +137,4 @@ def scaled(
   explained = sums @ inverse
   norms = np.linalg.norm(explained) * np.linalg.norm(bias)
   cosine = float(explained @ bias / norms) if norms else 0.0
-  factors = 1 / np.where(inverse > 0, inverse, 1.0)
-  is_free = [
-    not span.bias.any() and each.max() < recurrence.CLIP for each in values
-  ]
-  utterances = [
-    chain.frames * (factor if free else 1.0)
-    for chain, factor, free in zip(chains, factors, is_free, strict=True)
-  ]
-  return Scaled(utterances, factors, cosine)
+  return 1 / np.where(inverse > 0, inverse, 1.0), cosine

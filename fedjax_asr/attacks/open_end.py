@@ -14,6 +14,7 @@ variance spectra (Capon 1969); weak windows count less by iteratively reweighted
 least squares.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -51,6 +52,7 @@ def beginning(
   kernel: Float64[np.ndarray, 'taps units'],
   shape: window_system.Shape,
   rng: np.random.Generator,
+  report: Callable[[str], None] | None = None,
 ) -> Beginning | None:
   """The utterance, without what the update does not hold of it.
 
@@ -60,6 +62,8 @@ def beginning(
   longest = shape.capacity - shape.context
   if min(kernel.shape) <= _NUM_NOISE or longest <= _FIRST:
     return None
+  tell = report or (lambda _: None)
+  tell(f'open end: looking for the last of up to {longest} windows')
   root = _outside(kernel)
   num_windows = _last(root, shape, longest, rng)
   found = _solved(root, shape, np.ones(num_windows), rng)
@@ -67,11 +71,13 @@ def beginning(
     weights = _reweighted(root, shape, found.utterances[0], num_windows)
     found = _solved(root, shape, weights, rng)
   lowest = max(found.values[0], np.finfo(np.float64).tiny)
+  gap = float(found.values[1] / lowest)
+  tell(f'open end after {num_windows} windows, the next fits {gap:.1e} worse')
   frames = _heard(found.utterances[0])
   return Beginning(
     num_windows,
     frames,
-    float(found.values[1] / lowest),
+    gap,
     has_end=len(frames) < len(found.utterances[0]),
   )
 

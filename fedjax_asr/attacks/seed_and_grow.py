@@ -20,6 +20,7 @@ from fedjax_asr.attacks import (
   chain_growth,
   closed_chain,
   hidden_span,
+  known_scale,
   observation,
   precision,
   span_evidence,
@@ -54,38 +55,59 @@ def reconstruct(
 
   Certified where all windows close within `cfg.max_residual` and are as many
   as the update's rank. Statistics of public speech make features of very
-  different sizes possible; they are used where declared.
+  different sizes possible; they are used where declared. Without the update of
+  layer 2's bias the size is open where layer 1 has no biases and does not clip:
+  then it is the level that is known, and `scale_is_free` in the certificate.
 
   Raises:
     observation.Refused: another model, Adam at the client, dropout behind
-      layer 1, too many windows for layer 2, or no beginning that closes.
+      layer 1, no update of layer 2's kernel, too many windows for it, or no
+      beginning that closes.
   """
   tell = report or (lambda _: None)
   rounding = precision.residual(observed.precision)
   cfg = dataclasses.replace(cfg, max_residual=max(cfg.max_residual, rounding))
   shape = _shape(observed)
-  update = observation.flat(observed.update)
-  kernel = np.asarray(update[_KERNEL], np.float64)
+  kernel = observation.needed(observed, _KERNEL)
   space = _spanned(kernel, shape)
   tell(f'{space.rank} windows in {len(kernel)} dimensions')
   span = _span(observed, space, shape)
   chains = _chains(span, shape, space.rank, cfg, key, tell)
-  bias = np.asarray(update[_BIAS], np.float64)
-  utterances, factors, cosine = closed_chain.scaled(
-    span, shape, chains, kernel, bias
-  )
+  bias = observation.evidence(observed, _BIAS)
+  scaled = closed_chain.scaled(span, shape, chains, kernel, bias)
+  return _result(observed, cfg, span, shape, space, chains, scaled, kernel)
+
+
+def _result(observed, cfg, span, shape, space, chains, scaled, kernel):
+  """In the size that is known where the update leaves it open."""
   residuals = np.concatenate(
     [
       closed_chain.residuals(span, shape, frames, chain.num_windows)
-      for frames, chain in zip(utterances, chains, strict=True)
+      for frames, chain in zip(scaled.utterances, chains, strict=True)
     ]
   )
   found = len(residuals)
   worst = float(residuals.max())
+  features, source = _of_known_size(observed, scaled)
   evidence = _evidence(
-    observed, span, shape, chains, utterances, kernel, space, worst
+    observed, span, shape, chains, scaled.utterances, kernel, space, worst
   )
-  unclear = tuple(undetermined.stretches(each, shape) for each in utterances)
+  unclear = tuple(undetermined.stretches(each, shape) for each in features)
+  has_bias = scaled.bias_cosine is not None
+  is_free = not has_bias and any(scaled.is_free)
+  certificate = {
+    **evidence._asdict(),
+    'rank': float(space.rank),
+    'spectrum_gap': space.gap,
+    'num_windows': float(found),
+    'worst_residual': worst,
+    'scale_is_free': float(is_free),
+  }
+  if has_bias:
+    furthest = np.argmax(np.abs(np.log(scaled.factors)))
+    certificate['bias_cosine'] = scaled.bias_cosine
+    certificate['worst_scale'] = float(scaled.factors[furthest])
+  speech = 'public speech statistics' if observed.declared.speech else ''
   is_certified = bool(
     worst <= cfg.max_residual
     and found == space.rank
@@ -93,23 +115,15 @@ def reconstruct(
     and span_evidence.is_believed(evidence, config.SpanConfig())
   )
   return observation.Reconstruction(
-    features=tuple(frames.astype(np.float32) for frames in utterances),
-    certificate={
-      **evidence._asdict(),
-      'rank': float(space.rank),
-      'spectrum_gap': space.gap,
-      'num_windows': float(found),
-      'worst_residual': worst,
-      'bias_cosine': cosine,
-      'worst_scale': float(factors[np.argmax(np.abs(np.log(factors)))]),
-    },
+    features=tuple(frames.astype(np.float32) for frames in features),
+    certificate=certificate,
     is_certified=is_certified,
-    is_whole=is_certified and not any(unclear),
+    is_whole=is_certified and not is_free and not any(unclear),
     undetermined=unclear,
     ledger=observation.ledger(
       observed,
-      (_KERNEL, _BIAS),
-      prior='public speech statistics' if observed.declared.speech else '',
+      (_KERNEL, _BIAS) if has_bias else (_KERNEL,),
+      prior='; '.join(name for name in (speech, source) if name),
     ),
   )
 
@@ -136,6 +150,19 @@ def _evidence(observed, span, shape, chains, utterances, kernel, space, worst):
     sizes,
     _ROUNDINGS * precision.unit_roundoff(observed.precision) + np.sqrt(worst),
   )
+
+
+def _of_known_size(observed, scaled):
+  """(utterances, where the size is from of those that have none)."""
+  known = known_scale.of_features(observed)
+  is_open = scaled.bias_cosine is None and any(scaled.is_free)
+  if known is None or not is_open:
+    return scaled.utterances, ''
+  utterances = [
+    known_scale.scaled(known, each) if free else each
+    for each, free in zip(scaled.utterances, scaled.is_free, strict=True)
+  ]
+  return utterances, known.source
 
 
 def _shape(observed):
@@ -169,8 +196,6 @@ def _shape(observed):
 
 def _spanned(kernel, shape):
   """Column space of the kernel's update; refuses where it tells too little."""
-  if not kernel.any():
-    raise observation.Refused(f'{_KERNEL}: all of its update is zero.')
   sizes = np.linalg.norm(kernel, axis=0)
   # Units of one size: then rounding is of one size too.
   space = subspace.column_space(kernel[:, sizes > 0] / sizes[sizes > 0])

@@ -55,6 +55,19 @@ class Evidence(NamedTuple):
   moved: float
 
 
+class Signals(NamedTuple):
+  """What is sent back to windows, as an update of the kernel has it.
+
+  spread: variance of each window's values if what is unexplained is noise, in
+    units of `unit_sizes` squared.
+  unexplained: share of the update's energy outside of the windows.
+  """
+
+  values: Float64[np.ndarray, 'windows units']
+  spread: Float64[np.ndarray, ' windows']
+  unexplained: float
+
+
 def gathered(
   windows: Float64[np.ndarray, 'windows taps'],
   update: Float64[np.ndarray, 'taps units'],
@@ -71,6 +84,27 @@ def gathered(
     values: singular values of `update`, in units of their own.
     error: relative, that products and windows may have.
   """
+  sent = signals(windows, update, unit_sizes)
+  inactive = ~active(windows, layer, error)
+  energy = np.sum(sent.values**2)
+  busy = np.sum(sent.values**2, axis=0)
+  expected = sent.spread @ (inactive @ unit_sizes**2)
+  return Evidence(
+    unexplained=sent.unexplained,
+    noise=_noise(values, len(windows)),
+    inactive_energy=float(np.sum(sent.values[inactive] ** 2) / energy),
+    expected_inactive=float(expected / energy),
+    watched=float(np.mean(inactive @ busy) / energy),
+    moved=float(np.mean(_moved(windows, layer) @ busy) / energy),
+  )
+
+
+def signals(
+  windows: Float64[np.ndarray, 'windows taps'],
+  update: Float64[np.ndarray, 'taps units'],
+  unit_sizes: Float64[np.ndarray, ' units'],
+) -> Signals:
+  """By least squares; `update` is as in `gathered`."""
   vectors, sizes, right = np.linalg.svd(windows, full_matrices=False)
   kept = sizes > sizes[0] * np.finfo(np.float64).eps * max(windows.shape)
   vectors, sizes, right = vectors[:, kept], sizes[kept], right[kept]
@@ -78,20 +112,11 @@ def gathered(
   total = np.sum(update**2)
   outside = max(total - np.sum(inside**2), 0.0)
   outside = np.sum((update - right.T @ inside) ** 2) if outside else outside
-  signals = vectors @ (inside / sizes[:, None]) * unit_sizes
-  inactive = ~active(windows, layer, error)
-  energy = np.sum(signals**2)
   left = max(len(update) - len(windows), 1) * update.shape[1]
-  spread = np.sum((vectors / sizes) ** 2, axis=1)
-  busy = np.sum(signals**2, axis=0)
-  expected = outside / left * spread @ (inactive @ unit_sizes**2)
-  return Evidence(
+  return Signals(
+    values=vectors @ (inside / sizes[:, None]) * unit_sizes,
+    spread=outside / left * np.sum((vectors / sizes) ** 2, axis=1),
     unexplained=float(outside / total),
-    noise=_noise(values, len(windows)),
-    inactive_energy=float(np.sum(signals[inactive] ** 2) / energy),
-    expected_inactive=float(expected / energy),
-    watched=float(np.mean(inactive @ busy) / energy),
-    moved=float(np.mean(_moved(windows, layer) @ busy) / energy),
   )
 
 

@@ -85,3 +85,13 @@ def test_too_few_units_or_windows_are_nothing_to_begin_with(units, features):
   shape = SHAPE._replace(num_features=features)
   kernel = np.ones((shape.width * shape.num_features, units))
   assert open_end.beginning(kernel, shape, np.random.default_rng(0)) is None
+
+
+def test_its_stages_are_told():
+  _, kernel, shape = kernel_of(sizes_without(2))
+  told = []
+  rng = np.random.default_rng(1)
+  found = open_end.beginning(kernel, shape, rng, told.append)
+  begun, ended = told
+  assert 'looking for the last' in begun
+  assert f'after {found.num_windows} windows' in ended

@@ -11,6 +11,7 @@ from fedjax_asr import config
 from fedjax_asr.attacks import (
   chain_growth,
   hidden_span,
+  known_scale,
   observation,
   seed_and_grow,
   window_system,
@@ -226,7 +227,7 @@ def test_an_update_that_is_zero_in_layer_2_is_refused():
   """As sending the largest hundredth of an update may leave it."""
   observed = _observation([_speech(0, 20)])
   zero = jax.tree.map(np.zeros_like, observed.update['dense_1'])
-  with pytest.raises(observation.Refused, match='all of its update is zero'):
+  with pytest.raises(observation.Refused, match='its update is zero'):
     _attack(observed._replace(update={**observed.update, 'dense_1': zero}))
 
 
@@ -262,3 +263,47 @@ def test_seeds_have_enough_equations_for_each_unknown():
   # Never more windows than there are, nor than see the beginning.
   assert seed_and_grow.num_seed_windows(1298, 3, shape) == 3
   assert seed_and_grow.num_seed_windows(10, 750, shape) == 20
+
+
+def _withheld(observed, *names):
+  return observed._replace(update=observation.without(observed.update, names))
+
+
+def test_without_its_kernel_it_is_refused_by_name():
+  observed = _withheld(_observation([_speech(0, 9)]), 'dense_1/kernel')
+  with pytest.raises(
+    observation.Refused, match='dense_1/kernel: its update is withheld'
+  ):
+    _attack(observed)
+
+
+def test_without_its_bias_the_size_is_the_public_level():
+  original = 3 * _speech(0, 14)
+  speech = features.Statistics(
+    mean=np.zeros(FEATURES, np.float32), std=np.full(FEATURES, 2.0, np.float32)
+  )
+  observed = _withheld(_observation([original], speech=speech), 'dense_1/bias')
+  plain = config.FeaturesConfig(normalization=config.Normalization.NONE)
+  result = _attack(observed._replace(features=plain))
+  assert result.is_certified
+  assert not result.is_whole
+  assert result.certificate['scale_is_free'] == 1
+  assert np.isfinite(list(result.certificate.values())).all()
+  assert result.ledger.layers == ('dense_1/kernel',)
+  assert known_scale.PUBLIC_SPEECH in result.ledger.prior
+  found = result.features[0]
+  np.testing.assert_allclose(np.mean(found**2), 2.0**2, rtol=1e-5)
+  factor = np.vdot(found, original) / np.vdot(found, found)
+  assert _snr(original, factor * found) > 60
+
+
+def test_without_its_bias_biases_of_layer_one_tell_the_size():
+  original = 3 * _speech(0, 14)
+  observed = _withheld(
+    _observation([original], bias_stddev=0.1), 'dense_1/bias'
+  )
+  result = _attack(observed)
+  assert result.is_certified
+  assert result.certificate['scale_is_free'] == 0
+  assert 'bias_cosine' not in result.certificate
+  assert _snr(original, result.features[0]) > 60

@@ -249,7 +249,7 @@ def test_adam_is_refused_in_a_delta_and_does_not_matter_to_a_gradient():
 def test_another_model_and_a_zero_update_are_refused():
   observed = _observed([_speech(9, 10)])
   zero = jax.tree.map(jnp.zeros_like, observed.update)
-  with pytest.raises(observation.Refused, match='rank 0'):
+  with pytest.raises(observation.Refused, match='its update is zero'):
     _reconstruct(observed._replace(update=zero))
   other = config.ModelConfig(architecture=config.Architecture.DS2)
   with pytest.raises(observation.Refused, match='ds2'):

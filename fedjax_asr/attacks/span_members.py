@@ -1,0 +1,100 @@
+"""Utterances of one update, told apart and freed of padding."""
+
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float64, Shaped
+
+from fedjax_asr.attacks import unmixing, window_system
+
+# A frame counts as padding if the utterance without it fits the span within
+# this factor as well.
+_PADDING_FACTOR = 10.0
+
+
+class Group(NamedTuple):
+  """Utterances of one length: a basis of all their mixtures.
+
+  gap: by how much the next utterance beyond them fits worse.
+  """
+
+  num_windows: int
+  basis: Float64[np.ndarray, 'members frames features']
+  gap: float
+
+
+class Member(NamedTuple):
+  """An utterance of the update; frames in units of `FirstLayer.scale`."""
+
+  num_windows: int
+  frames: Float64[np.ndarray, 'frames features']
+
+
+def windows(
+  members: list[Member], shape: window_system.Shape
+) -> Float64[np.ndarray, 'windows taps']:
+  """Of all members, one after the other."""
+  return np.concatenate(
+    [
+      window_system.windows(each.frames, shape, each.num_windows)
+      for each in members
+    ]
+  )
+
+
+def split(
+  members: list[Member], by_window: Shaped[np.ndarray, 'windows _']
+) -> list[np.ndarray]:
+  """[windows, _] of each member; undoes `windows`."""
+  ends = np.cumsum([member.num_windows for member in members])
+  return np.split(by_window, ends[:-1])
+
+
+def signals(
+  members: list[Member],
+  kernel: Float64[np.ndarray, 'taps units'],
+  shape: window_system.Shape,
+) -> list[np.ndarray]:
+  """[windows, units] of each: what is backpropagated to its windows."""
+  stacked = windows(members, shape)
+  found, *_ = np.linalg.lstsq(stacked.T, kernel, rcond=None)
+  return split(members, found)
+
+
+def unmixed(
+  groups: list[Group],
+  kernel: Float64[np.ndarray, 'taps units'],
+  shape: window_system.Shape,
+  rng: np.random.Generator,
+) -> list[Member]:
+  """The utterances of each group, none a mixture of others."""
+  mixed = [Member(g.num_windows, each) for g in groups for each in g.basis]
+  if all(len(group.basis) == 1 for group in groups):
+    return mixed
+  of_each = iter(signals(mixed, kernel, shape))
+  members = []
+  for group in groups:
+    of_group = np.array([next(of_each).ravel() for _ in group.basis])
+    coefficients = np.eye(1)
+    if len(group.basis) > 1:
+      coefficients = unmixing.members(of_group, rng)
+    for frames in np.tensordot(coefficients, group.basis, 1):
+      members.append(Member(group.num_windows, frames))
+  return members
+
+
+def without_padding(
+  member: Member,
+  projector: Float64[np.ndarray, 'taps taps'],
+  shape: window_system.Shape,
+) -> Member:
+  """The member without frames of zeros that a longer one would also have."""
+  frames = member.frames
+  ones = np.ones(member.num_windows)
+  whole = window_system.energy(projector, frames, shape, ones)
+  for _ in range(shape.stride - 1):
+    shorter = window_system.energy(projector, frames[:-1], shape, ones)
+    if shorter > _PADDING_FACTOR * whole:
+      break
+    frames = frames[:-1]
+  return member._replace(frames=frames)
