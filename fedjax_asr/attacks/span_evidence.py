@@ -86,7 +86,8 @@ def gathered(
   """
   sent = signals(windows, update, unit_sizes)
   inactive = ~active(windows, layer, error)
-  energy = np.sum(sent.values**2)
+  # Where nothing can be sent, nothing is watched, and nothing believed.
+  energy = np.sum(sent.values**2) or 1.0
   busy = np.sum(sent.values**2, axis=0)
   expected = sent.spread @ (inactive @ unit_sizes**2)
   return Evidence(

@@ -10,7 +10,12 @@ import pytest
 import quick
 
 from fedjax_asr import config
-from fedjax_asr.attacks import known_scale, observation, span
+from fedjax_asr.attacks import (
+  known_scale,
+  observation,
+  span,
+  span_evidence,
+)
 from fedjax_asr.federated import cohort, local_update
 from fedjax_asr.models import model
 from fedjax_asr.speech import features as features_lib
@@ -284,3 +289,18 @@ def test_another_utterances_signals_are_not_believed_without_a_bias():
   result = _reconstruct(observed._replace(update=update))
   assert result.certificate['eigenvalue_gap'] > 1e4
   assert not result.is_certified
+
+
+def test_utterances_of_silence_are_no_evidence_and_no_nan():
+  rng = np.random.default_rng(0)
+  kernel = rng.standard_normal((8, 5))
+  found = span_evidence.gathered(
+    np.zeros((3, 8)),
+    kernel,
+    span_evidence.Layer(kernel, np.zeros(5)),
+    np.linalg.svd(kernel, compute_uv=False),
+    np.ones(5),
+    1e-6,
+  )
+  assert np.isfinite(found).all()
+  assert span_evidence.most_inactive(found, config.SpanConfig()) < 0
