@@ -123,8 +123,9 @@ def _reconstruction(
   """Scaled, and believed or not."""
   scaled = span_scale.scaled(observed, cfg, candidate, members, shape)
   scale = candidate.layer.scale
+  windows = span_members.windows(scaled.members, shape)
   evidence = span_evidence.gathered(
-    span_members.windows(scaled.members, shape),
+    windows,
     candidate.level,
     first_layer.parameters(observed, scale, shape),
     candidate.space.singular_values,
@@ -134,9 +135,15 @@ def _reconstruction(
   frames = [member.frames * scale for member in scaled.members]
   unclear = tuple(undetermined.stretches(each, shape) for each in frames)
   cosine = scaled.bias_cosine
+  least_part = np.inf
+  if len(members) > 1:
+    of_members = span_members.split(scaled.members, windows)
+    least_part = span_evidence.least_part(of_members, candidate.level)
+    certificate = certificate | {'least_part': least_part}
   believed = bool(
     certificate['eigenvalue_gap'] >= cfg.min_eigenvalue_gap
     and (cosine is None or cosine >= cfg.min_bias_cosine)
+    and least_part >= cfg.min_part
     and span_evidence.is_believed(evidence, cfg)
   )
   return observation.Reconstruction(

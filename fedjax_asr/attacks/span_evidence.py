@@ -6,6 +6,7 @@ where a unit is not active, which depends on the utterances' size, sign, order
 of features and time, and on nothing that the system for them was made of.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -98,6 +99,27 @@ def gathered(
     watched=float(np.mean(inactive @ busy) / energy),
     moved=float(np.mean(_moved(windows, layer) @ busy) / energy),
   )
+
+
+def least_part(
+  members: Sequence[Float64[np.ndarray, '_ taps']],
+  update: Float64[np.ndarray, 'taps units'],
+) -> float:
+  """How many times more is unexplained without one of several utterances.
+
+  The least over them: near 1 where one is not in the update, whatever its size.
+  """
+
+  def unexplained(parts):
+    basis, _ = np.linalg.qr(np.concatenate(parts).T)
+    return np.sum((update - basis @ (basis.T @ update)) ** 2)
+
+  everything = max(unexplained(members), np.finfo(np.float64).tiny)
+  without = [
+    unexplained([*members[:index], *members[index + 1 :]])
+    for index in range(len(members))
+  ]
+  return float(min(without) / everything)
 
 
 def signals(

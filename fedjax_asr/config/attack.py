@@ -67,9 +67,11 @@ class SpanConfig:
   # if at least this share would reach them, were it sent to all units alike,
   min_watched: float = bounded(0.03, low=0.0, high=1.0)
   # and where no more than this share of the kernel's update is outside of its
-  # windows. It is believed to be whole where that is at most so many times the
+  # windows, and of several so many times more without any one of them. It is
+  # believed to be whole where that is at most so many times the
   # noise, or this share: what adds less than -110 dB is not noticed.
   max_unexplained: float = bounded(1e-3, above=0.0, high=1.0)
+  min_part: float = bounded(10.0, low=1.0)
   max_above_noise: float = bounded(100.0, low=1.0)
   max_beside: float = bounded(1e-11, low=0.0, high=1.0)
   # Utterances that are looked for in one update.
