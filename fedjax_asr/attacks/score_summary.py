@@ -28,10 +28,8 @@ _OF_FOUND = (
 def read(record: dict[str, Any]) -> dict[str, Any]:
   """A record of `attack.json`, without scores where there is nothing to score.
 
-  Earlier versions wrote 0 there, which reads like a measurement, and did not
-  say what is whole.
+  Earlier versions wrote 0 there, which reads like a measurement.
   """
-  record = {'is_whole': False, 'determined_snr_db': None} | record
   if is_found(record):
     return record
   return record | {name: None for name in _OF_FOUND if name in record}

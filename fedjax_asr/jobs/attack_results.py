@@ -35,6 +35,8 @@ SOUND = 'audio'
 LOCKING = 'best-effort'
 
 Record = dict[str, Any]
+# Of what records of earlier versions do not say.
+_UNSAID: Record = {'is_whole': False, 'determined_snr_db': None}
 
 
 def resumed(path: pathlib.Path, round_index: int) -> list[Record]:
@@ -53,7 +55,7 @@ def resumed(path: pathlib.Path, round_index: int) -> list[Record]:
     rounds = {record['round'] for record in found}
     utterances = {record['utterance'] for record in found}
     _ = [record['victim'] for record in found]
-    found = [score_summary.read(record) for record in found]
+    found = [_UNSAID | score_summary.read(record) for record in found]
   except (KeyError, TypeError) as error:
     raise run_directory.RunError(
       f'{file}: {error!r}; want the scores of an attack, or the file removed.'

@@ -30,12 +30,7 @@ def test_zeros_of_a_refusal_are_read_as_none():
   record = {'refused': 'why', 'num_frames_found': 0, 'snr_db': 0.0, 'cer': 1.0}
   read = score_summary.read(record)
   assert (read['snr_db'], read['cer']) == (None, None)
-  found = record | {
-    'refused': '',
-    'num_frames_found': 3,
-    'is_whole': True,
-    'determined_snr_db': 1.0,
-  }
+  found = record | {'refused': '', 'num_frames_found': 3}
   assert score_summary.read(found) == found
 
 
