@@ -49,5 +49,5 @@ def unit_roundoff(precision: config.Precision) -> float:
   return {
     config.Precision.FLOAT32: 2.0**-24,
     config.Precision.TF32: 2.0**-11,
-    config.Precision.BFLOAT16: 2.0**-9,
+    config.Precision.BFLOAT16: 2.0**-8,
   }[precision]

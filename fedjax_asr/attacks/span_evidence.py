@@ -39,7 +39,8 @@ class Evidence(NamedTuple):
   """Shares of energy, all 0 for the truth without rounding.
 
   unexplained: of the kernel's update, outside of the windows.
-  noise: the same, if nothing but noise is left, from the least singular values.
+  noise: a part of the same if nothing but noise is left: so much, were all of
+    it as small as the least singular values.
   inactive_energy: of what is sent back, to units that are not active.
   expected_inactive: the same, from what is unexplained if that is noise.
   watched: of what would be sent back to units that are not active, were units
