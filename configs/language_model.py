@@ -43,7 +43,8 @@ def get_config(variant: str = '') -> config.Config:
         num_speakers=120, utterances_per_speaker=28
       ),
     ),
-    model=presets.ds2('tiny'),
+    features=config.FeaturesConfig(hop_ms=20.0),
+    model=presets.ds2('small'),
     language_model=config.LanguageModelConfig(
       unit=units.WORDS if variant == 'words' else units.CHARACTERS,
       order=orders[variant],

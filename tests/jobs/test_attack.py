@@ -338,32 +338,34 @@ def test_what_was_refused_leaves_no_sound_and_its_reason_once(
 
 def test_summary_is_by_method():
   record = {'method': 'span', 'refused': '', 'is_certified': True}
-  record['num_frames_found'] = 9
-  refused = {'refused': 'why', 'is_certified': False, 'num_frames_found': 0}
+  record |= {'is_whole': True, 'num_frames_found': 9}
+  unsure = {'is_certified': False, 'is_whole': False}
+  refused = unsure | {'refused': 'why', 'num_frames_found': 0}
   refused |= {'snr_db': None, 'seconds': 3.0}
   records = [
     record | {'snr_db': 80.0, 'seconds': 1.0},
-    record | {'snr_db': 90.0, 'seconds': 4.0, 'is_certified': False},
-    record | {'snr_db': 70.0, 'seconds': 2.0},
+    record | {'snr_db': 90.0, 'seconds': 4.0} | unsure,
+    record | {'snr_db': 70.0, 'seconds': 2.0, 'is_whole': False},
     record | refused,
     record | refused | {'method': 'demixing'},
   ]
   assert attack.summary(records) == [
-    'span: 3 of 4 reconstructed, 2 certified; medians of all 4: SNR 75.0 dB, '
-    '2.5 s',
+    'span: 3 of 4 reconstructed, 2 certified, 1 of them whole; medians of all '
+    '4: SNR 75.0 dB, 2.5 s',
     'demixing: 0 of 1 reconstructed',
   ]
 
 
 @pytest.mark.parametrize(
-  ('certificate', 'said'),
-  [({}, ' certified, '), ({'is_open_end': 1.0}, ' certified as its beginning')],
+  ('is_whole', 'said'),
+  [(True, ' certified, '), (False, ' certified in part (70.0 dB of it)')],
 )
-def test_a_beginning_is_not_called_the_utterance(certificate, said):
+def test_a_beginning_is_not_called_the_utterance(is_whole, said):
   record = {'utterance': 'a', 'method': 'span', 'refused': '', 'seconds': 1.0}
   record |= {'snr_db': 2.0, 'correlation': 0.6, 'is_certified': True}
   record |= {'num_frames': 343, 'num_frames_found': 117}
-  assert said in attack._line(record | {'certificate': certificate}, set())
+  record |= {'determined_snr_db': 70.0, 'certificate': {}}
+  assert said in attack._line(record | {'is_whole': is_whole}, set())
 
 
 def test_precomputed_features_have_no_sound(place, tmp_path):
