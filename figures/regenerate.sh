@@ -8,6 +8,12 @@ runs=runs/gallery
 $main --config=configs/ds2_fedavg.py:tiny --workdir="$runs/ds2_tiny"
 cp "$runs/ds2_tiny/figures/training_progress.png" figures/
 
+$main --config=configs/ds2_fedavg.py --workdir="$runs/ds2_fedavg"
+$main --config=configs/attack.py --config.attack.run="$runs/ds2_fedavg" \
+  --config.attack.num_victims=1
+cp "$runs"/ds2_fedavg/attack/figures/reconstruction_*_demixing.png \
+  figures/reconstruction_default_run.png
+
 $main --config=configs/ds2_central.py --workdir="$runs/ds2_central"
 python -m fedjax_asr.figures.comparison figures/federated_and_central.png \
   "$runs/ds2_tiny" "$runs/ds2_central"
