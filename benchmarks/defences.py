@@ -106,7 +106,6 @@ def _missing(rows: list[dict], variants: list[str], with_wer: bool) -> list:
       if row is None:
         row = names
         rows.append(row)
-      # Records of before have 0 dB for what was refused, and no count of it.
       if 'num_refused' not in row:
         tasks.append((row, leakage))
       if with_wer and 'wer' not in row:
@@ -155,30 +154,13 @@ def _leaked(row: dict) -> list[str]:
 
 
 def _refused(row: dict) -> str:
-  total = row['certified']['of']
-  if 'num_refused' in row:
-    return f'{row["num_refused"]} of {total}'
-  snr = row['snr_db']
-  if not row['refused']:
-    return f'0 of {total}'
-  return f'{total} of {total}' if snr['min'] == snr['max'] == 0 else 'some'
+  return f'{row["num_refused"]} of {row["certified"]["of"]}'
 
 
 def _median_snr(row: dict) -> str:
-  """Records without a count of refusals have 0 dB in the place of each.
-
-  Such a median is right where most utterances are certified; otherwise it is
-  an upper bound, and 0 is a refusal.
-  """
   from fedjax_asr.attacks import score_summary
 
-  median, certified = row['snr_db']['median'], row['certified']
-  if 'num_refused' in row or not row['refused']:
-    return score_summary.shown(median, '{:.1f} dB')
-  if median == 0:
-    return score_summary.REFUSED
-  is_bound = 2 * certified['count'] <= certified['of']
-  return f'{"at most " if is_bound else ""}{median:.1f} dB'
+  return score_summary.shown(row['snr_db']['median'], '{:.1f} dB')
 
 
 def _flags(variant, point, flags):

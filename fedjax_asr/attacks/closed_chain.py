@@ -71,21 +71,6 @@ def residuals(
   return (outside / np.linalg.norm(values, axis=1)) ** 2
 
 
-def unexplained(
-  span: hidden_span.HiddenSpan,
-  shape: window_system.Shape,
-  chains: list[Chain],
-  kernel: Float64[np.ndarray, 'units outputs'],
-) -> float:
-  """Share of the energy of layer 2's kernel outside of what the chains give."""
-  values = [
-    hidden(span, shape, chain.frames, chain.num_windows) for chain in chains
-  ]
-  stacked = np.concatenate(values).T
-  inside, *_ = np.linalg.lstsq(stacked, kernel, rcond=None)
-  return float(np.sum((kernel - stacked @ inside) ** 2) / np.sum(kernel**2))
-
-
 def hidden(
   span: hidden_span.HiddenSpan,
   shape: window_system.Shape,

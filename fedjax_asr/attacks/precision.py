@@ -12,6 +12,8 @@ from fedjax_asr import config
 # Names that JAX gives to products of float32 operands as they are, and to
 # those of bfloat16; others are TF32 where there is such a thing.
 _FULL = ('highest', 'float32', 'high', 'bfloat16_3x', 'F32_F32_F32')
+# Deviations of a sum's rounding up to which nothing is wrong.
+_DEVIATIONS = 4.0
 # Squares of roundoff that a few layers add up to.
 _LAYERS_DEEP = 16.0
 _BFLOAT16 = ('bfloat16', 'fastest', 'BF16_BF16_F32')
@@ -42,6 +44,11 @@ def residual(precision: config.Precision) -> float:
   """Share of energy up to which rounding alone may leave a vector outside of a
   space, where some layers of products lie between."""
   return _LAYERS_DEEP * unit_roundoff(precision) ** 2
+
+
+def product_error(precision: config.Precision) -> float:
+  """Relative error of a sum of products that is no surprise."""
+  return _DEVIATIONS * unit_roundoff(precision)
 
 
 def unit_roundoff(precision: config.Precision) -> float:

@@ -37,8 +37,8 @@ _SEED_EQUATIONS = 14
 _GROWTH_EQUATIONS = 2
 # A drop of singular values that cannot be chance.
 _CLEAR_DROP = 30.0
-# Deviations of a product's rounding that are no surprise.
-_ROUNDINGS = 4.0
+# What layer 2 must say of the windows is what `span` asks of layer 1.
+_LIMITS = config.SpanConfig()
 # Iterations between looks at the starts.
 _ITERATIONS_AT_ONCE = 5
 # Cosine from which two beginnings are one.
@@ -112,13 +112,19 @@ def _result(observed, cfg, span, shape, space, chains, scaled, kernel):
     worst <= cfg.max_residual
     and found == space.rank
     and all(chain.is_whole for chain in chains)
-    and span_evidence.is_believed(evidence, config.SpanConfig())
+    and span_evidence.is_believed(evidence, _LIMITS)
   )
   return observation.Reconstruction(
     features=tuple(frames.astype(np.float32) for frames in features),
     certificate=certificate,
     is_certified=is_certified,
-    is_whole=is_certified and not is_free and not any(unclear),
+    is_whole=bool(
+      is_certified
+      and not is_free
+      and not any(unclear)
+      and evidence.unexplained
+      <= span_evidence.most_unexplained(evidence, _LIMITS)
+    ),
     undetermined=unclear,
     ledger=observation.ledger(
       observed,
@@ -148,7 +154,7 @@ def _evidence(observed, span, shape, chains, utterances, kernel, space, worst):
     layer,
     space.singular_values,
     sizes,
-    _ROUNDINGS * precision.unit_roundoff(observed.precision) + np.sqrt(worst),
+    precision.product_error(observed.precision) + np.sqrt(worst),
   )
 
 

@@ -34,8 +34,6 @@ from fedjax_asr.attacks import (
 _RANK_SLACK = 8
 # Neighbouring lengths with which one is compared, to each side.
 _NEIGHBOURS = 5
-# Deviations of a product's rounding that are no surprise.
-_ROUNDINGS = 4.0
 
 
 def reconstruct(
@@ -170,8 +168,7 @@ def _reconstruction(
 
 def _relative_error(observed, gap):
   """Of products, by their precision, and of frames, as the gap bounds it."""
-  rounding = precision.unit_roundoff(observed.precision)
-  return _ROUNDINGS * rounding + gap**-0.5
+  return precision.product_error(observed.precision) + gap**-0.5
 
 
 def _groups(space, shape, cfg, rng):

@@ -150,8 +150,7 @@ def _by_next_layer(observed, cfg, layer, members, factors, shape):
   ]
   believed = (
     found.bias_cosine >= cfg.min_bias_cosine
-    and closed_chain.unexplained(span, shape, chains, kernel)
-    <= cfg.max_unexplained
+    and _unexplained(span, shape, chains, kernel) <= cfg.max_unexplained
     and all(
       free or factor.error <= _SHARP
       for free, factor in zip(found.is_free, factors, strict=True)
@@ -167,6 +166,16 @@ def _by_next_layer(observed, cfg, layer, members, factors, shape):
     member._replace(frames=frames)
     for member, frames in zip(members, found.utterances, strict=True)
   ]
+
+
+def _unexplained(span, shape, chains, kernel):
+  """Share of layer 2's kernel outside of what the chains give."""
+  given = [
+    closed_chain.hidden(span, shape, each.frames, each.num_windows)
+    for each in chains
+  ]
+  sizes = np.ones(kernel.shape[1])
+  return span_evidence.signals(np.concatenate(given), kernel, sizes).unexplained
 
 
 def _hidden_span(observed, layer, shape):
