@@ -143,9 +143,8 @@ def _present_by_kernel(observed: observation.Observation) -> np.ndarray:
   """Symbols that occur, where nothing is known of the bias's update."""
   if observed.model.architecture is not config.Architecture.DS1:
     observation.needed(observed, _BIAS)
-  certain = (observation.needed(observed, _KERNEL) < 0).any(0)
-  certain[text.BLANK] = False
-  return certain
+  kernel = np.asarray(observation.needed(observed, _KERNEL))
+  return (kernel < 0).any(axis=0) & (np.arange(kernel.shape[1]) != text.BLANK)
 
 
 def symbol_rates(

@@ -30,7 +30,7 @@ def of_products(
   deepspeech = (
     model.ds1 if model.architecture is config.Architecture.DS1 else model.ds2
   )
-  named = str(jax.config.jax_default_matmul_precision)
+  named = str(jax.config.values['jax_default_matmul_precision'])
   if deepspeech.dtype is config.Dtype.BFLOAT16:
     return config.Precision.BFLOAT16
   if (backend or jax.default_backend()) == 'cpu' or named in _FULL:
