@@ -8,7 +8,7 @@ import numpy as np
 
 from fedjax_asr import config, run_directory
 from fedjax_asr.corpora import datasets
-from fedjax_asr.federated import round as round_lib
+from fedjax_asr.federated import server
 from fedjax_asr.models import evaluation, model, scores
 
 
@@ -40,7 +40,7 @@ class HeldOut:
     return round_index % self._cfg.every_rounds == 0
 
   def evaluate(
-    self, state: round_lib.ServerState, show: Callable[[str], None]
+    self, state: server.ServerState, show: Callable[[str], None]
   ) -> dict[str, float]:
     """Scores by metric name, none for an empty set; `show` prints a line."""
     speakers = self._speakers(state.params, state.norm_state)

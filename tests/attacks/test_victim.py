@@ -10,7 +10,14 @@ import quick
 
 from fedjax_asr import config
 from fedjax_asr.attacks import victim
-from fedjax_asr.federated import cohort, local_update
+from fedjax_asr.federated import (
+  algorithm,
+  cohort,
+  compression,
+  local_gradient,
+  privacy,
+  server,
+)
 from fedjax_asr.models import model
 
 ROUND = 2
@@ -107,12 +114,11 @@ def message(
   simulation, before, client, batches, observed=config.Observed.DELTA
 ):
   return sender(simulation.acoustic, observed)(
-    before.params,
-    before.norm_state,
+    server.broadcast(before._replace(round=ROUND), SETTINGS),
+    algorithm.Participant(client),
+    (),
     batches,
     round_key(),
-    client,
-    victim.learning_rate(SETTINGS, ROUND),
   )
 
 
@@ -138,7 +144,9 @@ def test_updates_are_what_the_round_sums_up(simulation, num_clients):
 def test_aggregate_weighs_by_what_was_sent_as_the_weight():
   updates = [{'a': np.float32([1, 2])}, {'a': np.float32([4, 8])}]
   messages = [
-    victim.Sent(update, {}, jax.numpy.float32(weight))
+    algorithm.Message(
+      algorithm.Update(update, {}), (), jax.numpy.float32(weight)
+    )
     for update, weight in zip(updates, (1, 3), strict=True)
   ]
   mean = victim.aggregate(messages, PLAIN, jax.random.key(0))
@@ -155,29 +163,25 @@ def test_gradient_is_of_one_step_in_train_mode_clipped_noised_and_coded(
   sent = message(simulation, before, 3, batches, config.Observed.GRADIENT)
 
   key = jax.random.fold_in(round_key(), 3)
-  training = local_update.local_training(
-    simulation.acoustic,
-    config.ClientConfig(),
-    AUGMENT,
-    config.Weighting.UNIFORM,
+  gradient = quick.jit(
+    local_gradient.local_gradient(simulation.acoustic, AUGMENT)
   )
   batch = jax.tree.map(lambda leaf: leaf[0], batches)
-  start = training.start(before.params, before.norm_state, 1.0)
-  step = quick.jit(training.step)
-  moved = step(start, batch, jax.random.fold_in(key, 0), 1.0)
-  gradient = jax.tree.map(np.subtract, before.params, moved.params)
-  norm = population.norm(gradient)
-  assert norm > 1.0
-  wanted = local_update.sent(
-    jax.tree.map(lambda leaf: leaf / norm, gradient), SETTINGS, key
+  slope, _ = gradient(
+    before.params, before.norm_state, batch, jax.random.fold_in(key, 0)
   )
-  assert population.distance(sent.update, wanted) < 1e-5
+  norm = population.norm(slope)
+  assert norm > 1.0
+  plain = jax.tree.map(lambda leaf: leaf / norm, slope)
+  private = privacy.of_client(plain, SETTINGS.privacy, key)
+  wanted = compression.compressed(private, SETTINGS.compression, key)
+  assert population.distance(sent.update.params, wanted) < 1e-5
   assert sent.weight == 1
 
 
 def test_gradient_of_several_steps_is_refused(simulation):
   before = jax.device_get(simulation.start())
-  batches = victim.repeated(batch_of(simulation, [5]), 3)
+  batches = batch_of(simulation, [[5], [5], [5]])
   with pytest.raises(victim.VictimError, match='3 local steps; want 1'):
     message(simulation, before, 3, batches, config.Observed.GRADIENT)
 
@@ -203,14 +207,6 @@ def test_padding_leaves_a_batch_of_the_quantum_as_it_is(simulation):
   exact = batch_of(simulation, [[5]], 128, 32)
   assert victim.padded(exact).features.shape[-2] == 128
   assert victim.padded(exact).labels.shape[-1] == 32
-
-
-def test_repeated_steps_are_on_one_batch(simulation):
-  batch = batch_of(simulation, [5, 6])
-  steps = victim.repeated(batch, 3)
-  for got, want in zip(steps, batch, strict=True):
-    assert got.shape == (3, *want.shape)
-    np.testing.assert_array_equal(got[2], want)
 
 
 def test_nothing_usable_weighs_nothing(simulation):
