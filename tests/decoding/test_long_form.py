@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from fedjax_asr import config
-from fedjax_asr.models import decode, long_form, model, presets
+from fedjax_asr.decoding import long_form, text_decoder
+from fedjax_asr.models import model, presets
 from fedjax_asr.speech import audio, features, text, windows
 
 CFG = config.FeaturesConfig(
@@ -20,7 +21,7 @@ CFG = config.FeaturesConfig(
   kind=config.FeatureKind.LOG_SPECTROGRAM,
   normalization=config.Normalization.NONE,
 )
-GREEDY = decode.text_decoder(config.DecodeConfig())
+GREEDY = text_decoder.chosen(config.DecodeConfig())
 shapes = []
 
 
