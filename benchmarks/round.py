@@ -102,11 +102,11 @@ def measured(chosen: dict):
 def configured(chosen: dict, cohort_size: int, block: int, steps: int):
   """(config, features, frames) of a row."""
   from fedjax_asr import config
-  from fedjax_asr.models import presets
+  from fedjax_asr.presets import models
 
   width, per_frame = MODELS[chosen['model']]
   architecture, _, preset = chosen['model'].partition('_')
-  model = getattr(presets, architecture)(preset)
+  model = getattr(models, architecture)(preset)
   getattr(model, architecture).dtype = config.Dtype(chosen['dtype'])
   cfg = config.Config(
     model=model,

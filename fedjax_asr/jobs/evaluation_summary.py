@@ -9,7 +9,7 @@ from typing import Any
 import rich.console
 
 from fedjax_asr import config, run_directory
-from fedjax_asr.models import scores
+from fedjax_asr.decoding import scores
 
 FILE = 'summary.json'
 _REPORT = 'evaluation.json'

@@ -24,8 +24,8 @@ import numpy as np
 from jax import export
 
 from fedjax_asr import config, environment, run_directory, saved_run
+from fedjax_asr.decoding import long_form
 from fedjax_asr.jobs import disk_errors, exported_program
-from fedjax_asr.models import long_form
 from fedjax_asr.speech import analysis, text
 
 # Between the program, read back, and the model that it was made of.

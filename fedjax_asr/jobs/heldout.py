@@ -8,8 +8,9 @@ import numpy as np
 
 from fedjax_asr import config, run_directory
 from fedjax_asr.corpora import datasets
+from fedjax_asr.decoding import evaluation, scores
 from fedjax_asr.federated import server
-from fedjax_asr.models import evaluation, model, scores
+from fedjax_asr.models import model
 
 
 class HeldOut:
@@ -29,7 +30,7 @@ class HeldOut:
   ):
     self._cfg = cfg
     self._path = path
-    recognizer = evaluation.greedy(acoustic)
+    recognizer = evaluation.decoded_greedily(acoustic)
     self._speakers, self._utterances = (
       evaluation.Evaluator(recognizer, examples, cfg)
       for examples in (data.heldout_speakers, data.heldout_utterances)
