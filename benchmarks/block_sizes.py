@@ -103,16 +103,19 @@ def _runs(cfg, acoustic, examples):
     cfg.augment,
     feed.layout.frame_buckets,
     chosen,
+    len(feed.clients),
   )
   key = jax.random.key(cfg.seed)
-  start = jax.device_get(starting_point.fresh(cfg, acoustic))
+  start = jax.device_get(starting_point.fresh(cfg, acoustic, len(feed.clients)))
   members = next(feed.ahead(range(1))).members
   runs = []
   for _ in range(_REPETITIONS):
     # The state is donated.
     state = devices.replicate(start, chosen)
-    state, metrics = jax.device_get(round_fn(state, members, key))
-    runs.append((state.params, float(metrics.loss)))
+    state, _, outcome = jax.device_get(
+      round_fn(state, members, rounds.NO_MEMORIES, key)
+    )
+    runs.append((state.params, float(outcome.metrics.loss)))
   return start.params, runs
 
 

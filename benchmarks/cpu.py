@@ -53,7 +53,7 @@ def measured(flags: list[str], scratch: str) -> dict:
   chosen = devices.select(cfg.federated)
   feed = cohort_feed.CohortFeed(data.train, cfg.federated, cfg.seed, chosen)
   key = jax.random.key(cfg.seed)
-  state = server.initial_state(acoustic, cfg.federated, key)
+  state = server.initial_state(acoustic, cfg.federated, key, len(feed.clients))
   theirs = side_by_side.torch_rounds(cfg, state.params, width, 'cpu')
   round_fn = rounds.make_round(
     acoustic,
@@ -61,13 +61,16 @@ def measured(flags: list[str], scratch: str) -> dict:
     cfg.augment,
     feed.layout.frame_buckets,
     chosen,
+    len(feed.clients),
   )
   place = {'state': devices.replicate(state, chosen)}
 
   def run(index):
     fed = feed(index)
-    place['state'], metrics = round_fn(place['state'], fed.members, key)
-    return jax.device_get(metrics)
+    place['state'], _, outcome = round_fn(
+      place['state'], fed.members, rounds.NO_MEMORIES, key
+    )
+    return jax.device_get(outcome.metrics)
 
   batches = [
     _batches(feed, data.train, cfg, index) for index in range(NUM_ROUNDS + 1)

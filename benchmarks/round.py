@@ -148,7 +148,8 @@ class Simulation:
       examples, cfg.federated, cfg.seed, chosen_devices
     )
     self.key = jax.random.key(0)
-    state = server.initial_state(acoustic, cfg.federated, self.key)
+    population = len(self.feed.clients)
+    state = server.initial_state(acoustic, cfg.federated, self.key, population)
     self.state = devices.replicate(state, chosen_devices)
     self.members = self.feed(0).members
     self.cohort_size = cohort_size
@@ -158,19 +159,30 @@ class Simulation:
       cfg.augment,
       self.feed.layout.frame_buckets,
       chosen_devices,
+      population,
     )
     started = time.perf_counter()
-    self.round_fn = round_fn.lower(self.state, self.members, self.key).compile()
+    self.round_fn = round_fn.lower(
+      self.state, self.members, rounds.NO_MEMORIES, self.key
+    ).compile()
     self.compile_seconds = time.perf_counter() - started
     device = jax.devices()[0].device_kind
     self.floor = floor.of_client(cfg.model, frames, width, BATCH, device)
+
+  def run(self, members):
+    """One round; what it says of itself."""
+    from fedjax_asr.federated import rounds
+
+    self.state, _, outcome = self.round_fn(
+      self.state, members, rounds.NO_MEMORIES, self.key
+    )
+    return outcome
 
   def measured(self, rounds: int) -> dict:
     import jax
 
     def on_device(_):
-      self.state, metrics = self.round_fn(self.state, self.members, self.key)
-      jax.block_until_ready((self.state, metrics))
+      jax.block_until_ready((self.state, self.run(self.members)))
 
     on_device(0)
     alone = timing.seconds(on_device, range(rounds))
@@ -180,8 +192,7 @@ class Simulation:
       if index == 1:
         # The first has nothing to overlap with.
         started = time.perf_counter()
-      self.state, metrics = self.round_fn(self.state, fed.members, self.key)
-      loss = float(jax.device_get(metrics).loss)
+      loss = float(jax.device_get(self.run(fed.members)).metrics.loss)
     whole = (time.perf_counter() - started) / rounds
     memory = self.round_fn.memory_analysis()
     return {

@@ -45,10 +45,8 @@ def profiled(chosen: dict) -> dict:
   simulation = round_benchmark.Simulation(chosen, *first)
 
   def run():
-    simulation.state, metrics = simulation.round_fn(
-      simulation.state, simulation.members, simulation.key
-    )
-    jax.block_until_ready((simulation.state, metrics))
+    outcome = simulation.run(simulation.members)
+    jax.block_until_ready((simulation.state, outcome))
 
   run()
   sources = _sources(simulation.round_fn.as_text())

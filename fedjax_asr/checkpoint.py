@@ -119,12 +119,15 @@ class Checkpoints:
         force=True,
       )
 
-  def restore(self, round_index: int, like: Any) -> Any:
+  def restore(
+    self, round_index: int, like: Any, *, partial: bool = False
+  ) -> Any:
     """The state of a round, in the tree, types and placement of `like`.
 
     Args:
       round_index: one of `rounds`.
       like: a pytree of arrays or ShapeDtypeStructs.
+      partial: the round may hold more than `like`.
 
     Raises:
       CheckpointError: the round was not saved, cannot be read, is not finite,
@@ -138,7 +141,8 @@ class Checkpoints:
       )
     target = flatten(like, _spec)
     with self._readable(round_index):
-      arrays = self._read(round_index, target)
+      more = self._saved(round_index) if partial else {}
+      arrays = self._read(round_index, flatten(more, _spec) | target)
       self._check_finite(round_index, arrays)
     leaves, tree = jax.tree.flatten(like)
     placed = [
@@ -192,8 +196,12 @@ class Checkpoints:
       args=ocp.args.Composite(**{_ITEM: ocp.args.StandardRestore(target)}),
     )[_ITEM]
 
+  def _saved(self, round_index: int) -> dict[str, Any]:
+    """What the round holds: by path, something with a shape and a dtype."""
+    return dict(self._manager.item_metadata(round_index)[_ITEM])
+
   def _check_like(self, round_index: int, target: dict[str, Any]) -> None:
-    saved = dict(self._manager.item_metadata(round_index)[_ITEM])
+    saved = self._saved(round_index)
     for path in [*target, *(path for path in saved if path not in target)]:
       there, wanted = _describe(saved.get(path)), _describe(target.get(path))
       if there != wanted:

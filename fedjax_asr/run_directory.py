@@ -76,6 +76,7 @@ class RunDirectory:
     self.config_json = path / CONFIG
     self.versions_json = path / 'versions.json'
     self.metrics = path / 'metrics.jsonl'
+    self.clients = path / 'clients.jsonl'
     self.skipped = path / 'skipped_utterances.jsonl'
     self.tensorboard = path / 'tensorboard'
     self.checkpoints = path / _CHECKPOINTS

@@ -10,18 +10,45 @@ from typing import Any
 from fedjax_asr import run_directory, scalar_events
 
 
-class MetricsLog:
-  """Appends to `metrics.jsonl`.
+class Lines:
+  """A file of JSON objects, one a round.
 
-  The file reads as if the run had never been interrupted: on opening, rounds
-  after `resume_after` and a line that was cut off are dropped, in one move.
+  It reads as if the run had never been interrupted: on opening, rounds after
+  `resume_after` and a line that was cut off are dropped, in one move.
   """
+
+  def __init__(self, path: pathlib.Path, resume_after: int | None):
+    _drop_later_rounds(path, -1 if resume_after is None else resume_after)
+    self._path = path
+    self._file = path.open('a', encoding='utf-8')
+
+  def write(self, record: Mapping[str, Any]) -> None:
+    """Adds one line, which outlives the process from here on.
+
+    Raises:
+      RunError: the line cannot be written, as on a full disk.
+    """
+    try:
+      self._file.write(json.dumps(record, allow_nan=False) + '\n')
+      self._file.flush()
+    except OSError as error:
+      raise run_directory.RunError(
+        f'{self._path}: {error.strerror}; the same command resumes.'
+      ) from error
+
+  def close(self) -> None:
+    # What could not be written was raised by `write`.
+    with contextlib.suppress(OSError):
+      self._file.close()
+
+
+class MetricsLog:
+  """Appends to `metrics.jsonl`, and mirrors it to TensorBoard."""
 
   def __init__(self, run: run_directory.RunDirectory, resume_after: int | None):
     first = -1 if resume_after is None else resume_after
-    _drop_later_rounds(run.metrics, first)
+    self._lines = Lines(run.metrics, resume_after)
     self._path = run.metrics
-    self._file = run.metrics.open('a', encoding='utf-8')
     self._events = scalar_events.ScalarEvents(run.tensorboard, first + 1)
 
   def write(self, round_index: int, metrics: Mapping[str, Any]) -> None:
@@ -36,14 +63,13 @@ class MetricsLog:
     """
     record: dict[str, Any] = {'round': int(round_index)}
     record |= {name: _plain(value) for name, value in metrics.items()}
+    self._lines.write(record)
     scalars = {
       name: value
       for name, value in record.items()
       if name != 'round' and value is not None
     }
     try:
-      self._file.write(json.dumps(record, allow_nan=False) + '\n')
-      self._file.flush()
       self._events.write(round_index, scalars)
     except OSError as error:
       raise run_directory.RunError(
@@ -51,9 +77,7 @@ class MetricsLog:
       ) from error
 
   def close(self) -> None:
-    # What could not be written was raised by `write`.
-    with contextlib.suppress(OSError):
-      self._file.close()
+    self._lines.close()
     self._events.close()
 
   def __enter__(self) -> 'MetricsLog':
@@ -64,17 +88,22 @@ class MetricsLog:
 
 
 def read_metrics(path: pathlib.Path) -> list[dict[str, Any]]:
-  """The whole lines of a metrics file, in order; a cut-off last is left out.
+  """The lines of a run's `metrics.jsonl`, as `read_lines`."""
+  return read_lines(path)
+
+
+def read_lines(path: pathlib.Path) -> list[dict[str, Any]]:
+  """The whole lines of such a file, in order; a cut-off last is left out.
 
   Raises:
-    RunError: there is no such file, or a line before the last is not a
-      metrics line.
+    RunError: there is no such file, or a line before the last is no object
+      with a round.
   """
   try:
     lines = path.read_text(encoding='utf-8', errors='replace').splitlines()
   except OSError as error:
     raise run_directory.RunError(
-      f'{path}: {error.strerror}; want the metrics.jsonl of a run.'
+      f'{path}: {error.strerror}; want the {path.name} of a run.'
     ) from error
   records = []
   for number, line in enumerate(lines, start=1):
@@ -90,7 +119,7 @@ def read_metrics(path: pathlib.Path) -> list[dict[str, Any]]:
 
 
 def _drop_later_rounds(path: pathlib.Path, last_round: int) -> None:
-  records = read_metrics(path) if path.exists() else []
+  records = read_lines(path) if path.exists() else []
   lines = [
     json.dumps(record) + '\n'
     for record in records

@@ -9,10 +9,11 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Int
 
 from fedjax_asr import checkpoint, config, home, run_directory, validation
-from fedjax_asr.federated import server
 from fedjax_asr.models import model
 from fedjax_asr.speech import features
 
@@ -136,11 +137,7 @@ def _loaded(path: pathlib.Path, field: str, round_index: int) -> SavedRun:
     wanted = latest if round_index == LAST else round_index
     cfg = _config(run_directory.of_round(path, run_directory.CONFIG, wanted))
     acoustic = model.acoustic(cfg.model, cfg.features.num_features)
-    like = jax.eval_shape(
-      lambda key: server.initial_state(acoustic, cfg.federated, key),
-      jax.random.key(0),
-    )
-    state = checkpoints.restore(wanted, like)
+    state = checkpoints.restore(wanted, _weights(acoustic), partial=True)
   return SavedRun(
     path=path,
     config=cfg,
@@ -150,6 +147,23 @@ def _loaded(path: pathlib.Path, field: str, round_index: int) -> SavedRun:
     round=int(state.round),
     statistics=_statistics(path, cfg.features, wanted),
   )
+
+
+class _Weights(NamedTuple):
+  """The part of `server.ServerState` that other jobs use."""
+
+  params: model.Params
+  norm_state: model.NormState
+  round: Int[Array, '']
+
+
+def _weights(acoustic: model.Model) -> _Weights:
+  """Their shapes."""
+
+  def weights(key):
+    return _Weights(*acoustic.init(key), jnp.zeros((), jnp.int32))
+
+  return jax.eval_shape(weights, jax.random.key(0))
 
 
 @contextlib.contextmanager

@@ -18,7 +18,7 @@ from fedjax_asr.federated import (
   aggregation,
   algorithm,
   algorithms,
-  channel,
+  channels,
   client,
   cohort,
   partition,
@@ -43,6 +43,7 @@ def make_send(
   federated: config.FederatedConfig,
   augmentation: config.AugmentConfig,
   observed: config.Observed,
+  num_clients: int,
 ) -> SendFn:
   """`send(broadcast, participant, memory, batches, round_key)`.
 
@@ -50,14 +51,15 @@ def make_send(
   `batches`, whose leading axis are its steps. For a delta it is what
   `rounds.make_round` adds up for this client, whatever the cohort; for a
   gradient, what FedSGD would send of the only step, through the same channel.
-  Jitted: compiled once for each shape of `batches` (`padded` makes few).
+  `num_clients` are in the population. Jitted: compiled once for each shape of
+  `batches` (`padded` makes few).
   """
   match observed:
     case config.Observed.GRADIENT:
       method = algorithms.of_gradient(acoustic, federated, augmentation)
     case config.Observed.DELTA:
-      method = algorithms.make(acoustic, federated, augmentation)
-  line = channel.make(federated.privacy, federated.compression)
+      method = algorithms.make(acoustic, federated, augmentation, num_clients)
+  line = channels.make(federated.privacy, federated.compression)
 
   def send(broadcast, participant, memory, batches, round_key):
     num_steps = len(batches.num_frames)
@@ -69,7 +71,8 @@ def make_send(
     message, _ = client.message(
       method, broadcast, participant, memory, batches, key
     )
-    return line.client(message, key)
+    received, _, _ = line.client(message, (), key)
+    return received
 
   return jax.jit(send)
 
@@ -92,17 +95,16 @@ def aggregate(
   has to deal with). Exactly zero where no utterance was usable. `key` is the
   round's.
   """
+  if len(messages) == 1:
+    (alone,) = messages
+    # To the bit: times its weight, over its weight, is not.
+    one = jnp.where(alone.weight > 0, 1.0, 0.0)
+    messages = [alone._replace(weight=one)]
   sums = aggregation.summed(
     jax.tree.map(lambda *leaves: jnp.stack(leaves), *messages)
   )
-  mean = aggregation.mean(sums)
-  if len(messages) == 1:
-    # To the bit: times its weight, over its weight, is not.
-    mean = jax.tree.map(
-      lambda leaf: jnp.where(sums.weight > 0, leaf, 0), messages[0].update
-    )
-  line = channel.make(federated.privacy, federated.compression)
-  return line.server(mean, sums.weight, key).params
+  line = channels.make(federated.privacy, federated.compression)
+  return aggregation.mean(line.server(sums, key)).params
 
 
 def padded(batches: cohort.Batch) -> cohort.Batch:

@@ -3,6 +3,7 @@
 import dataclasses
 import enum
 
+from fedjax_asr.config.algorithms import AlgorithmName
 from fedjax_asr.config.defences import CompressionConfig, PrivacyConfig
 from fedjax_asr.config.fields import bounded
 
@@ -82,6 +83,7 @@ class ServerConfig:
 class FederatedConfig:
   """Population, cohort and round."""
 
+  algorithm: AlgorithmName = AlgorithmName.FEDAVG
   num_rounds: int = bounded(100, low=1)
   # A run directory whose last parameters training starts from (a seed model).
   init_from: str = ''

@@ -17,13 +17,15 @@ class Subset(enum.StrEnum):
 
 @dataclasses.dataclass(slots=True, kw_only=True)
 class EvaluationConfig:
-  """Greedy WER and CER on the held-out sets, while training."""
+  """Greedy WER and CER on the held-out sets, and clients, while training."""
 
   every_rounds: int = bounded(10, low=1)
   batch_size: int = bounded(32, low=1)
   # Utterances of a held-out set that are used at most; 0: all.
   max_utterances: int = bounded(0, low=0)
   num_examples: int = bounded(3, low=0)
+  # Every so many rounds, clients.jsonl tells of each client; 0: never.
+  clients_every_rounds: int = bounded(1, low=0)
 
 
 @dataclasses.dataclass(slots=True, kw_only=True)

@@ -46,6 +46,10 @@ class Dataset:
   def __len__(self) -> int:
     return len(self._indices)
 
+  @property
+  def num_features(self) -> int:
+    return self._store.num_features
+
   def features(self, index: SupportsIndex) -> np.ndarray:
     """[frames, features], normalised; kept while the store is in memory."""
     place = self._indices[index]
@@ -75,9 +79,8 @@ class Dataset:
       features [*positions, num_frames, features], num_frames [*positions],
       labels [*positions, num_labels], num_labels [*positions].
     """
-    width = self._store.num_features
     shape = positions.shape
-    padded = np.zeros((*shape, num_frames, width), np.float32)
+    padded = np.zeros((*shape, num_frames, self.num_features), np.float32)
     labels = np.zeros((*shape, num_labels), np.int32)
     lengths = np.zeros((2, *shape), np.int32)
     for place in zip(*np.nonzero(positions >= 0), strict=True):

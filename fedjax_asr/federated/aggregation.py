@@ -2,6 +2,7 @@
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Bool
 
 from fedjax_asr.federated import algorithm
 
@@ -10,6 +11,18 @@ def nothing(message: algorithm.Message) -> algorithm.Sums:
   """The sum of no messages of these shapes."""
   zeros = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), message)
   return algorithm.Sums(*zeros)
+
+
+def without(
+  messages: algorithm.Message, is_out: Bool[Array, ' clients']
+) -> algorithm.Message:
+  """Messages of which some weigh and say nothing."""
+
+  def kept(leaf):
+    shape = (-1,) + (1,) * (leaf.ndim - 1)
+    return jnp.where(is_out.reshape(shape), 0, leaf)
+
+  return jax.tree.map(kept, messages)
 
 
 def summed(messages: algorithm.Message) -> algorithm.Sums:

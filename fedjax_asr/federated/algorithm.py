@@ -61,6 +61,7 @@ class Totals(NamedTuple):
 class ClientState(NamedTuple):
   """A client in the middle of its local steps.
 
+  first_loss, last_loss: mean loss of the first and the last real batch.
   memory: what of the algorithm's memory of this client may change on the way;
     it differs between clients from the start, as nothing else need.
   """
@@ -69,6 +70,8 @@ class ClientState(NamedTuple):
   norm_state: model.NormState
   opt_state: Any
   totals: Totals
+  first_loss: Float[Array, '']
+  last_loss: Float[Array, '']
   memory: Memory
 
 

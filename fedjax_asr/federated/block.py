@@ -17,7 +17,7 @@ from fedjax_asr.federated import algorithm, cohort
 # Which of a client's values have an axis of clients while all are the
 # server's; its memory always has.
 _SHARED = algorithm.ClientState(
-  *[typing.cast(Any, None)] * 4,
+  *[typing.cast(Any, None)] * 6,
   memory=0,
 )
 

@@ -11,8 +11,9 @@ utterances sorted by length, so little of what is computed is padding.
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import jax
 import numpy as np
 from jaxtyping import Array, Float, Int
 
@@ -263,6 +264,27 @@ def assemble(drawn: Draw, examples: dataset.Dataset, layout: Layout) -> Cohort:
     batches=Batch(*batches),
     bucket=np.where(longest > 0, bucket, 0).astype(np.int32),
     client_ids=_blocks(drawn.client_ids, layout, fill=-1).astype(np.int32),
+  )
+
+
+def shapes(layout: Layout, num_features: int) -> Cohort:
+  """What `assemble` fills, as `jax.ShapeDtypeStruct`s: to compile ahead."""
+
+  def of(*axes: int, dtype: Any = np.int32) -> Any:
+    return jax.ShapeDtypeStruct(axes, dtype)
+
+  blocks = layout.num_devices, layout.num_blocks
+  batch = *blocks, layout.num_steps, layout.block_size, layout.batch_size
+  frames = layout.frame_buckets[-1], num_features
+  return Cohort(
+    batches=Batch(
+      features=of(*batch, *frames, dtype=np.float32),
+      num_frames=of(*batch),
+      labels=of(*batch, layout.num_labels),
+      num_labels=of(*batch),
+    ),
+    bucket=of(*blocks, layout.num_steps),
+    client_ids=of(*blocks, layout.block_size),
   )
 
 

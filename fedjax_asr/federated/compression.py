@@ -12,10 +12,16 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
 from fedjax_asr import config
+from fedjax_asr.federated import channel
 
 _AnyFloat = Float[Array, '...']
 # Apart from a client's steps and from its noise.
 _STREAM = 2**31 + 1
+
+
+def coding(cfg: config.CompressionConfig) -> channel.Channel:
+  """A client's update, coded and decoded."""
+  return channel.of_params(lambda params, key: compressed(params, cfg, key))
 
 
 def compressed(

@@ -45,32 +45,47 @@ def spread(tree: PyTree, devices: Sequence[Device]) -> PyTree:
   return jax.device_put(tree, NamedSharding(mesh(devices), PartitionSpec(AXIS)))
 
 
-def sum_over_devices(
-  function: Callable[[Any, Any], PyTree],
+def spread_shapes(tree: PyTree, devices: Sequence[Device]) -> PyTree:
+  """`jax.ShapeDtypeStruct`s as `spread` would place such arrays."""
+  sharding = NamedSharding(mesh(devices), PartitionSpec(AXIS))
+  return jax.tree.map(
+    lambda leaf: jax.ShapeDtypeStruct(
+      leaf.shape, leaf.dtype, sharding=sharding
+    ),
+    tree,
+  )
+
+
+def over_clients(
+  function: Callable[[Any, Any], tuple[PyTree, PyTree]],
   devices: Sequence[Device],
   device_map: config.DeviceMap,
-) -> Callable[[Any, Any], PyTree]:
-  """`mapped(shared, spread)`: the sum over devices of what each computes.
+) -> Callable[[Any, Any], tuple[PyTree, PyTree]]:
+  """`mapped(shared, spread)`: (the sum over devices, what each computes).
 
   `function(shared, local)` gets `shared` whole and its own slice of `spread`
-  without the device axis. May be called inside `jax.jit`.
+  without the device axis. Of the two that it gives, the first is added up over
+  devices; of the second, outermost axis are the devices. May be called inside
+  `jax.jit`.
   """
 
   def local_sum(shared, local):
-    return jax.lax.psum(function(shared, local), AXIS)
+    summed, kept = function(shared, local)
+    return jax.lax.psum(summed, AXIS), kept
 
   match device_map:
     case config.DeviceMap.SHARD_MAP:
 
       def sliced(shared, spread_out):
         local = jax.tree.map(lambda leaf: leaf[0], spread_out)
-        return local_sum(shared, local)
+        summed, kept = local_sum(shared, local)
+        return summed, jax.tree.map(lambda leaf: leaf[None], kept)
 
       return jax.shard_map(
         sliced,
         mesh=mesh(devices),
         in_specs=(PartitionSpec(), PartitionSpec(AXIS)),
-        out_specs=PartitionSpec(),
+        out_specs=(PartitionSpec(), PartitionSpec(AXIS)),
         check_vma=False,
       )
     case config.DeviceMap.PMAP:
@@ -79,6 +94,7 @@ def sum_over_devices(
       )
 
       def first(shared, spread_out):
-        return jax.tree.map(lambda leaf: leaf[0], mapped(shared, spread_out))
+        summed, kept = mapped(shared, spread_out)
+        return jax.tree.map(lambda leaf: leaf[0], summed), kept
 
       return first

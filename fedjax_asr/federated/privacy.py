@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, PyTree
 
-from fedjax_asr import config
+from fedjax_asr.federated import channel
 
 
 def clipped(update: PyTree, clip_norm: float) -> PyTree:
@@ -34,41 +34,47 @@ def noised(
   return jax.tree.map(lambda leaf, draw: leaf + stddev * draw, update, noise)
 
 
-def of_client(
-  update: PyTree, privacy: config.PrivacyConfig, key: jax.Array
-) -> PyTree:
-  """A client's update, clipped and with the client's own noise.
+def clipping(clip_norm: float) -> channel.Channel:
+  """A client's update, scaled to a global norm of `clip_norm` at most."""
 
-  The update itself where both are off. `key` is the client's in the round.
+  def client(message, memory, key):
+    del key
+    params = message.update.params
+    was_clipped = optax.tree.norm(params) > clip_norm
+    params = clipped(params, clip_norm)
+    return channel.with_params(message, params), memory, was_clipped
+
+  return channel.Channel(None, client, lambda sums, key: sums)
+
+
+def client_noise(stddev: float) -> channel.Channel:
+  """Noise of the client's own on every number of its update."""
+  return channel.of_params(
+    lambda params, key: noised(
+      params, stddev, jax.random.fold_in(key, _CLIENT_STREAM)
+    )
+  )
+
+
+def server_noise(stddev: float) -> channel.Channel:
+  """The server's noise on every number of the weighted sum.
+
+  For weights of 1 and updates clipped to a norm C, one client moves that sum by
+  C at most. Where nobody weighs anything there is no noise.
   """
-  if privacy.clip_norm:
-    update = clipped(update, privacy.clip_norm)
-  if privacy.local_noise_multiplier:
-    stddev = privacy.local_noise_multiplier * privacy.clip_norm
-    update = noised(update, stddev, jax.random.fold_in(key, _CLIENT_STREAM))
-  return update
 
+  def server(sums, key):
+    scale = jnp.where(sums.weight > 0, stddev, 0.0)
+    params = noised(
+      sums.update.params, scale, jax.random.fold_in(key, _SERVER_STREAM)
+    )
+    return sums._replace(update=sums.update._replace(params=params))
 
-def of_server(
-  mean: PyTree,
-  weight: float | Float[Array, ''],
-  privacy: config.PrivacyConfig,
-  key: jax.Array,
-) -> PyTree:
-  """The mean of clients' updates with the server's noise.
+  def client(message, memory, key):
+    del key
+    return message, memory, jnp.array(False)
 
-  Args:
-    mean: the weighted mean; one client may have moved the weighted sum by
-      `clip_norm`, for weights of 1.
-    weight: sum of the weights; without any, there is no noise.
-    privacy: its central noise; the mean itself where that is off.
-    key: of the round; a stream of it is used that no client has.
-  """
-  if not privacy.central_noise_multiplier:
-    return mean
-  stddev = privacy.central_noise_multiplier * privacy.clip_norm
-  stddev = jnp.where(weight > 0, stddev / jnp.where(weight > 0, weight, 1), 0)
-  return noised(mean, stddev, jax.random.fold_in(key, _SERVER_STREAM))
+  return channel.Channel(None, client, server)
 
 
 # Steps fold their index into a client's key, and clients theirs into a

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Bool, Float
 
 from fedjax_asr import config
 from fedjax_asr.federated import (
@@ -22,6 +22,8 @@ from fedjax_asr.federated import (
   algorithms,
   block,
   channel,
+  channels,
+  client_report,
   cohort,
   devices,
   optimizers,
@@ -33,9 +35,9 @@ from fedjax_asr.models import model
 class RoundMetrics(NamedTuple):
   """Means over the round's utterances (loss) and steps (gradient norm).
 
-  num_broken: clients with a loss or a gradient that is not finite, and the
-    first few of their ids, ascending; -1 behind them.
-  is_broken: the loss, or some of the server's state, is not finite.
+  num_clients: those whose messages were added up.
+  num_broken: those that sent what is not finite, and were left out.
+  is_broken: some of the server's state is not finite, or nobody was left.
   """
 
   loss: Float[Array, '']
@@ -47,24 +49,50 @@ class RoundMetrics(NamedTuple):
   num_clients: Float[Array, '']
   num_broken: Float[Array, '']
   is_broken: Bool[Array, '']
-  broken_clients: Int[Array, ' few']
   client_learning_rate: Float[Array, '']
 
 
-class _Added(NamedTuple):
-  """Running sums over clients."""
+class Outcome(NamedTuple):
+  """What a round says of itself; reports are [devices blocks clients]."""
 
-  sums: algorithm.Sums
-  num_clients: Float[Array, '']
-  totals: algorithm.Totals
+  metrics: RoundMetrics
+  reports: client_report.ClientReport
 
 
-_NUM_NAMED = 5
+class ClientMemory(NamedTuple):
+  """What a client keeps from round to round; () where nothing."""
+
+  algorithm: algorithm.Memory
+  channel: channel.Memory
+
+
+class _Shared(NamedTuple):
+  """What every device is given whole."""
+
+  sent: algorithm.Broadcast
+  key: jax.Array
+
+
+class _Local(NamedTuple):
+  """What a device is given of clients; leading axes blocks and clients."""
+
+  members: cohort.Cohort
+  memories: ClientMemory
+
+
+class _Kept(NamedTuple):
+  """What stays a value of each client."""
+
+  memories: ClientMemory
+  reports: client_report.Sketched
+
 
 RoundFn = Callable[
-  [server.ServerState, cohort.Cohort, jax.Array],
-  tuple[server.ServerState, RoundMetrics],
+  [server.ServerState, cohort.Cohort, ClientMemory, jax.Array],
+  tuple[server.ServerState, ClientMemory, Outcome],
 ]
+# What a stateless algorithm takes and gives back.
+NO_MEMORIES = ClientMemory((), ())
 
 
 def make_round(
@@ -73,122 +101,126 @@ def make_round(
   augmentation: config.AugmentConfig,
   frame_buckets: Sequence[int],
   device_list: Sequence[devices.Device],
+  num_clients: int,
 ) -> RoundFn:
-  """`round_fn(server_state, cohort, key) -> (server_state, metrics)`.
+  """`round_fn(server_state, cohort, memories, key)`.
 
-  Jitted, and the server state is donated. The result does not depend on block
-  size, number of devices or padding, up to the order of float32 sums. `key` is
-  the run's; the round's randomness is a function of it, the round and the
-  client. A cohort without a usable utterance gives a delta of exactly zero.
+  Gives (server_state, memories, Outcome). Jitted; the server state and the
+  memories are donated. `memories` are those of the cohort's clients, outermost
+  axes devices, blocks, clients; what comes back of a padding client is to be
+  thrown away. `num_clients` are in the population. The result does not depend
+  on block size, number of devices or padding, up to the order of float32 sums.
+  `key` is the run's; the round's randomness is a function of it, the round and
+  the client. A cohort without a usable utterance gives a delta of exactly zero.
   """
-  method = algorithms.make(acoustic, federated, augmentation)
-  line = channel.make(federated.privacy, federated.compression)
+  return of_algorithm(
+    algorithms.make(acoustic, federated, augmentation, num_clients),
+    channels.make(federated.privacy, federated.compression),
+    federated,
+    frame_buckets,
+    device_list,
+  )
+
+
+def of_algorithm(
+  method: algorithm.Algorithm,
+  line: channel.Channel,
+  federated: config.FederatedConfig,
+  frame_buckets: Sequence[int],
+  device_list: Sequence[devices.Device],
+) -> RoundFn:
+  """`make_round` of any algorithm and channel."""
   optimizer = optimizers.server_optimizer(
     federated.server, federated.num_rounds
   )
-  over_clients = devices.sum_over_devices(
-    _device_sums(
-      block.Training(method, tuple(frame_buckets)), line, len(device_list)
-    ),
+  over_clients = devices.over_clients(
+    _of_device(block.Training(method, tuple(frame_buckets)), line),
     device_list,
     federated.device_map,
   )
 
-  def round_fn(state, members, key):
+  def round_fn(state, members, memories, key):
     sent = server.broadcast(state, federated)
     round_key = jax.random.fold_in(key, state.round)
-    added, broken = over_clients((sent, round_key), members)
-    update, memory = method.combine(sent, added.sums)
-    update = line.server(update, added.sums.weight, round_key)
-    state = server.stepped(state, update, memory, optimizer)
-    metrics = _metrics(added, update, sent.learning_rate)
-    return state, metrics._replace(
-      num_broken=broken.sum().astype(jnp.float32),
-      is_broken=~_is_finite((metrics.loss, state)),
-      broken_clients=_broken_clients(broken, members.client_ids),
+    sums, kept = over_clients(
+      _Shared(sent, round_key), _Local(members, memories)
     )
+    mean = aggregation.mean(sums)
+    reports = client_report.of_round(kept.reports, mean)
+    update, memory = method.combine(sent, line.server(sums, round_key))
+    state = server.stepped(state, update, memory, optimizer)
+    metrics = _metrics(reports, update, state, sent.learning_rate)
+    return state, kept.memories, Outcome(metrics, reports)
 
-  return jax.jit(round_fn, donate_argnums=0)
+  return jax.jit(round_fn, donate_argnums=(0, 2))
 
 
-def _metrics(added: _Added, delta: algorithm.Update, rate) -> RoundMetrics:
-  totals = added.totals
+def _metrics(
+  reports: client_report.ClientReport,
+  update: algorithm.Update,
+  state: server.ServerState,
+  rate: Float[Array, ''],
+) -> RoundMetrics:
+  took_part = (reports.totals.num_utterances > 0) & ~reports.is_broken
+  totals = jax.tree.map(
+    lambda leaf: jnp.where(reports.is_broken, 0.0, leaf).sum(), reports.totals
+  )
+  num_clients = took_part.sum().astype(jnp.float32)
+  num_broken = reports.is_broken.sum().astype(jnp.float32)
+  nobody_left = (num_broken > 0) & (num_clients == 0)
   return RoundMetrics(
     loss=totals.loss / jnp.maximum(totals.num_utterances, 1),
     gradient_norm=totals.gradient_norm / jnp.maximum(totals.num_steps, 1),
-    delta_norm=optax.tree.norm(delta.params),
+    delta_norm=optax.tree.norm(update.params),
     num_utterances=totals.num_utterances,
     num_frames=totals.num_frames,
     num_infeasible=totals.num_infeasible,
-    num_clients=added.num_clients,
-    num_broken=jnp.zeros(()),
-    is_broken=jnp.zeros((), bool),
-    broken_clients=jnp.zeros(_NUM_NAMED, jnp.int32),
+    num_clients=num_clients,
+    num_broken=num_broken,
+    is_broken=nobody_left | ~client_report.is_finite(state),
     client_learning_rate=rate,
   )
 
 
-def _is_finite(tree):
-  return jnp.stack(
-    [jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(tree)]
-  ).all()
+def _of_device(training: block.Training, line: channel.Channel):
+  """`(_Shared, _Local) -> (Sums, _Kept)` over the blocks of one device."""
+  finish = jax.vmap(training.method.finish, (None, 0))
 
-
-def _broken_clients(broken, client_ids):
-  none = jnp.iinfo(jnp.int32).max
-  found = jnp.where(broken > 0, client_ids, none).ravel()
-  found = jnp.append(found, jnp.full(_NUM_NAMED, none))
-  found = jnp.sort(found)[:_NUM_NAMED]
-  return jnp.where(found == none, -1, found)
-
-
-def _device_sums(training: block.Training, line: channel.Channel, num_devices):
-  """`(shared, members) -> (_Added, broken)` over the blocks of one device.
-
-  `broken` [devices, blocks, clients] counts the clients that are not finite;
-  of other devices, none, so that it may be summed over them.
-  """
-
-  def of_block(sent, round_key, members):
+  def of_block(shared: _Shared, local: _Local):
     keys = jax.vmap(jax.random.fold_in, (None, 0))(
-      round_key, members.client_ids
+      shared.key, local.members.client_ids
     )
-    state = training(sent, members, (), keys)
-    messages, _ = jax.vmap(training.method.finish, (None, 0))(sent, state)
-    totals = state.totals
-    finite = jnp.isfinite(totals.loss) & jnp.isfinite(totals.gradient_norm)
-    added = _Added(
-      sums=aggregation.summed(jax.vmap(line.client)(messages, keys)),
-      num_clients=(totals.num_utterances > 0).sum().astype(jnp.float32),
-      totals=jax.tree.map(lambda leaf: leaf.sum(0), totals),
+    state = training(shared.sent, local.members, local.memories.algorithm, keys)
+    sent, memory = finish(shared.sent, state)
+    received, line_memory, was_clipped = jax.vmap(line.client)(
+      sent, local.memories.channel, keys
     )
-    return added, ~finite
+    reports = jax.vmap(client_report.of_client)(
+      state, sent, received, was_clipped
+    )
+    usable = aggregation.without(received, reports.report.is_broken)
+    memories = ClientMemory(memory, line_memory)
+    return aggregation.summed(usable), _Kept(memories, reports)
 
-  def device_sums(shared, members):
-    sent, round_key = shared
+  def of_device(shared: _Shared, local: _Local):
+    def add_block(sums, local):
+      more, kept = of_block(shared, local)
+      return jax.tree.map(jnp.add, sums, more), kept
 
-    def add_block(added, members):
-      more, broken = of_block(sent, round_key, members)
-      return jax.tree.map(jnp.add, added, more), broken
+    return jax.lax.scan(add_block, _nothing(training, shared, local), local)
 
-    nothing = _nothing(training.method, sent)
-    added, broken = jax.lax.scan(add_block, nothing, members)
-    mine = jnp.arange(num_devices) == jax.lax.axis_index(devices.AXIS)
-    return added, (mine[:, None, None] & broken).astype(jnp.int32)
-
-  return device_sums
+  return of_device
 
 
-def _nothing(method: algorithm.Algorithm, sent: algorithm.Broadcast) -> _Added:
+def _nothing(
+  training: block.Training, shared: _Shared, local: _Local
+) -> algorithm.Sums:
   """The sum over no client; only shapes are computed."""
+  memory = jax.tree.map(lambda leaf: leaf[0, 0], local.memories.algorithm)
 
-  def idle():
+  def idle(sent):
     nobody = algorithm.Participant(jnp.int32(-1))
-    return method.finish(sent, method.start(sent, nobody, ()))
+    start = training.method.start(sent, nobody, memory)
+    return training.method.finish(sent, start)[0]
 
-  message, _ = jax.eval_shape(idle)
-  return _Added(
-    sums=aggregation.nothing(message),
-    num_clients=jnp.zeros(()),
-    totals=algorithm.Totals(*[jnp.zeros(())] * len(algorithm.Totals._fields)),
-  )
+  return aggregation.nothing(jax.eval_shape(idle, shared.sent))

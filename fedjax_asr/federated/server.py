@@ -27,10 +27,18 @@ class ServerState(NamedTuple):
 
 
 def initial_state(
-  acoustic: model.Model, federated: config.FederatedConfig, key: jax.Array
+  acoustic: model.Model,
+  federated: config.FederatedConfig,
+  key: jax.Array,
+  num_clients: int,
 ) -> ServerState:
-  """Freshly initialised parameters, server optimizer and memory."""
-  method = algorithms.make(acoustic, federated, config.AugmentConfig())
+  """Freshly initialised parameters, server optimizer and memory.
+
+  `num_clients`: in the population.
+  """
+  method = algorithms.make(
+    acoustic, federated, config.AugmentConfig(), num_clients
+  )
   params, norm_state = acoustic.init(key)
   optimizer = optimizers.server_optimizer(
     federated.server, federated.num_rounds

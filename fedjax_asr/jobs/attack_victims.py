@@ -194,7 +194,11 @@ def observations(
   """
   saved = attacked.saved
   send = victim.make_send(
-    saved.acoustic, attacked.settings, saved.config.augment, attack.observed
+    saved.acoustic,
+    attacked.settings,
+    saved.config.augment,
+    attack.observed,
+    len(attacked.clients),
   )
   round_key = victim.round_key(jax.random.key(saved.config.seed), saved.round)
   broadcast = algorithm.Broadcast(

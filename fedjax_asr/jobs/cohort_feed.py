@@ -4,15 +4,22 @@ from collections.abc import Generator, Iterable, Sequence
 from concurrent import futures
 from typing import NamedTuple
 
+import numpy as np
+from jaxtyping import Int
+
 from fedjax_asr import config
 from fedjax_asr.corpora import dataset
 from fedjax_asr.federated import cohort, devices, partition
 
 
 class Fed(NamedTuple):
-  """One round's clients; `padding_waste` is the fraction that is padding."""
+  """One round's clients; `padding_waste` is the fraction that is padding.
+
+  client_ids: those of `members`, on the host.
+  """
 
   members: cohort.Cohort
+  client_ids: Int[np.ndarray, 'devices blocks clients']
   padding_waste: float
 
 
@@ -39,6 +46,12 @@ class CohortFeed:
       self.clients, examples, federated, seed, len(device_list)
     )
 
+  @property
+  def shapes(self) -> cohort.Cohort:
+    """Of every cohort, as `jax.ShapeDtypeStruct`s on the devices."""
+    shapes = cohort.shapes(self.layout, self._examples.num_features)
+    return devices.spread_shapes(shapes, self._devices)
+
   def __call__(self, round_index: int) -> Fed:
     drawn = cohort.draw(
       self.clients,
@@ -49,7 +62,8 @@ class CohortFeed:
     )
     members = cohort.assemble(drawn, self._examples, self.layout)
     waste = cohort.padding_waste(members, self.layout)
-    return Fed(devices.spread(members, self._devices), waste)
+    ids = np.asarray(members.client_ids)
+    return Fed(devices.spread(members, self._devices), ids, waste)
 
   def ahead(self, rounds: Iterable[int]) -> Generator[Fed, None, None]:
     """The cohorts of these rounds, each assembled while the last one is used.

@@ -3,12 +3,15 @@
 from collections.abc import Iterable, Sequence
 
 import numpy as np
+from jaxtyping import Int
 
 from fedjax_asr import config, progress
-from fedjax_asr.federated import partition, rounds
+from fedjax_asr.federated import client_report, partition, rounds
 
 _WINDOW = 10
 _FACTOR = 10.0
+# Clients that a message names.
+_NUM_NAMED = 5
 
 
 class DivergedError(config.UserError):
@@ -68,32 +71,42 @@ class LossWatch:
 
 def error(
   round_index: int,
-  measured: rounds.RoundMetrics,
-  clients: Sequence[partition.Client],
+  outcome: rounds.Outcome,
+  broken: Sequence[str],
   last_saved: int | None,
 ) -> DivergedError:
-  """What to raise after a round that is not finite, nothing of it saved."""
-  what = 'the model' if np.isfinite(measured.loss) else 'the loss'
+  """What to raise after a round that is not finite, nothing of it saved.
+
+  `broken`: names of the clients that sent what is not finite.
+  """
+  metrics = outcome.metrics
+  what = 'the model' if metrics.num_clients else 'the loss'
   saved = 'no round was saved'
   if last_saved is not None:
     saved = f'round {last_saved} is the last that was saved'
+  whose = "no client's, but the server's step overflowed"
+  if broken:
+    whose = f'of {named(broken)}'
   return DivergedError(
     f'round {round_index} diverged: {what} is not finite; losses or gradients '
-    f'that are not: {_whose(measured, clients)}; {saved}. The same command '
+    f'that are not: {whose}; {saved}. The same command '
     'would end here again: lower the learning rates of federated.client or '
     'federated.server (--allow_config_change goes on from that round).'
   )
 
 
-def _whose(
-  measured: rounds.RoundMetrics, clients: Sequence[partition.Client]
-) -> str:
-  named = [
-    clients[index].name
-    for index in np.asarray(measured.broken_clients).tolist()
-    if index >= 0
-  ]
-  if not named:
-    return "no client's, but the server's step overflowed"
-  more = int(measured.num_broken) - len(named)
-  return f'of client {", ".join(named)}' + (f' and {more} more' if more else '')
+def named(clients: Sequence[str]) -> str:
+  """The first few, and how many more there are."""
+  more = len(clients) - _NUM_NAMED
+  shown = ', '.join(clients[:_NUM_NAMED])
+  return f'client {shown}' + (f' and {more} more' if more > 0 else '')
+
+
+def broken(
+  clients: Sequence[partition.Client],
+  client_ids: Int[np.ndarray, 'devices blocks clients'],
+  reports: client_report.ClientReport,
+) -> list[str]:
+  """Names of those that sent what is not finite, and were left out."""
+  ids = np.asarray(client_ids)[np.asarray(reports.is_broken)]
+  return [clients[index].name for index in sorted(ids.tolist()) if index >= 0]

@@ -14,6 +14,8 @@ def of_round(
     'train/delta_norm': float(metrics.delta_norm),
     'train/num_utterances': int(metrics.num_utterances),
     'train/num_infeasible': int(metrics.num_infeasible),
+    'train/num_clients': int(metrics.num_clients),
+    'train/num_left_out': int(metrics.num_broken),
     'learning_rate': float(metrics.client_learning_rate),
     'round_seconds': seconds,
     'clients_per_second': float(metrics.num_clients) / seconds,

@@ -22,18 +22,19 @@ def starting_point(
   acoustic: model.Model,
   checkpoints: checkpoint.Checkpoints,
   device_list: Sequence[devices.Device],
+  num_clients: int,
 ) -> tuple[server.ServerState, int]:
   """Server state on the devices, and the number of rounds behind it.
 
   A run that has a checkpoint goes on from it. Otherwise parameters are those
   of the last round of `federated.init_from`, or fresh ones; the server
-  optimizer is fresh in both cases.
+  optimizer is fresh in both cases. `num_clients` are in the population.
 
   Raises:
     UserError: the checkpoint or the seed model is of another architecture, or
       the seed model had other features.
   """
-  state = fresh(cfg, acoustic)
+  state = fresh(cfg, acoustic, num_clients)
   latest = checkpoints.latest_round
   if latest is None and cfg.federated.init_from:
     state = _seeded(state, cfg)
@@ -43,10 +44,12 @@ def starting_point(
   return checkpoints.restore(latest, state), latest
 
 
-def fresh(cfg: config.Config, acoustic: model.Model) -> server.ServerState:
+def fresh(
+  cfg: config.Config, acoustic: model.Model, num_clients: int
+) -> server.ServerState:
   """The state of the run before its first round."""
   key = jax.random.fold_in(jax.random.key(cfg.seed), _INITIAL_STREAM)
-  return server.initial_state(acoustic, cfg.federated, key)
+  return server.initial_state(acoustic, cfg.federated, key, num_clients)
 
 
 def _seeded(

@@ -1,7 +1,6 @@
 """Trains a recogniser by simulated federated learning."""
 
 import contextlib
-import itertools
 import os
 import time
 import typing
@@ -9,10 +8,12 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import jax
+import numpy as np
 import rich.console
 
 from fedjax_asr import (
   checkpoint,
+  client_log,
   config,
   environment,
   interruption,
@@ -113,38 +114,46 @@ def _train(
   )
   held_out = heldout.HeldOut(acoustic, data, cfg.evaluation, directory.path)
   state, first = starting_point.starting_point(
-    cfg, acoustic, checkpoints, device_list
+    cfg, acoustic, checkpoints, device_list, len(feed.clients)
   )
   console.print(summary.text(cfg, data, feed, device_list, state))
   signals.check()
-  key, num_rounds = jax.random.key(cfg.seed), cfg.federated.num_rounds
-  cohorts = feed.ahead(range(first, num_rounds))
-  with contextlib.closing(cohorts):
-    fed = next(cohorts)
-    round_fn, compile_seconds = _compiled(
-      _round_fn(cfg, acoustic, feed, device_list), state, fed.members, key
-    )
-    signals.check()
-    _begin(cfg, directory, data, first, console)
-    with (
-      run_log.MetricsLog(directory, first or None) as log,
-      progress.Progress(num_rounds, start=first, console=console) as bar,
-    ):
-      losses = run_log.read_metrics(directory.metrics)
-      loop = _Loop(
-        round_fn=lambda state, members: round_fn(state, members, key),
-        cfg=cfg,
-        clients=feed.clients,
-        held_out=held_out,
-        watch=divergence.LossWatch(line.get('train/loss') for line in losses),
-        checkpoints=checkpoints,
-        signals=signals,
-        log=log,
-        bar=bar,
+  key = jax.random.key(cfg.seed)
+  round_fn, compile_seconds = _compiled(
+    _round_fn(cfg, acoustic, feed, device_list), state, feed.shapes, key
+  )
+  signals.check()
+  _begin(cfg, directory, data, first, console)
+  cohorts = feed.ahead(range(first, cfg.federated.num_rounds))
+  with (
+    contextlib.closing(cohorts),
+    run_log.MetricsLog(directory, first or None) as log,
+    contextlib.closing(
+      client_log.ClientLog(
+        directory.clients, cfg.evaluation.clients_every_rounds, first or None
       )
-      feds = itertools.chain([fed], cohorts)
-      _run_rounds(loop, state, first, feds, compile_seconds)
-      return loop.watch.at_end()
+    ) as clients,
+    progress.Progress(
+      cfg.federated.num_rounds, start=first, console=console
+    ) as bar,
+  ):
+    losses = run_log.read_metrics(directory.metrics)
+    loop = _Loop(
+      round_fn=lambda state, members: round_fn(
+        state, members, rounds.NO_MEMORIES, key
+      ),
+      cfg=cfg,
+      clients=feed.clients,
+      held_out=held_out,
+      watch=divergence.LossWatch(line.get('train/loss') for line in losses),
+      checkpoints=checkpoints,
+      signals=signals,
+      log=log,
+      client_log=clients,
+      bar=bar,
+    )
+    _run_rounds(loop, state, first, cohorts, compile_seconds)
+    return loop.watch.at_end()
 
 
 def _begin(
@@ -169,7 +178,7 @@ class _Loop(NamedTuple):
 
   round_fn: Callable[
     [server.ServerState, cohort.Cohort],
-    tuple[server.ServerState, rounds.RoundMetrics],
+    tuple[server.ServerState, rounds.ClientMemory, rounds.Outcome],
   ]
   cfg: config.Config
   clients: Sequence[partition.Client]
@@ -178,6 +187,7 @@ class _Loop(NamedTuple):
   checkpoints: checkpoint.Checkpoints
   signals: interruption.Interruption
   log: run_log.MetricsLog
+  client_log: client_log.ClientLog
   bar: progress.Progress
 
 
@@ -197,12 +207,12 @@ def _run_rounds(
     # With the wait for a cohort, if there is one.
     fed = next(cohorts)
     record['padding_waste'] = fed.padding_waste
-    state, measured = loop.round_fn(state, fed.members)
+    state, _, outcome = loop.round_fn(state, fed.members)
     # Waits for the devices, while the next cohort is assembled.
-    measured = jax.device_get(measured)
+    outcome = jax.device_get(outcome)
     seconds = time.perf_counter() - clock
-    record |= metrics.of_round(measured, seconds, loop.cfg.features)
-    _check(loop, index, measured, record)
+    record |= metrics.of_round(outcome.metrics, seconds, loop.cfg.features)
+    _tell_of_clients(loop, index, fed.client_ids, outcome, record)
     if is_last or loop.held_out.is_due(index):
       record |= loop.held_out.evaluate(state, loop.bar.print)
     # In this order: a resumed run drops the lines after its checkpoint.
@@ -221,18 +231,27 @@ def _run_rounds(
     record = {}
 
 
-def _check(
+def _tell_of_clients(
   loop: _Loop,
   index: int,
-  measured: rounds.RoundMetrics,
+  client_ids: np.ndarray,
+  outcome: rounds.Outcome,
   record: dict[str, float],
 ) -> None:
   """Raises where a round diverged, its line written, its state not saved."""
-  if measured.is_broken:
+  names = [client.name for client in loop.clients]
+  loop.client_log.write(index, names, client_ids, outcome.reports)
+  broken = divergence.broken(loop.clients, client_ids, outcome.reports)
+  if outcome.metrics.is_broken:
     loop.log.write(index, record)
     loop.checkpoints.wait()
     raise divergence.error(
-      index, measured, loop.clients, loop.checkpoints.latest_round
+      index, outcome, broken, loop.checkpoints.latest_round
+    )
+  if broken:
+    loop.bar.print(
+      f'round {index}: left out {divergence.named(broken)}: what was sent is '
+      'not finite'
     )
   warning = loop.watch.warning(record['train/loss'])
   if warning:
@@ -251,6 +270,7 @@ def _round_fn(
     cfg.augment,
     feed.layout.frame_buckets,
     device_list,
+    len(feed.clients),
   )
 
 
@@ -267,5 +287,6 @@ def _compiled(
   """
   started = time.perf_counter()
   jitted = typing.cast(jax.stages.Wrapped, round_fn)
-  compiled = jitted.lower(state, members, key).compile()
+  lowered = jitted.lower(state, members, rounds.NO_MEMORIES, key)
+  compiled = lowered.compile()
   return compiled, time.perf_counter() - started

@@ -32,7 +32,7 @@ def sent_by_client(made, features):
   """By the round's own code."""
   federated = config.FederatedConfig(client=made.client)
   send = victim.make_send(
-    made.acoustic, federated, config.AugmentConfig(), made.observed
+    made.acoustic, federated, config.AugmentConfig(), made.observed, 1
   )
   spoken = client_gradient.transcripts(made)
   batch = client_gradient.batch(jnp.asarray(features), spoken)

@@ -12,10 +12,9 @@ from fedjax_asr import config
 from fedjax_asr.attacks import victim
 from fedjax_asr.federated import (
   algorithm,
+  channels,
   cohort,
-  compression,
   local_gradient,
-  privacy,
   server,
 )
 from fedjax_asr.models import model
@@ -81,7 +80,7 @@ def round_delta(simulation, drawn):
 
 @functools.cache
 def sender(acoustic, observed):
-  return victim.make_send(acoustic, SETTINGS, AUGMENT, observed)
+  return victim.make_send(acoustic, SETTINGS, AUGMENT, observed, 7)
 
 
 def batch_of(simulation, positions, num_frames=22, num_labels=8):
@@ -173,9 +172,11 @@ def test_gradient_is_of_one_step_in_train_mode_clipped_noised_and_coded(
   norm = population.norm(slope)
   assert norm > 1.0
   plain = jax.tree.map(lambda leaf: leaf / norm, slope)
-  private = privacy.of_client(plain, SETTINGS.privacy, key)
-  wanted = compression.compressed(private, SETTINGS.compression, key)
-  assert population.distance(sent.update.params, wanted) < 1e-5
+  line = channels.make(SETTINGS.privacy, SETTINGS.compression)
+  unsent = sent._replace(update=sent.update._replace(params=plain))
+  wanted, _, was_clipped = line.client(unsent, (), key)
+  assert was_clipped
+  assert population.distance(sent.update.params, wanted.update.params) < 1e-5
   assert sent.weight == 1
 
 

@@ -24,7 +24,7 @@ import transcription
 from fedjax_asr import config, saved_run
 from fedjax_asr.attacks import victim
 from fedjax_asr.decoding import evaluation
-from fedjax_asr.federated import cohort
+from fedjax_asr.federated import algorithm, cohort
 from fedjax_asr.jobs import batch_fit, exported_program
 
 REPETITIONS = 5
@@ -215,17 +215,16 @@ def test_a_message_is_that_of_the_oracle(name, observed, steps):
     shipped.examples(),
   )
   send = victim.make_send(
-    acoustic, settings, config.AugmentConfig(), config.Observed(observed)
+    acoustic, settings, config.AugmentConfig(), config.Observed(observed), 1
   )
   given = cohort.Batch(*shipped.examples().batch(np.array(steps), 64, 8))
   sent = same_each_time(
     send,
-    params,
-    norm_state,
+    algorithm.Broadcast(params, norm_state, (), np.float32(CLIENT_RATE)),
+    algorithm.Participant(0),
+    (),
     given,
     jax.random.key(0),
-    0,
-    np.float32(CLIENT_RATE),
   )
   scale = 1 / CLIENT_RATE if observed == 'gradient' else 1.0
   wanted = jax.tree.map(
@@ -233,4 +232,4 @@ def test_a_message_is_that_of_the_oracle(name, observed, steps):
   )
   assert sent.weight == sum(map(len, steps))
   tolerance = 1e-5 * population.norm(wanted)
-  assert population.distance(sent.update, wanted) < tolerance
+  assert population.distance(sent.update.params, wanted) < tolerance

@@ -43,6 +43,7 @@ class Client(NamedTuple):
   losses: list[float]
   frames: list[int]
   num_infeasible: int
+  batch_losses: list[float]
 
 
 def start(params, norm_state) -> Server:
@@ -92,7 +93,7 @@ def train(acoustic, settings, server, steps, examples, jit=quick.jit) -> Client:
   params = jax.tree.map(np.float32, server.params)
   norm_state = jax.tree.map(np.float32, server.norm_state)
   opt_state = optimizer.init(params)
-  losses, frames, num_infeasible = [], [], 0
+  losses, frames, num_infeasible, means = [], [], 0, []
   for step in steps:
     batch = [int(index) for index in step if index >= 0]
     usable = [has_alignment(acoustic, examples, index) for index in batch]
@@ -105,14 +106,18 @@ def train(acoustic, settings, server, steps, examples, jit=quick.jit) -> Client:
     gradient = clipped(gradient, settings.client.clip_norm)
     updates, opt_state = optimizer.update(gradient, opt_state, params)
     params = optax.apply_updates(params, updates)
-    losses += [x for x, real in zip(batch_losses, usable, strict=True) if real]
+    real_losses = [
+      x for x, real in zip(batch_losses, usable, strict=True) if real
+    ]
+    losses += real_losses
+    means.append(float(np.mean(real_losses)))
     frames += [
       int(examples.num_frames[index])
       for index, real in zip(batch, usable, strict=True)
       if real
     ]
   return Client(
-    *jax.device_get((params, norm_state)), losses, frames, num_infeasible
+    *jax.device_get((params, norm_state)), losses, frames, num_infeasible, means
   )
 
 

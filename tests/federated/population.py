@@ -187,13 +187,17 @@ class Simulation:
       augmentation or config.AugmentConfig(),
       self.layout.frame_buckets,
       self.devices,
+      len(self.clients),
     )
     self.key = devices.replicate(jax.random.key(KEY_SEED), self.devices)
     self._compile, self._compiled = compiled, None
 
   def start(self) -> server.ServerState:
     state = server.initial_state(
-      initialised(self.acoustic), self.settings, jax.random.key(0)
+      initialised(self.acoustic),
+      self.settings,
+      jax.random.key(0),
+      len(self.clients),
     )
     return devices.replicate(state, self.devices)
 
@@ -208,11 +212,22 @@ class Simulation:
 
   def step(self, state, members, key=None):
     """One round, by the executable of the first; `state` is used up."""
+    state, outcome = self.outcome(state, members, key)
+    return state, outcome.metrics
+
+  def outcome(self, state, members, key=None):
+    """(state, metrics and reports) after one round."""
     key = self.key if key is None else devices.replicate(key, self.devices)
-    arguments = (state, devices.spread(members, self.devices), key)
+    arguments = (
+      state,
+      devices.spread(members, self.devices),
+      rounds.NO_MEMORIES,
+      key,
+    )
     if self._compiled is None:
       self._compiled = self._compile(self.round_fn, *arguments)
-    return self._compiled(*arguments)
+    state, _, outcome = self._compiled(*arguments)
+    return state, outcome
 
   def run(self, num_rounds: int):
     """(state, metrics of the last round), on the host."""

@@ -42,14 +42,17 @@ def test_spread_gives_each_device_its_slice_and_replicate_gives_all():
 
 @pytest.mark.parametrize('device_map', config.DeviceMap)
 @pytest.mark.parametrize('num_devices', [1, 2, 4])
-def test_sum_over_devices_sums_what_each_computes(device_map, num_devices):
+def test_what_is_to_be_summed_is_and_the_rest_is_kept(device_map, num_devices):
   chosen = jax.local_devices()[:num_devices]
-  mapped = devices.sum_over_devices(
-    lambda shared, local: {'product': shared * local}, chosen, device_map
+  mapped = devices.over_clients(
+    lambda shared, local: ({'product': shared * local}, local + 1),
+    chosen,
+    device_map,
   )
   values = np.arange(8.0).reshape(num_devices, -1)
-  total = jax.jit(mapped)(
+  total, kept = jax.jit(mapped)(
     devices.replicate(np.float32(3.0), chosen),
     devices.spread(np.float32(values), chosen),
   )
   np.testing.assert_array_equal(total['product'], 3 * values.sum(0))
+  np.testing.assert_array_equal(kept, values + 1)

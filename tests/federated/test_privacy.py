@@ -6,7 +6,7 @@ import population
 import pytest
 
 from fedjax_asr import config
-from fedjax_asr.federated import compression, privacy
+from fedjax_asr.federated import algorithm, channels, privacy
 
 KEY = jax.random.key(0)
 
@@ -64,33 +64,59 @@ def test_arrays_and_keys_have_noise_of_their_own():
     assert abs(np.corrcoef(left, right)[0, 1]) < 0.2
 
 
+def message(update, weight=1.0):
+  return algorithm.Message(algorithm.Update(update, {}), (), np.float32(weight))
+
+
+def through(settings, update):
+  """What the server decodes, and whether it was clipped."""
+  line = channels.make(settings, config.CompressionConfig())
+  received, _, was_clipped = line.client(message(update), (), KEY)
+  return received.update.params, bool(was_clipped)
+
+
 def test_client_noise_is_relative_to_the_clip_norm():
   settings = config.PrivacyConfig(clip_norm=0.5, local_noise_multiplier=0.2)
   update = tree(size=4000)
-  got = numbers(privacy.of_client(update, settings, KEY))
-  noise = got - numbers(privacy.clipped(update, 0.5))
+  got, was_clipped = through(settings, update)
+  noise = numbers(got) - numbers(privacy.clipped(update, 0.5))
   assert abs(noise.std() / 0.1 - 1) < 0.02
+  assert was_clipped
+
+
+def test_a_short_update_is_not_said_to_be_clipped():
+  settings = config.PrivacyConfig(clip_norm=1.0)
+  got, was_clipped = through(settings, tree(scale=1e-3))
+  jax.tree.map(np.testing.assert_array_equal, got, tree(scale=1e-3))
+  assert not was_clipped
+
+
+def noised_sum(update, weight):
+  settings = config.PrivacyConfig(clip_norm=0.5, central_noise_multiplier=2.0)
+  line = channels.make(settings, config.CompressionConfig())
+  sums = algorithm.Sums(*message(update, weight))
+  return numbers(line.server(sums, KEY).update.params)
 
 
 @pytest.mark.parametrize('weight', [1.0, 8.0])
-def test_server_noise_falls_with_the_sum_of_weights(weight):
-  settings = config.PrivacyConfig(clip_norm=0.5, central_noise_multiplier=2.0)
-  mean = tree(size=4000)
-  got = numbers(privacy.of_server(mean, weight, settings, KEY))
-  noise = got - numbers(mean)
-  assert abs(noise.std() / (2.0 * 0.5 / weight) - 1) < 0.02
+def test_server_noise_is_on_the_sum_whatever_it_weighs(weight):
+  update = tree(size=4000)
+  noise = noised_sum(update, weight) - numbers(update)
+  assert abs(noise.std() / (2.0 * 0.5) - 1) < 0.02
 
 
-def test_a_mean_over_nobody_stays_exactly_zero():
-  settings = config.PrivacyConfig(clip_norm=0.5, central_noise_multiplier=2.0)
+def test_a_sum_over_nobody_stays_exactly_zero():
   zero = jax.tree.map(np.zeros_like, tree())
-  got = privacy.of_server(zero, 0.0, settings, KEY)
-  assert not numbers(got).any()
+  assert not noised_sum(zero, 0.0).any()
 
 
 def test_nothing_is_done_where_nothing_is_configured():
   update, off = tree(), config.FederatedConfig()
-  assert compression.compressed(update, off.compression, KEY) is update
-  assert privacy.of_client(update, off.privacy, KEY) is update
-  mean = privacy.of_server(update, 2.0, off.privacy, KEY)
-  assert mean is update
+  line = channels.make(off.privacy, off.compression)
+  sent = message(update)
+  received, memory, was_clipped = line.client(sent, (), KEY)
+  assert received is sent
+  assert memory == ()
+  assert not was_clipped
+  sums = algorithm.Sums(*sent)
+  assert line.server(sums, KEY) is sums

@@ -1,5 +1,6 @@
 import threading
 
+import jax
 import numpy as np
 import population
 import pytest
@@ -29,6 +30,15 @@ def test_cohorts_ahead_are_those_of_their_rounds(feed):
       fed.members.batches.features, wanted.members.batches.features
     )
   assert list(feed.ahead([])) == []
+
+
+def test_shapes_are_those_of_every_cohort(feed):
+  members = feed(3).members
+  for got, wanted in zip(
+    jax.tree.leaves(feed.shapes), jax.tree.leaves(members), strict=True
+  ):
+    assert (got.shape, got.dtype) == (wanted.shape, wanted.dtype)
+    assert got.sharding == wanted.sharding
 
 
 def test_the_next_cohort_and_no_more_is_assembled_meanwhile(feed, monkeypatch):

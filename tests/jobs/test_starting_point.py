@@ -32,7 +32,7 @@ def _started(cfg, directory):
   checkpoints = checkpoint.Checkpoints(directory, cfg.checkpoint)
   with contextlib.closing(checkpoints):
     state, behind = starting_point.starting_point(
-      cfg, acoustic, checkpoints, devices.select(cfg.federated)
+      cfg, acoustic, checkpoints, devices.select(cfg.federated), 8
     )
   return jax.device_get(state), behind
 

@@ -46,7 +46,7 @@ def state(cfg: config.Config, round_index: int) -> server.ServerState:
   """Random parameters, others in each round."""
   acoustic = model.acoustic(cfg.model, cfg.features.num_features)
   key = jax.random.key(round_index)
-  made = server.initial_state(acoustic, cfg.federated, key)
+  made = server.initial_state(acoustic, cfg.federated, key, 8)
   return made._replace(round=np.int32(round_index))
 
 

@@ -11,13 +11,19 @@ def make(
   acoustic: model.Model,
   federated: config.FederatedConfig,
   augmentation: config.AugmentConfig,
+  num_clients: int,
 ) -> algorithm.Algorithm:
-  """What the config names."""
-  return fedavg_lib.fedavg(
-    local_gradient.local_gradient(acoustic, augmentation),
-    lambda rate: optimizers.client_optimizer(federated.client, rate),
-    federated.weighting,
-  )
+  """What the config names, for a population of so many clients."""
+  gradient = local_gradient.local_gradient(acoustic, augmentation)
+  match federated.algorithm:
+    case config.AlgorithmName.FEDAVG:
+      return fedavg_lib.fedavg(
+        gradient,
+        lambda rate: optimizers.client_optimizer(federated.client, rate),
+        federated.weighting,
+      )
+    case config.AlgorithmName.FEDSGD:
+      return of_gradient(acoustic, federated, augmentation)
 
 
 def of_gradient(

@@ -40,6 +40,8 @@ def fedavg(
       norm_state=broadcast.norm_state,
       opt_state=optimizer(broadcast.learning_rate).init(broadcast.params),
       totals=no_totals(),
+      first_loss=jnp.zeros(()),
+      last_loss=jnp.zeros(()),
       memory=memory,
     )
 
@@ -119,6 +121,11 @@ def kept_where_real(
 ) -> algorithm.ClientState:
   """`moved` where the step had a usable utterance, else `state`; counted."""
   real = totals.num_utterances > 0
+  is_first = state.totals.num_steps == 0
+  loss = totals.loss / jnp.maximum(totals.num_utterances, 1)
+  moved = moved._replace(
+    first_loss=jnp.where(is_first, loss, state.first_loss), last_loss=loss
+  )
   kept = jax.tree.map(lambda new, old: jnp.where(real, new, old), moved, state)
   return kept._replace(totals=jax.tree.map(jnp.add, state.totals, totals))
 
