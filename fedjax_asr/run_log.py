@@ -7,7 +7,7 @@ import pathlib
 from collections.abc import Mapping
 from typing import Any
 
-from fedjax_asr import run_directory, scalar_events
+from fedjax_asr import run_directory, run_error, scalar_events, whole_file
 
 
 class MetricsLog:
@@ -46,7 +46,7 @@ class MetricsLog:
       self._file.flush()
       self._events.write(round_index, scalars)
     except OSError as error:
-      raise run_directory.RunError(
+      raise run_error.RunError(
         f'{self._path}: {error.strerror}; the same command resumes.'
       ) from error
 
@@ -73,7 +73,7 @@ def read_metrics(path: pathlib.Path) -> list[dict[str, Any]]:
   try:
     lines = path.read_text(encoding='utf-8', errors='replace').splitlines()
   except OSError as error:
-    raise run_directory.RunError(
+    raise run_error.RunError(
       f'{path}: {error.strerror}; want the metrics.jsonl of a run.'
     ) from error
   records = []
@@ -82,7 +82,7 @@ def read_metrics(path: pathlib.Path) -> list[dict[str, Any]]:
     if record is not None:
       records.append(record)
     elif number < len(lines):
-      raise run_directory.RunError(
+      raise run_error.RunError(
         f'{path}, line {number}: {line[:40]!r}; want a JSON object with '
         'a round.'
       )
@@ -96,7 +96,7 @@ def _drop_later_rounds(path: pathlib.Path, last_round: int) -> None:
     for record in records
     if record['round'] <= last_round
   ]
-  run_directory.replace_text(path, ''.join(lines))
+  whole_file.replace_text(path, ''.join(lines))
 
 
 def _record(line: str) -> dict[str, Any] | None:

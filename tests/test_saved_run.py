@@ -9,7 +9,14 @@ import numpy as np
 import pytest
 import untrained_run
 
-from fedjax_asr import checkpoint, config, run_directory, saved_run
+from fedjax_asr import (
+  checkpoint,
+  config,
+  run_directory,
+  run_error,
+  run_files,
+  saved_run,
+)
 
 
 @pytest.fixture(scope='module')
@@ -195,13 +202,13 @@ def test_checkpoint_of_another_model_is_named(run):
   'content', [None, '{', '{"mean": [1]}', '{"mean": [1], "std": [1]}']
 )
 def test_statistics_that_do_not_fit_are_named(run, content):
-  file = run / run_directory.STATISTICS
+  file = run_files.RunFiles(run).statistics
   file.unlink() if content is None else file.write_text(content)
-  _refused(run, run_directory.STATISTICS)
+  _refused(run, file.name)
 
 
 def test_statistics_are_for_global_normalisation_alone(run):
-  (run / run_directory.STATISTICS).unlink()
+  run_files.RunFiles(run).statistics.unlink()
   _edited(
     run, lambda values: values['features'].update(normalization='utterance')
   )
@@ -211,6 +218,6 @@ def test_statistics_are_for_global_normalisation_alone(run):
 def test_run_is_no_work_directory(run):
   saved = saved_run.load(run, 'evaluate.run')
   for name in (str(run), f'{run}/figures/..'):
-    with pytest.raises(run_directory.RunError, match='is the run itself'):
+    with pytest.raises(run_error.RunError, match='is the run itself'):
       saved_run.check_apart(saved, name)
   saved_run.check_apart(saved, run / 'evaluation')

@@ -8,7 +8,7 @@ import pathlib
 import jax
 import rich.console
 
-from fedjax_asr import config, run_directory
+from fedjax_asr import config, run_directory, run_files
 from fedjax_asr.attacks import score_summary, together
 from fedjax_asr.figures import reconstruction
 from fedjax_asr.jobs import (
@@ -60,21 +60,21 @@ def run(
     if cfg.attack.speaker_id.enabled:
       tried = [record['method'] for record in records]
       attack_speakers.identify(
-        cfg.attack, directory.path, attacked, victims, tried, console
+        cfg.attack, directory, attacked, victims, tried, console
       )
     figures = []
     if cfg.attack.illustrated:
       figures = reconstruction.plot(directory.path)
   for line in summary(records):
     console.print(line)
-  console.print(_written(directory.path, figures))
+  console.print(_written(directory, figures))
 
 
-def _written(path: pathlib.Path, figures: list[pathlib.Path]) -> str:
-  line = f'written: {path}/{attack_results.FILE}, {attack_results.FEATURES}'
+def _written(files: run_files.RunFiles, figures: list[pathlib.Path]) -> str:
+  line = f'written: {files.attack}, {files.reconstructions.name}'
   # Refusals, and features that were computed elsewhere, leave no sound.
-  if (path / attack_results.SOUND).is_dir():
-    line += f', {attack_results.SOUND}/'
+  if files.audio.is_dir():
+    line += f', {files.audio.name}/'
   if not figures:
     return line
   shown = (
@@ -108,7 +108,7 @@ def _title(cfg, attacked, victims) -> str:
 
 
 def _attack_all(cfg, directory, attacked, victims, transcriber, console):
-  records = attack_results.resumed(directory.path, attacked.saved.round)
+  records = attack_results.resumed(directory, attacked.saved.round)
   done = {record['victim'] for record in records}
   left = [victim for victim in victims if victim.name not in done]
   if not left and not _is_of_speakers(directory.changes):
@@ -150,7 +150,7 @@ def _attack_all(cfg, directory, attacked, victims, transcriber, console):
     ):
       progress.done(where)
       attack_results.keep(
-        directory.path,
+        directory,
         victim,
         attempts,
         attacked.saved.config.features,
@@ -161,7 +161,7 @@ def _attack_all(cfg, directory, attacked, victims, transcriber, console):
         victim, observed, attempts, transcriber, public
       )
       records += made
-      attack_results.write(directory.path, records)
+      attack_results.write(directory, records)
       _progress(directory, victim).unlink(missing_ok=True)
       for record in made:
         console.print(f'{index}/{total} {_line(record, told)}')
@@ -175,7 +175,7 @@ def _is_of_speakers(changes) -> bool:
 
 
 def _progress(directory, victim):
-  return directory.path / f'progress_{victim.clients[0]}.npz'
+  return directory.progress(victim.clients[0])
 
 
 def _line(record, told: set[str]) -> str:

@@ -13,7 +13,7 @@ import numpy as np
 import optax
 import rich.console
 
-from fedjax_asr import config, interruption, progress, run_directory
+from fedjax_asr import config, interruption, json_file, progress, run_directory
 from fedjax_asr.corpora import dataset, utterance
 from fedjax_asr.federated import cohort
 from fedjax_asr.figures import convergence
@@ -89,9 +89,7 @@ def _table(
   positions = _chosen(data.train, cfg)
   outcomes = _fit_all(cfg, acoustic, data.train, positions, directory)
   table = [outcome._asdict() for outcome in outcomes]
-  run_directory.replace_text(
-    directory.path / 'convergence.json', json.dumps(table, indent=2) + '\n'
-  )
+  json_file.write(directory.convergence, table)
   return table
 
 
@@ -130,7 +128,7 @@ def _fit_all(
   total = len(positions) * (cfg.converge.num_iterations + 1)
   with (
     progress.Progress(total, unit='iteration') as bar,
-    (directory.path / 'iterations.jsonl').open('w') as log,
+    directory.iterations.open('w') as log,
   ):
     for index, members in enumerate(positions):
       arrays = examples.batch(members, frames, labels)
