@@ -10,20 +10,10 @@ from fedjax_asr import config as config_lib
 from fedjax_asr import json_file, run_error
 
 _MAX_SHOWN = 5
-# Came later; their defaults are what every run before them did, but for
-# transcripts with digits or tags, of which it cut them out.
-_ADDED = (
-  'data.numbers',
-  'data.drop_tags',
-  'model.ds2.frozen_norm',
-  'federated.privacy',
-  'federated.compression',
-  'attack.transcriber',
-)
 
 
 def read(file: pathlib.Path) -> dict[str, Any]:
-  """As it is there.
+  """The config there, with defaults for what it lacks: see `completed`.
 
   Raises:
     RunError: it cannot be read, or is no JSON object.
@@ -31,30 +21,34 @@ def read(file: pathlib.Path) -> dict[str, Any]:
   saved = json_file.read(file)
   if not isinstance(saved, dict):
     raise run_error.RunError(f'{file} is not a JSON object.')
-  return saved
+  return completed(saved, config_lib.as_dict(config_lib.Config()))
 
 
-def completed(saved: dict[str, Any]) -> dict[str, Any]:
-  """An earlier version's config, with the fields that came later."""
-  defaults = config_lib.as_dict(config_lib.Config())
-  saved = copy.deepcopy(saved)
-  for path in _ADDED:
-    *sections, name = path.split('.')
-    given, default = saved, defaults
-    for section in sections:
-      default = default[section]
-      given = given.get(section) if isinstance(given, dict) else None
-    if isinstance(given, dict):
-      given.setdefault(name, default[name])
-  return saved
+def completed(saved: Any, defaults: Any) -> Any:
+  """An earlier version's section with the fields and sections that came later.
+
+  Their defaults are what every run before them did: a field that is added keeps
+  to that. (Of transcripts with digits or tags, versions before `data.numbers`
+  cut these out, which no value does now.) What the schema has not is left, for
+  `config.from_dict` to refuse.
+  """
+  if not isinstance(saved, dict) or not isinstance(defaults, dict):
+    return saved
+  return saved | {
+    name: completed(saved.get(name, default), default)
+    for name, default in defaults.items()
+  }
 
 
 def continued(
   saved: dict[str, Any], config: config_lib.Config
 ) -> config_lib.Config:
-  """With what the corpus decided when the run began, where that is open."""
+  """With what the corpus decided when the run began, where that is open.
+
+  `saved`, here and below, is what `read` gave.
+  """
   config = copy.deepcopy(config)
-  leaves = dict(_leaves(completed(saved)))
+  leaves = dict(_leaves(saved))
   for name in config_lib.open_fields(config):
     section, _, field = name.rpartition('.')
     if type(leaves.get(name)) is int:
@@ -92,11 +86,7 @@ def listed(changes: Sequence[str]) -> str:
 def _of_job(values: dict[str, Any], job: config_lib.Job) -> dict[str, Any]:
   """All but the sections of other jobs, which change nothing."""
   others = set(config_lib.Job) - {job}
-  return {
-    name: value
-    for name, value in completed(values).items()
-    if name not in others
-  }
+  return {name: value for name, value in values.items() if name not in others}
 
 
 def _leaves(node: dict[str, Any], prefix: str = ''):

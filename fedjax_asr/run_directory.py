@@ -158,9 +158,9 @@ def _reopen(run: RunDirectory) -> None:
   if not _has_results(run):
     return
   run.config = run_config.continued(saved, run.config)
-  if saved.get('job') != run.config.job:
+  if saved['job'] != run.config.job:
     raise run_error.RunError(
-      f'{run.path} holds results of the job {saved.get("job")}; give the job '
+      f'{run.path} holds results of the job {saved["job"]}; give the job '
       f'{run.config.job} another --workdir.'
     )
   ignored = _PLACES + (_SPEECH if run.corpus.exists() else ())

@@ -6,7 +6,7 @@ import contextlib
 import os
 import pathlib
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import numpy as np
@@ -28,17 +28,9 @@ from fedjax_asr.models import model
 from fedjax_asr.speech import features
 
 LAST = -1
-# What other jobs go by says nothing about a run: fields that later versions
-# add there do not make it unreadable.
-_OF_OTHER_JOBS = (
-  'converge',
-  'decode',
-  'language_model',
-  'evaluate',
-  'transcribe',
-  'export',
-  'attack',
-)
+# What other jobs go by says nothing about a run: what another version had there
+# does not make it unreadable.
+_OF_OTHER_JOBS = {*config.Job, 'decode'} - {config.Job.TRAIN}
 
 
 class SavedRun(NamedTuple):
@@ -100,9 +92,8 @@ def _check_config(file: pathlib.Path, path: pathlib.Path, field: str) -> None:
       f'config.{field}={str(path)!r} has no config.json; want the directory of '
       'a run.'
     )
-  values = json_file.read(file)
-  job = values.get('job') if isinstance(values, dict) else None
-  if job not in (None, config.Job.TRAIN):
+  job = run_config.read(file)['job']
+  if job != config.Job.TRAIN:
     raise run_error.RunError(
       f'config.{field}={str(path)!r} is of the job {job}; want a run of the '
       f'job {config.Job.TRAIN}.'
@@ -110,8 +101,9 @@ def _check_config(file: pathlib.Path, path: pathlib.Path, field: str) -> None:
 
 
 def _config(file: pathlib.Path) -> config.Config:
+  values, defaults = run_config.read(file), config.as_dict(config.Config())
+  values |= {name: defaults[name] for name in _OF_OTHER_JOBS}
   try:
-    values = _completed(json_file.read(file))
     cfg = config.from_dict(config.Config, values)
     validation.validate(cfg)
   except config.ConfigError as error:
@@ -119,15 +111,6 @@ def _config(file: pathlib.Path) -> config.Config:
       f'{file}: {error} Another version wrote it?'
     ) from error
   return cfg
-
-
-def _completed(values: Any) -> Any:
-  """With defaults for what says nothing of the run, or what it lacks."""
-  if not isinstance(values, dict):
-    return values
-  values = run_config.completed(values)
-  defaults = config.as_dict(config.Config())
-  return values | {name: defaults[name] for name in _OF_OTHER_JOBS}
 
 
 def _check_alphabet(file: pathlib.Path) -> None:

@@ -255,9 +255,12 @@ def test_run_of_a_version_without_later_fields_reopens(tmp_path):
   file = tmp_path / 'config.json'
   saved = json.loads(file.read_text())
   del saved['federated']['privacy'], saved['model']['ds2']['frozen_norm']
-  del saved['data']['numbers'], saved['data']['drop_tags']
+  del saved['data']['numbers'], saved['evaluation'], saved['seed'], saved['job']
   file.write_text(json.dumps(saved))
-  _reopened(tmp_path).close()
+  with _reopened(tmp_path) as run:
+    assert run.changes == []
+  with pytest.raises(run_error.RunError, match=r'\(seed: 0 -> 3\)'):
+    _reopened(tmp_path, seed=3)
   with pytest.raises(run_error.RunError, match=r'clip_norm: 0.0 -> 2.0'):
     _reopened(tmp_path, federated__privacy__clip_norm=2.0)
 

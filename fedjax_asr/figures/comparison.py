@@ -17,7 +17,14 @@ from typing import Any
 import matplotlib.figure
 import matplotlib.ticker
 
-from fedjax_asr import config, json_file, run_error, run_files, run_log
+from fedjax_asr import (
+  config,
+  json_file,
+  run_config,
+  run_error,
+  run_files,
+  run_log,
+)
 from fedjax_asr.figures import style
 
 
@@ -131,7 +138,7 @@ def _max_utterances(run: pathlib.Path) -> int:
   """How many of them were recognised at each evaluation; 0: all."""
   file = run_files.RunFiles(run).config_json
   try:
-    return json_file.read(file)['evaluation']['max_utterances']
+    return run_config.read(file)['evaluation']['max_utterances']
   except (KeyError, TypeError) as error:
     raise run_error.RunError(
       f'{file}: {error!r}; want the config of a run.'

@@ -7,7 +7,7 @@ import matplotlib.ticker
 import numpy as np
 from jaxtyping import Float
 
-from fedjax_asr import config, json_file, run_error, run_files, run_history
+from fedjax_asr import config, run_config, run_error, run_files, run_history
 from fedjax_asr.speech import features
 
 # Of bands, those that are written on the axis.
@@ -29,13 +29,13 @@ def of_attack(
   if not file.is_file():
     return None
   try:
-    values = json_file.read(file)
+    values = run_config.read(file)
     if run := values['attack']['run']:
       file = run_files.RunFiles(run).config_json
       file = run_history.of_round(file, round_index)
       if not file.is_file():
         return None
-      values = json_file.read(file)
+      values = run_config.read(file)
     return config.from_dict(config.FeaturesConfig, values['features'])
   except (KeyError, TypeError, config.ConfigError) as error:
     raise run_error.RunError(

@@ -190,8 +190,8 @@ def test_axes_of_a_run_that_was_attacked_are_the_runs(coarse, tmp_path):
   cfg.attack.run = ''
   (attack / 'config.json').write_text(json.dumps(config.as_dict(cfg)))
   assert feature_axes.of_attack(attack, 0) == cfg.features
-  (attack / 'config.json').write_text('{"attack": {}}')
-  with pytest.raises(run_error.RunError, match=r"config.json: .*'run'"):
+  (attack / 'config.json').write_text('{"attack": 3}')
+  with pytest.raises(run_error.RunError, match=r"config.json: .*'int' object"):
     feature_axes.of_attack(attack, 0)
 
 
