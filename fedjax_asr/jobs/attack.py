@@ -1,6 +1,5 @@
 """Reconstructs speech from clients' updates and measures how much was there."""
 
-import contextlib
 import dataclasses
 import os
 import pathlib
@@ -20,7 +19,6 @@ from fedjax_asr.jobs import (
   attack_victims,
   attacked_run,
   disk_errors,
-  parallel_calls,
   preparation,
 )
 
@@ -121,7 +119,6 @@ def _attack_all(cfg, directory, attacked, victims, transcriber, console):
   total = len(victims)
   if done:
     console.print(f'{total - len(left)} of {total} victims were done before')
-  group = together.Group(cfg.attack.num_parallel)
   told: set[str] = set()
   with attack_progress.AttackProgress(console) as progress:
 
@@ -133,17 +130,15 @@ def _attack_all(cfg, directory, attacked, victims, transcriber, console):
 
     def attempts_of(of_victim, observed):
       _, where, victim = of_victim
-      is_alone = cfg.attack.num_parallel == 1
-      with contextlib.nullcontext() if is_alone else group.member():
-        return attack_methods.attempts(
-          observed,
-          cfg.attack,
-          jax.random.fold_in(key, victim.clients[0]),
-          lambda line: progress.report(where, line),
-          _progress(directory, victim),
-        )
+      return attack_methods.attempts(
+        observed,
+        cfg.attack,
+        jax.random.fold_in(key, victim.clients[0]),
+        lambda line: progress.report(where, line),
+        directory.progress(victim.clients[0]),
+      )
 
-    for (index, where, victim), observed, attempts in parallel_calls.in_order(
+    for (index, where, victim), observed, attempts in together.in_order(
       attempts_of,
       zip(numbered(), observations, strict=True),
       cfg.attack.num_parallel,
@@ -162,7 +157,7 @@ def _attack_all(cfg, directory, attacked, victims, transcriber, console):
       )
       records += made
       attack_results.write(directory, records)
-      _progress(directory, victim).unlink(missing_ok=True)
+      directory.progress(victim.clients[0]).unlink(missing_ok=True)
       for record in made:
         console.print(f'{index}/{total} {_line(record, told)}')
         told.add(record['refused'])
@@ -172,10 +167,6 @@ def _attack_all(cfg, directory, attacked, victims, transcriber, console):
 def _is_of_speakers(changes) -> bool:
   """Whether all is of the speakers' identification, which is done anew."""
   return all(name.startswith('attack.speaker_id.') for name in changes)
-
-
-def _progress(directory, victim):
-  return directory.progress(victim.clients[0])
 
 
 def _line(record, told: set[str]) -> str:
