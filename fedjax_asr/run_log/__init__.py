@@ -7,7 +7,8 @@ import pathlib
 from collections.abc import Mapping
 from typing import Any
 
-from fedjax_asr import run_directory, run_error, scalar_events, whole_file
+from fedjax_asr import run_directory, run_error, whole_file
+from fedjax_asr.run_log import scalar_events
 
 
 class MetricsLog:
