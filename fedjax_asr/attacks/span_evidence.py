@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Bool, Float64
 
 from fedjax_asr import config
-from fedjax_asr.models import recurrence
+from fedjax_asr.models import activation
 
 # Of the singular values, this part tells how large noise is.
 _LEAST = 8
@@ -176,7 +176,7 @@ def active(
     end = windows @ layer.end[0] + layer.end[1]
   margin += np.abs(end - start)
   low, high = np.minimum(start, end), np.maximum(start, end)
-  return (high > -margin) & (low < recurrence.CLIP + margin)
+  return (high > -margin) & (low < activation.CLIP + margin)
 
 
 def most_unexplained(evidence: Evidence, cfg: config.SpanConfig) -> float:
