@@ -115,8 +115,8 @@ def scaled(
 def _by_bias(values, kernel, bias):
   """(factors, cosine of the bias) from what layer 1 gives of each chain."""
   owner = np.repeat(np.arange(len(values)), [len(each) for each in values])
-  members = (owner[:, None] == np.arange(len(values))).astype(float)
-  combined, *_ = np.linalg.lstsq(np.concatenate(values), members, rcond=None)
+  is_of = (owner[:, None] == np.arange(len(values))).astype(float)
+  combined, *_ = np.linalg.lstsq(np.concatenate(values), is_of, rcond=None)
   sums = kernel.T @ combined
   inverse, *_ = np.linalg.lstsq(sums, bias, rcond=None)
   explained = sums @ inverse

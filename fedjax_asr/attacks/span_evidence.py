@@ -103,7 +103,7 @@ def gathered(
 
 
 def least_part(
-  members: Sequence[Float64[np.ndarray, '_ taps']],
+  utterances: Sequence[Float64[np.ndarray, '_ taps']],
   update: Float64[np.ndarray, 'taps units'],
 ) -> float:
   """How many times more is unexplained without one of several utterances.
@@ -115,10 +115,10 @@ def least_part(
     basis, _ = np.linalg.qr(np.concatenate(parts).T)
     return np.sum((update - basis @ (basis.T @ update)) ** 2)
 
-  everything = max(unexplained(members), np.finfo(np.float64).tiny)
+  everything = max(unexplained(utterances), np.finfo(np.float64).tiny)
   without = [
-    unexplained([*members[:index], *members[index + 1 :]])
-    for index in range(len(members))
+    unexplained([*utterances[:index], *utterances[index + 1 :]])
+    for index in range(len(utterances))
   ]
   return float(min(without) / everything)
 

@@ -130,8 +130,8 @@ def _fit_all(
     progress.Progress(total, unit='iteration') as bar,
     directory.iterations.open('w') as log,
   ):
-    for index, members in enumerate(positions):
-      arrays = examples.batch(members, frames, labels)
+    for index, chosen in enumerate(positions):
+      arrays = examples.batch(chosen, frames, labels)
       batch = cohort.Batch(*map(jnp.asarray, arrays))
       fit = fitting.start(params, norm_state, batch)
       records = []
@@ -143,7 +143,7 @@ def _fit_all(
         records.append(record)
         bar.advance(loss=record['loss'])
       hypotheses = _transcripts(acoustic, fit, batch)
-      outcomes.append(_outcome(examples, members, records, hypotheses, cfg))
+      outcomes.append(_outcome(examples, chosen, records, hypotheses, cfg))
   return outcomes
 
 
@@ -179,7 +179,7 @@ def _transcripts(
 
 def _outcome(
   examples: dataset.Dataset,
-  members: np.ndarray,
+  chosen: np.ndarray,
   records: list[dict[str, Any]],
   hypotheses: list[str],
   cfg: config.Config,
@@ -191,8 +191,8 @@ def _outcome(
   last = records[-1]
   improvement = 1 - last['loss'] / losses[0]
   return Outcome(
-    utterances=[examples.ids[index] for index in members],
-    seconds=float(examples.num_frames[members].sum() * cfg.features.hop_ms)
+    utterances=[examples.ids[index] for index in chosen],
+    seconds=float(examples.num_frames[chosen].sum() * cfg.features.hop_ms)
     / 1000,
     initial_loss=float(losses[0]),
     final_loss=last['loss'],
@@ -201,7 +201,7 @@ def _outcome(
     loss_iteration=reached if reached < len(losses) else None,
     final_gradient_norm=last['gradient_norm'],
     final_output_change=last['output_change'],
-    cer=_cer([examples.texts[index] for index in members], hypotheses),
+    cer=_cer([examples.texts[index] for index in chosen], hypotheses),
     has_converged=bool(
       last['loss'] < TARGET_LOSS
       and improvement >= TARGET_IMPROVEMENT
