@@ -177,13 +177,6 @@ def _missing(length: int, quantum: int) -> int:
   return max(-length % quantum, quantum - length)
 
 
-def repeated(batch: cohort.Batch, num_steps: int) -> cohort.Batch:
-  """So many local steps on one batch."""
-  return cohort.Batch(
-    *(np.broadcast_to(leaf, (num_steps, *leaf.shape)) for leaf in batch)
-  )
-
-
 def chosen(
   clients: Sequence[partition.Client],
   federated: config.FederatedConfig,

@@ -36,7 +36,10 @@ def sent_by_client(made, features):
   )
   spoken = client_gradient.transcripts(made)
   batch = client_gradient.batch(jnp.asarray(features), spoken)
-  steps = victim.repeated(cohort.Batch(*map(np.asarray, batch)), made.num_steps)
+  steps = jax.tree.map(
+    lambda leaf: np.stack([np.asarray(leaf)] * made.num_steps),
+    cohort.Batch(*batch),
+  )
   return send(
     made.params, made.norm_state, steps, ROUND_KEY, 0, made.learning_rate
   ).update

@@ -177,7 +177,7 @@ def test_gradient_is_of_one_step_in_train_mode_clipped_noised_and_coded(
 
 def test_gradient_of_several_steps_is_refused(simulation):
   before = jax.device_get(simulation.start())
-  batches = victim.repeated(batch_of(simulation, [5]), 3)
+  batches = batch_of(simulation, [[5], [5], [5]])
   with pytest.raises(victim.VictimError, match='3 local steps; want 1'):
     message(simulation, before, 3, batches, config.Observed.GRADIENT)
 
@@ -203,14 +203,6 @@ def test_padding_leaves_a_batch_of_the_quantum_as_it_is(simulation):
   exact = batch_of(simulation, [[5]], 128, 32)
   assert victim.padded(exact).features.shape[-2] == 128
   assert victim.padded(exact).labels.shape[-1] == 32
-
-
-def test_repeated_steps_are_on_one_batch(simulation):
-  batch = batch_of(simulation, [5, 6])
-  steps = victim.repeated(batch, 3)
-  for got, want in zip(steps, batch, strict=True):
-    assert got.shape == (3, *want.shape)
-    np.testing.assert_array_equal(got[2], want)
 
 
 def test_nothing_usable_weighs_nothing(simulation):
