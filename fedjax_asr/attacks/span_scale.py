@@ -1,10 +1,11 @@
 """The size and sign of utterances that the first layer's kernel gives.
 
-The kernel's update has their shape alone. The bias's update gives the rest.
-Without it, in this order: where units are active (`activity_pattern`); layer
-2's update, whose kernel goes with the size of what layer 1 gives it and whose
-bias does not; and the level of public speech, of which a certificate says that
-`scale_is_free`. Withholding the bias is no defence.
+Of DeepSpeech 1, the kernel's update has their shape alone. The bias's update
+gives the rest. Without it, in this order: where units are active
+(`activity_pattern`); layer 2's update, whose kernel goes with the size of what
+layer 1 gives it and whose bias does not; and the level of public speech, of
+which a certificate says that `scale_is_free`. Withholding the bias is no
+defence.
 """
 
 from typing import NamedTuple
