@@ -92,13 +92,12 @@ def measured(cfg) -> list[dict]:
 
 def _runs(cfg, acoustic, examples):
   """(parameters at the start, [(parameters, loss) after a round])."""
-  from fedjax_asr.federated import devices
-  from fedjax_asr.federated import round as round_lib
+  from fedjax_asr.federated import devices, rounds
   from fedjax_asr.jobs import cohort_feed, starting_point
 
   chosen = devices.select(cfg.federated)
   feed = cohort_feed.CohortFeed(examples, cfg.federated, cfg.seed, chosen)
-  round_fn = round_lib.make_round(
+  round_fn = rounds.make_round(
     acoustic,
     cfg.federated,
     cfg.augment,

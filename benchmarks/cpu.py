@@ -38,8 +38,7 @@ def measured(flags: list[str], scratch: str) -> dict:
 
   from fedjax_asr import command_line, environment
   from fedjax_asr.corpora import datasets
-  from fedjax_asr.federated import devices
-  from fedjax_asr.federated import round as round_lib
+  from fedjax_asr.federated import devices, rounds, server
   from fedjax_asr.jobs import cohort_feed, settling
   from fedjax_asr.models import model
 
@@ -54,9 +53,9 @@ def measured(flags: list[str], scratch: str) -> dict:
   chosen = devices.select(cfg.federated)
   feed = cohort_feed.CohortFeed(data.train, cfg.federated, cfg.seed, chosen)
   key = jax.random.key(cfg.seed)
-  state = round_lib.initial_state(acoustic, cfg.federated, key)
+  state = server.initial_state(acoustic, cfg.federated, key)
   theirs = side_by_side.torch_rounds(cfg, state.params, width, 'cpu')
-  round_fn = round_lib.make_round(
+  round_fn = rounds.make_round(
     acoustic,
     cfg.federated,
     cfg.augment,

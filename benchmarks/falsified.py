@@ -15,7 +15,7 @@ import numpy as np
 
 from fedjax_asr import config
 from fedjax_asr.attacks import observation, window_system
-from fedjax_asr.federated import cohort, local_update
+from fedjax_asr.federated import cohort, local_gradient
 from fedjax_asr.models import model
 
 CONTEXT, NUM_FEATURES, NUM_UNITS = 3, 13, 160
@@ -65,7 +65,7 @@ def acoustic(dtype=config.Dtype.FLOAT32) -> model.Model:
 @functools.cache
 def _gradient(dtype=config.Dtype.FLOAT32) -> Callable:
   """Jitted, of one batch; of each shape once."""
-  training = functools.partial(local_update.batch_loss, acoustic(dtype))
+  training = functools.partial(local_gradient.batch_loss, acoustic(dtype))
   return jax.jit(
     lambda params, batch: jax.grad(training, has_aux=True)(
       params, {}, batch, jax.random.key(0)

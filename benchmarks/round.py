@@ -102,11 +102,11 @@ def measured(chosen: dict):
 def configured(chosen: dict, cohort_size: int, block: int, steps: int):
   """(config, features, frames) of a row."""
   from fedjax_asr import config
-  from fedjax_asr.models import presets
+  from fedjax_asr.presets import models
 
   width, per_frame = MODELS[chosen['model']]
   architecture, _, preset = chosen['model'].partition('_')
-  model = getattr(presets, architecture)(preset)
+  model = getattr(models, architecture)(preset)
   getattr(model, architecture).dtype = config.Dtype(chosen['dtype'])
   cfg = config.Config(
     model=model,
@@ -136,8 +136,7 @@ class Simulation:
     import jax
     import random_population
 
-    from fedjax_asr.federated import devices
-    from fedjax_asr.federated import round as round_lib
+    from fedjax_asr.federated import devices, rounds, server
     from fedjax_asr.jobs import cohort_feed
     from fedjax_asr.models import model
 
@@ -149,11 +148,11 @@ class Simulation:
       examples, cfg.federated, cfg.seed, chosen_devices
     )
     self.key = jax.random.key(0)
-    state = round_lib.initial_state(acoustic, cfg.federated, self.key)
+    state = server.initial_state(acoustic, cfg.federated, self.key)
     self.state = devices.replicate(state, chosen_devices)
     self.members = self.feed(0).members
     self.cohort_size = cohort_size
-    round_fn = round_lib.make_round(
+    round_fn = rounds.make_round(
       acoustic,
       cfg.federated,
       cfg.augment,

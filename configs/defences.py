@@ -34,26 +34,21 @@ n clients costs no WER by itself, the cohort of n that it needs may.
 from collections.abc import Iterator
 from typing import Any
 
-from fedjax_asr import config
-from fedjax_asr.models import presets
+from fedjax_asr import config, config_file
+from fedjax_asr.presets import corpora, features, federated, models
 
 
-def get_config(variant: str = 'compression') -> config.Config:
+def get_config(variant: str = '') -> config.Config:
   """The attack on a model under one defence, at the strength of none."""
-  attack = _ATTACKS[_known(variant)]
-  model = presets.ds1('tiny')
+  attack = config_file.chosen(variant or _DEFAULT, _ATTACKS)
+  model = models.ds1('tiny')
   # 50 windows a second already, of 20 ms each.
   model.ds1.time_stride = 1
   return config.Config(
     job=config.Job.ATTACK,
     name='defences',
-    data=config.DataConfig(
-      disjoint_transcripts=True,
-      synthetic=config.SyntheticConfig(
-        num_speakers=120, utterances_per_speaker=28
-      ),
-    ),
-    features=presets.mfcc(),
+    data=corpora.commands(),
+    features=features.mfcc(),
     model=model,
     federated=_federated(),
     attack=config.AttackConfig(
@@ -68,41 +63,15 @@ def get_config(variant: str = 'compression') -> config.Config:
 
 def sweep(variant: str) -> Iterator[dict[str, Any]]:
   """The strengths of a defence, from none upwards."""
-  yield from _POINTS[_known(variant)]
-
-
-def _known(variant: str) -> str:
-  # The file's default variant, '', is one of them too.
-  variant = variant or 'compression'
-  if variant not in _POINTS:
-    names = ', '.join(repr(name) for name in _POINTS)
-    raise ValueError(f'variant {variant!r}; want one of {names}.')
-  return variant
+  yield from config_file.chosen(variant or _DEFAULT, _POINTS)
 
 
 def _federated() -> config.FederatedConfig:
-  """One local epoch of clipped SGD; Adam at the server, linear decay."""
-  return config.FederatedConfig(
-    num_rounds=160,
-    cohort_size=8,
-    block_size=2,
-    weighting=config.Weighting.UNIFORM,
-    client=config.ClientConfig(
-      learning_rate=0.3,
-      batch_size=8,
-      max_utterances=24,
-      local_epochs=1,
-      clip_norm=1.0,
-    ),
-    server=config.ServerConfig(
-      optimizer=config.ServerOptimizer.ADAM,
-      learning_rate=5e-3,
-      schedule=config.Schedule.LINEAR,
-      warmup_rounds=10,
-      momentum=0.8,
-      beta2=0.99,
-    ),
-  )
+  """Clients of one weight, as central noise needs them."""
+  cfg = federated.fedavg(num_rounds=160, cohort_size=8, block_size=2)
+  cfg.weighting = config.Weighting.UNIFORM
+  cfg.server.warmup_rounds = 10
+  return cfg
 
 
 def _over(field: str, *values: Any) -> list[dict[str, Any]]:
@@ -120,6 +89,7 @@ def _noise(kind: str) -> list[dict[str, Any]]:
   ]
 
 
+_DEFAULT = 'compression'
 _CODE = 'federated.compression'
 _CLIENT = 'federated.client'
 _POINTS = {

@@ -25,10 +25,8 @@ Variants:
 What the attacks find is in docs/attacks.md.
 """
 
-import pathlib
-
 from fedjax_asr import config, config_file
-from fedjax_asr.models import presets
+from fedjax_asr.presets import corpora, features, models
 
 
 def get_config(variant: str = '') -> config.Config:
@@ -41,27 +39,19 @@ def get_config(variant: str = '') -> config.Config:
     'short': _short,
     'run': _run,
   }
-  if variant not in variants:
-    names = ', '.join(repr(name) for name in variants)
-    raise ValueError(f'variant {variant!r}; want one of {names}.')
-  return variants[variant]()
+  return config_file.chosen(variant, variants)()
 
 
 def _default() -> config.Config:
-  model = presets.ds1('privacy')
+  model = models.ds1('privacy')
   model.ds1.dense_sizes = (512, 512, 512)
   model.ds1.recurrent_size = 256
   model.ds1.final_size = 256
   return config.Config(
     job=config.Job.ATTACK,
     name='ds1_attack',
-    data=config.DataConfig(
-      synthetic=config.SyntheticConfig(
-        num_speakers=20, utterances_per_speaker=4
-      ),
-      num_heldout_speakers=4,
-    ),
-    features=presets.mfcc(config.Normalization.NONE),
+    data=corpora.attacked(),
+    features=features.mfcc(config.Normalization.NONE),
     model=model,
     federated=config.FederatedConfig(
       client=config.ClientConfig(learning_rate=1e-3)
@@ -75,7 +65,7 @@ def _default() -> config.Config:
 
 def _privacy() -> config.Config:
   cfg = _default()
-  cfg.model = presets.ds1('privacy')
+  cfg.model = models.ds1('privacy')
   cfg.attack.subset = config.Subset.CORPUS
   cfg.attack.methods = ('span', 'seed_and_grow')
   return cfg
@@ -102,7 +92,7 @@ def _matching() -> config.Config:
 
 def _short() -> config.Config:
   cfg = _default()
-  cfg.features = presets.mfcc(config.Normalization.UTTERANCE)
+  cfg.features = features.mfcc(config.Normalization.UTTERANCE)
   cfg.model.ds1.dense_sizes = (128, 128, 128)
   cfg.model.ds1.recurrent_size = 128
   cfg.model.ds1.final_size = 128
@@ -115,4 +105,4 @@ def _short() -> config.Config:
 
 
 def _run() -> config.Config:
-  return config_file.read(str(pathlib.Path(__file__).with_name('attack.py')))
+  return config_file.read('attack')

@@ -37,8 +37,8 @@ Variants, with what benchmarks/results/ has of them:
 from collections.abc import Iterator
 from typing import Any
 
-from fedjax_asr import config
-from fedjax_asr.models import presets
+from fedjax_asr import config, config_file
+from fedjax_asr.presets import corpora, features, federated, models
 
 
 def get_config(variant: str = '') -> config.Config:
@@ -51,10 +51,7 @@ def get_config(variant: str = '') -> config.Config:
     'features': _features,
     'privacy': _privacy,
   }
-  if variant not in variants:
-    names = ', '.join(repr(name) for name in variants)
-    raise ValueError(f'variant {variant!r}; want one of {names}.')
-  return variants[variant]()
+  return config_file.chosen(variant, variants)()
 
 
 def sweep() -> Iterator[dict[str, Any]]:
@@ -71,26 +68,16 @@ def sweep() -> Iterator[dict[str, Any]]:
 def _default() -> config.Config:
   return config.Config(
     name='ds1_fedavg',
-    data=config.DataConfig(
-      disjoint_transcripts=True,
-      synthetic=config.SyntheticConfig(
-        num_speakers=120, utterances_per_speaker=28
-      ),
-    ),
-    model=presets.ds1('tiny'),
-    federated=_federated(num_rounds=160, cohort_size=0, block_size=2),
+    data=corpora.commands(),
+    model=models.ds1('tiny'),
+    federated=federated.fedavg(num_rounds=160, cohort_size=0, block_size=2),
   )
 
 
 def _smoke() -> config.Config:
   cfg = _default()
-  cfg.data.num_heldout_speakers = 2
-  cfg.data.synthetic = config.SyntheticConfig(
-    grammar=config.Grammar.DIGITS, num_speakers=14, utterances_per_speaker=8
-  )
-  cfg.federated = _federated(num_rounds=6, cohort_size=4, block_size=4)
-  cfg.federated.num_frame_buckets = 1
-  cfg.federated.server.warmup_rounds = 0
+  cfg.data = corpora.digits()
+  cfg.federated = federated.smoke()
   cfg.evaluation.every_rounds = 3
   cfg.checkpoint.every_rounds = 3
   return cfg
@@ -98,90 +85,45 @@ def _smoke() -> config.Config:
 
 def _gpu() -> config.Config:
   cfg = _default()
-  cfg.data.synthetic.num_speakers = 336
-  cfg.data.num_heldout_speakers = 16
+  cfg.data = corpora.commands(num_speakers=336, num_heldout_speakers=16)
   cfg.model.ds1.dense_sizes = (1024, 1024, 1024)
   cfg.model.ds1.recurrent_size = 1024
   cfg.model.ds1.final_size = 1024
   cfg.model.ds1.dtype = config.Dtype.BFLOAT16
-  cfg.federated = _federated(num_rounds=100, cohort_size=256, block_size=32)
-  cfg.federated.server.learning_rate = 1.5e-3
+  cfg.federated = federated.fedavg(
+    num_rounds=100, cohort_size=256, block_size=32, server_learning_rate=1.5e-3
+  )
   return cfg
 
 
 def _fsdd() -> config.Config:
   cfg = _default()
-  cfg.data = config.DataConfig(
-    corpus=config.Corpus.FSDD,
-    path='free-spoken-digit-dataset/recordings',
-    num_heldout_speakers=1,
-    heldout_utterance_fraction=0.1,
+  cfg.data = corpora.fsdd()
+  cfg.features = features.fsdd()
+  cfg.federated = federated.fedavg(
+    num_rounds=100, cohort_size=5, block_size=5, max_utterances=40
   )
-  cfg.features = config.FeaturesConfig(
-    sample_rate=8000,
-    high_hz=4000.0,
-    fft_size=256,
-    num_features=40,
-    num_mels=40,
-  )
-  cfg.federated = _federated(num_rounds=100, cohort_size=5, block_size=5)
-  cfg.federated.client.max_utterances = 40
   return cfg
 
 
 def _features() -> config.Config:
   cfg = _default()
-  cfg.data = config.DataConfig(
-    corpus=config.Corpus.MANIFEST,
-    path='features/manifest.jsonl',
-    num_heldout_speakers=8,
-    disjoint_transcripts=True,
-  )
-  cfg.features = config.FeaturesConfig(
-    kind=config.FeatureKind.PRECOMPUTED, num_features=13, hop_ms=10.0
-  )
+  cfg.data = corpora.precomputed()
+  cfg.features = features.precomputed_mfcc()
   # 0.19 s of context: most of a spelled letter.
   cfg.model.ds1.context_frames = 9
-  cfg.federated = _federated(num_rounds=160, cohort_size=8, block_size=2)
+  cfg.federated = federated.fedavg(num_rounds=160, cohort_size=8, block_size=2)
   return cfg
 
 
 def _privacy() -> config.Config:
   cfg = _default()
-  cfg.features = presets.mfcc()
-  cfg.model = presets.ds1('privacy')
-  cfg.federated = _federated(num_rounds=100, cohort_size=8, block_size=2)
-  cfg.federated.server.learning_rate = 1e-3
+  cfg.features = features.mfcc()
+  cfg.model = models.ds1('privacy')
+  cfg.federated = federated.fedavg(
+    num_rounds=100, cohort_size=8, block_size=2, server_learning_rate=1e-3
+  )
   cfg.checkpoint.every_rounds = 25
   cfg.checkpoint.keep_every = 25
   cfg.evaluation.every_rounds = 25
   return cfg
-
-
-def _federated(
-  num_rounds: int, cohort_size: int, block_size: int
-) -> config.FederatedConfig:
-  """One local epoch of clipped SGD; Adam at the server, linear decay.
-
-  A cohort of 0 is 8 clients, or all of a smaller corpus.
-  """
-  return config.FederatedConfig(
-    num_rounds=num_rounds,
-    cohort_size=cohort_size,
-    block_size=block_size,
-    client=config.ClientConfig(
-      learning_rate=0.3,
-      batch_size=8,
-      max_utterances=24,
-      local_epochs=1,
-      clip_norm=1.0,
-    ),
-    server=config.ServerConfig(
-      optimizer=config.ServerOptimizer.ADAM,
-      learning_rate=5e-3,
-      schedule=config.Schedule.LINEAR,
-      warmup_rounds=-1,
-      momentum=0.8,
-      beta2=0.99,
-    ),
-  )

@@ -24,10 +24,8 @@ Variants:
 What the attacks find is in docs/attacks.md.
 """
 
-import pathlib
-
 from fedjax_asr import config, config_file
-from fedjax_asr.models import presets
+from fedjax_asr.presets import corpora, models
 
 
 def get_config(variant: str = '') -> config.Config:
@@ -40,10 +38,7 @@ def get_config(variant: str = '') -> config.Config:
     'descent': _descent,
     'run': _run,
   }
-  if variant not in variants:
-    names = ', '.join(repr(name) for name in variants)
-    raise ValueError(f'variant {variant!r}; want one of {names}.')
-  return variants[variant]()
+  return config_file.chosen(variant, variants)()
 
 
 def _default() -> config.Config:
@@ -60,13 +55,8 @@ def _base() -> config.Config:
   return config.Config(
     job=config.Job.ATTACK,
     name='ds2_attack',
-    data=config.DataConfig(
-      synthetic=config.SyntheticConfig(
-        num_speakers=20, utterances_per_speaker=4
-      ),
-      num_heldout_speakers=4,
-    ),
-    model=presets.ds2('base'),
+    data=corpora.attacked(),
+    model=models.ds2('base'),
     attack=config.AttackConfig(
       subset=config.Subset.CORPUS,
       num_victims=20,
@@ -102,4 +92,4 @@ def _descent() -> config.Config:
 
 
 def _run() -> config.Config:
-  return config_file.read(str(pathlib.Path(__file__).with_name('attack.py')))
+  return config_file.read('attack')

@@ -32,8 +32,8 @@ import itertools
 from collections.abc import Iterator
 from typing import Any
 
-from fedjax_asr import config
-from fedjax_asr.models import presets
+from fedjax_asr import config, config_file
+from fedjax_asr.presets import corpora, models
 
 # 110 rounds of 8 clients with 24 utterances.
 _NUM_UTTERANCES = 21_120
@@ -42,10 +42,7 @@ _NUM_UTTERANCES = 21_120
 def get_config(variant: str = '') -> config.Config:
   """The config of a variant, for flags to override."""
   variants = {'': _default, 'tuning': _tuning, 'smoke': _smoke}
-  if variant not in variants:
-    names = ', '.join(repr(name) for name in variants)
-    raise ValueError(f'variant {variant!r}; want one of {names}.')
-  return variants[variant]()
+  return config_file.chosen(variant, variants)()
 
 
 def sweep(variant: str) -> Iterator[dict[str, Any]]:
@@ -70,13 +67,8 @@ def sweep(variant: str) -> Iterator[dict[str, Any]]:
 def _default() -> config.Config:
   return config.Config(
     name='ds2_central',
-    data=config.DataConfig(
-      disjoint_transcripts=True,
-      synthetic=config.SyntheticConfig(
-        num_speakers=120, utterances_per_speaker=28
-      ),
-    ),
-    model=presets.ds2('tiny'),
+    data=corpora.commands(),
+    model=models.ds2('tiny'),
     federated=_central(num_steps=_NUM_UTTERANCES // 16, batch_size=16),
     evaluation=config.EvaluationConfig(every_rounds=120),
     checkpoint=config.CheckpointConfig(every_rounds=120),
@@ -92,10 +84,7 @@ def _tuning() -> config.Config:
 
 def _smoke() -> config.Config:
   cfg = _default()
-  cfg.data.num_heldout_speakers = 2
-  cfg.data.synthetic = config.SyntheticConfig(
-    grammar=config.Grammar.DIGITS, num_speakers=14, utterances_per_speaker=8
-  )
+  cfg.data = corpora.digits()
   cfg.federated = _central(num_steps=6, batch_size=8)
   cfg.federated.num_frame_buckets = 1
   cfg.federated.server.warmup_rounds = 0

@@ -13,31 +13,22 @@ Variants, and the iterations from which on their batches' losses stay under
                --config.data.corpus=manifest --config.data.path=<a manifest>
 """
 
-from fedjax_asr import config
-from fedjax_asr.models import presets
+from fedjax_asr import config, config_file
+from fedjax_asr.presets import corpora, models
 
 
 def get_config(variant: str = '') -> config.Config:
   """The config of a variant, for flags to override."""
   variants = {'': _default, 'librispeech': _librispeech}
-  if variant not in variants:
-    names = ', '.join(repr(name) for name in variants)
-    raise ValueError(f'variant {variant!r}; want one of {names}.')
-  return variants[variant]()
+  return config_file.chosen(variant, variants)()
 
 
 def _default() -> config.Config:
   cfg = config.Config(
     job=config.Job.CONVERGE,
     name='ds2_converge',
-    data=config.DataConfig(
-      num_heldout_speakers=0,
-      heldout_utterance_fraction=0.0,
-      synthetic=config.SyntheticConfig(
-        num_speakers=12, utterances_per_speaker=4
-      ),
-    ),
-    model=presets.ds2('tiny'),
+    data=corpora.fitted(),
+    model=models.ds2('tiny'),
     converge=config.ConvergeConfig(
       learning_rate=2e-3, final_learning_rate_fraction=0.3
     ),
@@ -48,11 +39,6 @@ def _default() -> config.Config:
 
 def _librispeech() -> config.Config:
   cfg = _default()
-  cfg.data = config.DataConfig(
-    corpus=config.Corpus.LIBRISPEECH,
-    path='LibriSpeech/dev-clean',
-    num_heldout_speakers=0,
-    heldout_utterance_fraction=0.0,
-  )
+  cfg.data = corpora.fitted_librispeech()
   cfg.converge.max_seconds = 8.0
   return cfg

@@ -36,8 +36,8 @@ Variants, with what benchmarks/results/ has of them:
 from collections.abc import Iterator
 from typing import Any
 
-from fedjax_asr import config
-from fedjax_asr.models import presets
+from fedjax_asr import config, config_file
+from fedjax_asr.presets import corpora, features, federated, models
 
 
 def get_config(variant: str = '') -> config.Config:
@@ -50,10 +50,7 @@ def get_config(variant: str = '') -> config.Config:
     'fsdd': _fsdd,
     'features': _features,
   }
-  if variant not in variants:
-    names = ', '.join(repr(name) for name in variants)
-    raise ValueError(f'variant {variant!r}; want one of {names}.')
-  return variants[variant]()
+  return config_file.chosen(variant, variants)()
 
 
 def sweep() -> Iterator[dict[str, Any]]:
@@ -69,34 +66,24 @@ def sweep() -> Iterator[dict[str, Any]]:
 def _default() -> config.Config:
   return config.Config(
     name='ds2_fedavg',
-    data=config.DataConfig(
-      disjoint_transcripts=True,
-      synthetic=config.SyntheticConfig(
-        num_speakers=120, utterances_per_speaker=28
-      ),
-    ),
+    data=corpora.commands(),
     features=config.FeaturesConfig(hop_ms=20.0),
-    model=presets.ds2('small'),
-    federated=_federated(num_rounds=110, cohort_size=0, block_size=2),
+    model=models.ds2('small'),
+    federated=federated.fedavg(num_rounds=110, cohort_size=0, block_size=2),
   )
 
 
 def _tiny() -> config.Config:
   cfg = _default()
   cfg.features = config.FeaturesConfig()
-  cfg.model = presets.ds2('tiny')
+  cfg.model = models.ds2('tiny')
   return cfg
 
 
 def _smoke() -> config.Config:
   cfg = _default()
-  cfg.data.num_heldout_speakers = 2
-  cfg.data.synthetic = config.SyntheticConfig(
-    grammar=config.Grammar.DIGITS, num_speakers=14, utterances_per_speaker=8
-  )
-  cfg.federated = _federated(num_rounds=6, cohort_size=4, block_size=4)
-  cfg.federated.num_frame_buckets = 1
-  cfg.federated.server.warmup_rounds = 0
+  cfg.data = corpora.digits()
+  cfg.federated = federated.smoke()
   cfg.evaluation.every_rounds = 3
   cfg.checkpoint.every_rounds = 3
   return cfg
@@ -104,80 +91,34 @@ def _smoke() -> config.Config:
 
 def _gpu() -> config.Config:
   cfg = _tiny()
-  cfg.data.synthetic.num_speakers = 336
-  cfg.data.num_heldout_speakers = 16
-  cfg.model = presets.ds2('base')
+  cfg.data = corpora.commands(num_speakers=336, num_heldout_speakers=16)
+  cfg.model = models.ds2('base')
   cfg.model.ds2.dtype = config.Dtype.BFLOAT16
-  cfg.federated = _federated(num_rounds=100, cohort_size=256, block_size=32)
-  cfg.federated.server.learning_rate = 2e-3
+  cfg.federated = federated.fedavg(
+    num_rounds=100, cohort_size=256, block_size=32, server_learning_rate=2e-3
+  )
   return cfg
 
 
 def _fsdd() -> config.Config:
   cfg = _tiny()
-  cfg.data = config.DataConfig(
-    corpus=config.Corpus.FSDD,
-    path='free-spoken-digit-dataset/recordings',
-    num_heldout_speakers=1,
-    heldout_utterance_fraction=0.1,
-  )
-  cfg.features = config.FeaturesConfig(
-    sample_rate=8000,
-    high_hz=4000.0,
-    fft_size=256,
-    num_features=40,
-    num_mels=40,
-  )
+  cfg.data = corpora.fsdd()
+  cfg.features = features.fsdd()
   # A digit may last 0.14 s: a second stride over time leaves it no frames.
   cfg.model.ds2.conv_time_strides = (2, 1)
-  cfg.federated = _federated(num_rounds=100, cohort_size=5, block_size=5)
-  cfg.federated.client.max_utterances = 40
+  cfg.federated = federated.fedavg(
+    num_rounds=100, cohort_size=5, block_size=5, max_utterances=40
+  )
   return cfg
 
 
 def _features() -> config.Config:
   cfg = _tiny()
-  cfg.data = config.DataConfig(
-    corpus=config.Corpus.MANIFEST,
-    path='features/manifest.jsonl',
-    num_heldout_speakers=8,
-    disjoint_transcripts=True,
-  )
-  cfg.features = config.FeaturesConfig(
-    kind=config.FeatureKind.PRECOMPUTED, num_features=13, hop_ms=10.0
-  )
+  cfg.data = corpora.precomputed()
+  cfg.features = features.precomputed_mfcc()
   # Cepstra have no neighbourhood to shift over: kernels see all 13, and an
   # output frame lasts 20 ms, because a spelled letter may be short.
   cfg.model.ds2.conv_frequency_kernels = (13, 7)
   cfg.model.ds2.conv_time_strides = (2, 1)
-  cfg.federated = _federated(num_rounds=160, cohort_size=8, block_size=2)
+  cfg.federated = federated.fedavg(num_rounds=160, cohort_size=8, block_size=2)
   return cfg
-
-
-def _federated(
-  num_rounds: int, cohort_size: int, block_size: int
-) -> config.FederatedConfig:
-  """One local epoch of clipped SGD; Adam at the server, linear decay.
-
-  A cohort of 0 is 8 clients, or all of a smaller corpus.
-  """
-  return config.FederatedConfig(
-    num_rounds=num_rounds,
-    cohort_size=cohort_size,
-    block_size=block_size,
-    client=config.ClientConfig(
-      learning_rate=0.3,
-      batch_size=8,
-      max_utterances=24,
-      local_epochs=1,
-      clip_norm=1.0,
-    ),
-    server=config.ServerConfig(
-      optimizer=config.ServerOptimizer.ADAM,
-      learning_rate=5e-3,
-      schedule=config.Schedule.LINEAR,
-      warmup_rounds=-1,
-      momentum=0.8,
-      beta2=0.99,
-    ),
-  )

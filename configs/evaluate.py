@@ -20,13 +20,15 @@ Options:
       a round that was saved, in place of the last.
 """
 
-from fedjax_asr import config
+from fedjax_asr import config, config_file
 
 
 def get_config(variant: str = '') -> config.Config:
   """The config, for flags to override; there are no variants."""
-  if variant:
-    raise ValueError(f'variant {variant!r}; want none.')
+  return config_file.chosen(variant, {'': _default})()
+
+
+def _default() -> config.Config:
   return config.Config(
     job=config.Job.EVALUATE,
     name='evaluation',

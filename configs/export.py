@@ -16,13 +16,15 @@ with features [batch, frames, features] in float32, normalised, and num_frames
 [batch] in int32, of any sizes.
 """
 
-from fedjax_asr import config
+from fedjax_asr import config, config_file
 
 
 def get_config(variant: str = '') -> config.Config:
   """The config, for flags to override; there are no variants."""
-  if variant:
-    raise ValueError(f'variant {variant!r}; want none.')
+  return config_file.chosen(variant, {'': _default})()
+
+
+def _default() -> config.Config:
   return config.Config(
     job=config.Job.EXPORT,
     name='export',

@@ -22,31 +22,23 @@ or
   --config.decode.lexicon=runs/language_model-words/lexicon.txt
 """
 
-from fedjax_asr import config
-from fedjax_asr.models import presets
+from fedjax_asr import config, config_file
+from fedjax_asr.presets import corpora, models
 
 
 def get_config(variant: str = '') -> config.Config:
   """The config of a variant, for flags to override."""
-  orders = {'': 6, 'words': 3}
-  if variant not in orders:
-    names = ', '.join(repr(name) for name in orders)
-    raise ValueError(f'variant {variant!r}; want one of {names}.')
+  order = config_file.chosen(variant, {'': 6, 'words': 3})
   units = config.LanguageUnit
   return config.Config(
     job=config.Job.LANGUAGE_MODEL,
     name='language_model',
     # As in configs/ds2_fedavg.py: the held-out transcripts are the same.
-    data=config.DataConfig(
-      disjoint_transcripts=True,
-      synthetic=config.SyntheticConfig(
-        num_speakers=120, utterances_per_speaker=28
-      ),
-    ),
+    data=corpora.commands(),
     features=config.FeaturesConfig(hop_ms=20.0),
-    model=presets.ds2('small'),
+    model=models.ds2('small'),
     language_model=config.LanguageModelConfig(
       unit=units.WORDS if variant == 'words' else units.CHARACTERS,
-      order=orders[variant],
+      order=order,
     ),
   )

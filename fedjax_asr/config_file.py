@@ -9,13 +9,16 @@ import inspect
 import pathlib
 import traceback
 import types
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, TypeVar
 
 from fedjax_asr import config as config_lib
 
 _PACKAGE = pathlib.Path(__file__).resolve().parent
 # In an installed package, and in a checkout.
 _FOLDERS = (_PACKAGE / 'configs', _PACKAGE.parent / 'configs')
+
+_Of = TypeVar('_Of')
 
 
 class ConfigFileError(config_lib.UserError):
@@ -120,6 +123,20 @@ def sweep(path_and_variant: str) -> list[dict[str, Any]]:
         "{'federated.cohort_size': 16}."
       )
   return points
+
+
+def chosen(variant: str, variants: Mapping[str, _Of]) -> _Of:
+  """What a config file has for a variant; '' is the default.
+
+  Raises:
+    ValueError: there is no such variant; `read` and `sweep` make one line of
+      it.
+  """
+  if variant not in variants:
+    names = ', '.join(repr(name) for name in variants)
+    wanted = 'none' if list(variants) == [''] else f'one of {names}'
+    raise ValueError(f'variant {variant!r}; want {wanted}.')
+  return variants[variant]
 
 
 def _call(path: str, function: Any, *arguments: Any) -> Any:

@@ -23,7 +23,7 @@ from fedjax_asr import (
   run_history,
   validation,
 )
-from fedjax_asr.federated import round as round_lib
+from fedjax_asr.federated import server
 from fedjax_asr.models import model
 from fedjax_asr.speech import features
 
@@ -130,7 +130,7 @@ def _loaded(path: pathlib.Path, field: str, round_index: int) -> SavedRun:
     cfg = _config(run_history.of_round(files.config_json, wanted))
     acoustic = model.acoustic(cfg.model, cfg.features.num_features)
     like = jax.eval_shape(
-      lambda key: round_lib.initial_state(acoustic, cfg.federated, key),
+      lambda key: server.initial_state(acoustic, cfg.federated, key),
       jax.random.key(0),
     )
     state = checkpoints.restore(wanted, like)

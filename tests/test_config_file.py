@@ -65,3 +65,12 @@ def test_a_config_that_is_not_there_is_answered_by_those_that_are(path):
   with pytest.raises(config_file.ConfigFileError, match='ds2_fedavg, ') as seen:
     config_file.read(path)
   assert str(seen.value).startswith(f'--config={path}: no such file; want')
+
+
+def test_a_variant_that_is_not_there_is_answered_by_those_that_are():
+  sizes = {'': 6, 'words': 3}
+  assert [config_file.chosen(name, sizes) for name in sizes] == [6, 3]
+  with pytest.raises(ValueError, match="variant 'x'; want one of '', 'words'"):
+    config_file.chosen('x', sizes)
+  with pytest.raises(ValueError, match="variant 'x'; want none"):
+    config_file.chosen('x', {'': 6})

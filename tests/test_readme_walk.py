@@ -13,7 +13,8 @@ import pytest
 from benchmarks import readme_blocks, readme_walk, speech_manifest
 from fedjax_asr import config
 from fedjax_asr.corpora import datasets
-from fedjax_asr.models import model, presets
+from fedjax_asr.models import model
+from fedjax_asr.presets import models
 
 _README = pathlib.Path(__file__).resolve().parents[1] / 'README.md'
 
@@ -226,7 +227,7 @@ def test_the_stand_in_for_the_readers_speech_is_a_corpus(tmp_path):
     num_workers=1,
   )
   features = config.FeaturesConfig(hop_ms=20.0)
-  acoustic = model.acoustic(presets.ds2('small'), features.num_features)
+  acoustic = model.acoustic(models.ds2('small'), features.num_features)
   found = datasets.usable(
     data, features, acoustic.num_output_frames, lambda *_: None
   )

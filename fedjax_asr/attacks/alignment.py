@@ -20,7 +20,7 @@ from jaxtyping import Float
 
 from fedjax_asr import config
 from fedjax_asr.attacks import forward_pass, labels, observation
-from fedjax_asr.models import decode
+from fedjax_asr.decoding import greedy
 from fedjax_asr.speech import text
 
 _KERNEL, _BIAS = 'output/kernel', 'output/bias'
@@ -130,7 +130,7 @@ def _lost_factor(errors: np.ndarray, probabilities: np.ndarray) -> float:
 
 
 def _spelled(posteriors: np.ndarray) -> str:
-  path = decode.greedy_path(
+  path = greedy.path(
     jnp.asarray(posteriors)[None], jnp.asarray([len(posteriors)])
   )
-  return decode.transcripts(np.asarray(path))[0] if len(posteriors) else ''
+  return greedy.transcripts(np.asarray(path))[0] if len(posteriors) else ''

@@ -1,7 +1,7 @@
 """What a client would send, as a differentiable function of its speech."""
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -10,7 +10,14 @@ from jaxtyping import Array, Float
 
 from fedjax_asr import config
 from fedjax_asr.attacks import observation
-from fedjax_asr.federated import cohort, local_update, optimizers, privacy
+from fedjax_asr.federated import (
+  algorithm,
+  client,
+  cohort,
+  local_gradient,
+  optimizers,
+)
+from fedjax_asr.federated.algorithms import fedavg, fedsgd
 from fedjax_asr.models import ctc, model
 
 # Adam divides by the root of squared gradients, which has no derivative at 0.
@@ -131,68 +138,50 @@ def update(
 ) -> dict[str, jax.Array]:
   """These parameters' part of what the client sends; {name: values}.
 
-  Of `observed` only settings are read, so that its arrays do not become
-  constants of a compiled program. The model trains as the client's does, with
-  batch norm's statistics of the batch; every local step is on all of `spoken`.
-  Differentiable with respect to `sent` and to the features any number of
-  times, client Adam included.
+  By the algorithm of the round itself. Of `observed` only settings are read,
+  so that its arrays do not become constants of a compiled program. The model
+  trains as the client's does, with batch norm's statistics of the batch; every
+  local step is on all of `spoken`. Differentiable with respect to `sent` and to
+  the features any number of times, client Adam included.
   """
+  gradient = local_gradient.local_gradient(acoustic, config.AugmentConfig())
+  client_config = observed.client
   match observed.observed:
     case config.Observed.GRADIENT:
-      return _sent_gradient(observed.client, acoustic, names, sent, spoken)
+      method = fedsgd.fedsgd(
+        gradient, config.Weighting.UNIFORM, client_config.clip_norm
+      )
     case config.Observed.DELTA:
-      delta = _delta(observed, acoustic, sent, spoken)
-      return {name: delta[name] for name in names}
+      method = fedavg.fedavg(
+        gradient,
+        lambda rate: optimizers.client_optimizer(client_config, rate),
+        config.Weighting.UNIFORM,
+        correct=_correction(client_config),
+      )
+  broadcast = algorithm.Broadcast(
+    sent.params, sent.norm_state, (), jnp.float32(observed.learning_rate)
+  )
+  steps = jax.tree.map(
+    lambda leaf: jnp.broadcast_to(leaf, (observed.num_steps, *leaf.shape)),
+    spoken,
+  )
+  message, _ = client.message(
+    method,
+    broadcast,
+    algorithm.Participant(jnp.int32(0)),
+    (),
+    steps,
+    # Nothing is drawn: there is no augmentation and no dropout.
+    jax.random.key(0),
+  )
+  leaves = observation.flat(message.update.params)
+  return {name: leaves[name] for name in names}
 
 
-def _sent_gradient(client, acoustic, names, sent, spoken):
-  """Clipped as the client's optimizer would, by the norm of all of it."""
-  if not client.clip_norm:
-    return _gradient(acoustic, names, sent, spoken)[0]
-  everything = tuple(observation.flat(sent.params))
-  gradient, _ = _gradient(acoustic, everything, sent, spoken)
-  clipped = privacy.clipped(gradient, client.clip_norm)
-  return {name: clipped[name] for name in names}
-
-
-def _gradient(acoustic, names, sent, spoken):
-  """({name: gradient}, the client's norm state after the step)."""
-  leaves = observation.flat(sent.params)
-  rest = jax.tree.structure(sent.params)
-
-  def loss(chosen):
-    merged = [chosen.get(name, leaf) for name, leaf in leaves.items()]
-    value, (norm_state, _) = local_update.batch_loss(
-      acoustic, jax.tree.unflatten(rest, merged), sent.norm_state, spoken, None
-    )
-    return value, norm_state
-
-  chosen = {name: leaves[name] for name in names}
-  return jax.grad(loss, has_aux=True)(chosen)
-
-
-def _delta(observed, acoustic, sent, spoken):
-  """Server minus local parameters after the local steps, by name."""
-  client = observed.client
-  optimizer = optimizers.client_optimizer(client, observed.learning_rate)
-  start = observation.flat(sent.params)
-  structure = jax.tree.structure(sent.params)
-
-  def step(state, _):
-    params, norm_state, opt_state = state
-    local = Sent(
-      jax.tree.unflatten(structure, list(params.values())), norm_state
-    )
-    gradient, norm_state = _gradient(acoustic, tuple(start), local, spoken)
-    if client.optimizer is config.ClientOptimizer.ADAM:
-      gradient = jax.tree.map(_floored, gradient)
-    updates, opt_state = optimizer.update(gradient, opt_state, params)
-    params = jax.tree.map(jnp.add, params, updates)
-    return (params, norm_state, opt_state), None
-
-  state: Any = (start, sent.norm_state, optimizer.init(start))
-  (local, _, _), _ = jax.lax.scan(step, state, length=observed.num_steps)
-  return jax.tree.map(jnp.subtract, start, local)
+def _correction(client_config: config.ClientConfig) -> fedavg.Correct | None:
+  if client_config.optimizer is not config.ClientOptimizer.ADAM:
+    return None
+  return lambda gradient, state, broadcast: jax.tree.map(_floored, gradient)
 
 
 def _floored(gradient):

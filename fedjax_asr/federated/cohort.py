@@ -21,7 +21,7 @@ from fedjax_asr.corpora import dataset
 from fedjax_asr.federated import partition
 
 # NumPy's while a cohort is assembled, JAX's once it is on the devices.
-_AnyArray = Array | np.ndarray
+AnyArray = Array | np.ndarray
 
 
 class Batch(NamedTuple):
@@ -31,10 +31,10 @@ class Batch(NamedTuple):
   padding utterances and changes nothing.
   """
 
-  features: Float[_AnyArray, '*axes batch frames features']
-  num_frames: Int[_AnyArray, '*axes batch']
-  labels: Int[_AnyArray, '*axes batch labels']
-  num_labels: Int[_AnyArray, '*axes batch']
+  features: Float[AnyArray, '*axes batch frames features']
+  num_frames: Int[AnyArray, '*axes batch']
+  labels: Int[AnyArray, '*axes batch labels']
+  num_labels: Int[AnyArray, '*axes batch']
 
 
 class Cohort(NamedTuple):
@@ -44,8 +44,8 @@ class Cohort(NamedTuple):
   """
 
   batches: Batch  # Axes: devices blocks steps clients batch.
-  bucket: Int[_AnyArray, 'devices blocks steps']
-  client_ids: Int[_AnyArray, 'devices blocks clients']
+  bucket: Int[AnyArray, 'devices blocks steps']
+  client_ids: Int[AnyArray, 'devices blocks clients']
 
 
 class Layout(NamedTuple):

@@ -1,6 +1,8 @@
 """Client and server optimizers and their schedules, all from optax."""
 
+import jax.numpy as jnp
 import optax
+from jaxtyping import Array, Float, Int
 
 from fedjax_asr import config
 
@@ -23,6 +25,18 @@ def schedule(
   step = peak / (warmup_rounds + 1)
   warmup = optax.linear_schedule(step, peak, warmup_rounds)
   return optax.join_schedules([warmup, decay], [warmup_rounds])
+
+
+def client_rate(
+  federated: config.FederatedConfig, round_index: int | Int[Array, '']
+) -> Float[Array, '']:
+  """A client's learning rate in that round."""
+  rate = schedule(
+    federated.client.schedule,
+    federated.client.learning_rate,
+    federated.num_rounds,
+  )
+  return jnp.asarray(rate(round_index), jnp.float32)
 
 
 def client_optimizer(

@@ -18,13 +18,13 @@ from fedjax_asr.attacks import (
   score,
   score_summary,
 )
+from fedjax_asr.decoding import scores
 from fedjax_asr.jobs import (
   attack_methods,
   attack_sound,
   attack_transcriber,
   attack_victims,
 )
-from fedjax_asr.models import scores
 from fedjax_asr.speech import features as features_lib
 
 # Of HDF5 files: some file systems have no locks.

@@ -6,8 +6,8 @@ import jax
 import numpy as np
 
 from fedjax_asr import config, run_error, saved_run
+from fedjax_asr.decoding import text_decoder
 from fedjax_asr.jobs import attacked_run
-from fedjax_asr.models import decode
 from fedjax_asr.speech import features as features_lib
 from fedjax_asr.speech import inversion
 
@@ -29,7 +29,7 @@ class Transcriber:
         run.params, run.norm_state, features, num_frames, train=False
       )[:2]
     )
-    self._decoder = decode.text_decoder(config.DecodeConfig())
+    self._decoder = text_decoder.chosen(config.DecodeConfig())
 
   @property
   def takes_statistics(self) -> bool:

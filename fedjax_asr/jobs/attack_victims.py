@@ -5,12 +5,13 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from fedjax_asr import config
 from fedjax_asr.attacks import observation, precision, score, victim
 from fedjax_asr.corpora import utterance as utterance_lib
-from fedjax_asr.federated import cohort
+from fedjax_asr.federated import algorithm, cohort, optimizers
 from fedjax_asr.jobs import attacked_run
 from fedjax_asr.speech import features as features_lib
 from fedjax_asr.speech import text
@@ -196,7 +197,12 @@ def observations(
     saved.acoustic, attacked.settings, saved.config.augment, attack.observed
   )
   round_key = victim.round_key(jax.random.key(saved.config.seed), saved.round)
-  rate = victim.learning_rate(attacked.settings, saved.round)
+  broadcast = algorithm.Broadcast(
+    params=saved.params,
+    norm_state=saved.norm_state,
+    memory=(),
+    learning_rate=optimizers.client_rate(attacked.settings, saved.round),
+  )
   # Jitted: it is an operation or two for each parameter.
   aggregate = jax.jit(
     lambda messages, key: victim.aggregate(messages, attacked.settings, key)
@@ -204,17 +210,18 @@ def observations(
   for each in chosen:
     messages = [
       send(
-        saved.params,
-        saved.norm_state,
+        broadcast,
+        algorithm.Participant(jnp.int32(client)),
+        (),
         victim.padded(_batches(each.spoken, steps)),
         round_key,
-        client,
-        rate,
       )
       for client, steps in zip(each.clients, each.steps, strict=True)
     ]
     update = aggregate(messages, round_key)
-    norm_update = messages[0].norm_update if len(messages) == 1 else None
+    norm_update = None
+    if len(messages) == 1:
+      norm_update = messages[0].update.norm_state
     observed = observation.Observation(
       update=observation.without(jax.device_get(update), attack.withheld),
       params=saved.params,
@@ -225,7 +232,7 @@ def observations(
       client=dataclasses.replace(attacked.settings.client),
       observed=attack.observed,
       num_steps=len(each.steps[0]),
-      learning_rate=float(rate),
+      learning_rate=float(broadcast.learning_rate),
       round=saved.round,
       declared=_declared(attack, each, speech),
       norm_update=jax.device_get(norm_update),

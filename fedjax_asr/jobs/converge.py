@@ -15,10 +15,11 @@ import rich.console
 
 from fedjax_asr import config, interruption, json_file, progress, run_directory
 from fedjax_asr.corpora import dataset, utterance
+from fedjax_asr.decoding import greedy, scores
 from fedjax_asr.federated import cohort
 from fedjax_asr.figures import convergence
 from fedjax_asr.jobs import batch_fit, disk_errors, preparation
-from fedjax_asr.models import decode, model, scores
+from fedjax_asr.models import model
 
 _FRAME_QUANTUM = 16
 _STREAM = 0x6366  # Keeps the choice of batches apart from other draws.
@@ -173,8 +174,8 @@ def _transcripts(
   acoustic: model.Model, fit: batch_fit.Fit, batch: cohort.Batch
 ) -> list[str]:
   num_outputs = acoustic.num_output_frames(jnp.asarray(batch.num_frames))
-  paths = decode.greedy_path(fit.probabilities, num_outputs)
-  return decode.transcripts(np.asarray(paths))
+  paths = greedy.path(fit.probabilities, num_outputs)
+  return greedy.transcripts(np.asarray(paths))
 
 
 def _outcome(

@@ -5,8 +5,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from fedjax_asr import config, progress
-from fedjax_asr.federated import partition
-from fedjax_asr.federated import round as round_lib
+from fedjax_asr.federated import partition, rounds
 
 _WINDOW = 10
 _FACTOR = 10.0
@@ -69,7 +68,7 @@ class LossWatch:
 
 def error(
   round_index: int,
-  measured: round_lib.RoundMetrics,
+  measured: rounds.RoundMetrics,
   clients: Sequence[partition.Client],
   last_saved: int | None,
 ) -> DivergedError:
@@ -87,7 +86,7 @@ def error(
 
 
 def _whose(
-  measured: round_lib.RoundMetrics, clients: Sequence[partition.Client]
+  measured: rounds.RoundMetrics, clients: Sequence[partition.Client]
 ) -> str:
   named = [
     clients[index].name

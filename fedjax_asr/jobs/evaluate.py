@@ -7,6 +7,7 @@ import rich.console
 
 from fedjax_asr import config, json_file, run_directory, run_files, saved_run
 from fedjax_asr.corpora import audit, dataset, problem
+from fedjax_asr.decoding import evaluation, text_decoder
 from fedjax_asr.jobs import (
   disk_errors,
   evaluated_set,
@@ -14,7 +15,6 @@ from fedjax_asr.jobs import (
   evaluation_summary,
   preparation,
 )
-from fedjax_asr.models import decode, evaluation
 
 
 def run(
@@ -36,7 +36,7 @@ def run(
   saved = saved_run.load(cfg.evaluate.run, 'evaluate.run', cfg.evaluate.round)
   saved_run.check_apart(saved, workdir)
   # Before any work: a language model may not be one.
-  decoder = decode.text_decoder(cfg.decode)
+  decoder = text_decoder.chosen(cfg.decode)
   console = rich.console.Console(highlight=False, markup=False)
   with run_directory.open_run(
     workdir, cfg, allow_config_change=allow_config_change
@@ -76,7 +76,7 @@ def _loaded(
 def _evaluated(
   cfg: config.Config,
   saved: saved_run.SavedRun,
-  decoder: decode.TextDecoder,
+  decoder: text_decoder.TextDecoder,
   examples: dataset.Dataset,
   console: rich.console.Console,
 ) -> evaluation.Evaluation:

@@ -7,7 +7,7 @@ import rich.console
 import rich.table
 
 from fedjax_asr import config
-from fedjax_asr.models import bootstrap, evaluation, scores
+from fedjax_asr.decoding import bootstrap, evaluation, scores
 
 _MAX_SPEAKERS = 20
 _MAX_CONFUSIONS = 8

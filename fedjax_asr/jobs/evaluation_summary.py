@@ -9,7 +9,7 @@ from typing import Any
 import rich.console
 
 from fedjax_asr import config, json_file, run_error, run_files
-from fedjax_asr.models import scores
+from fedjax_asr.decoding import scores
 
 
 def folder(

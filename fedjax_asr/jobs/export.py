@@ -30,8 +30,8 @@ from fedjax_asr import (
   run_files,
   saved_run,
 )
+from fedjax_asr.decoding import long_form
 from fedjax_asr.jobs import disk_errors, exported_program
-from fedjax_asr.models import long_form
 from fedjax_asr.speech import analysis, text
 
 # Between the program, read back, and the model that it was made of.

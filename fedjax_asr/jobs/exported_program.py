@@ -9,7 +9,7 @@ from jax import export
 from jaxtyping import Array, Float, Int
 
 from fedjax_asr import saved_run
-from fedjax_asr.models import decode, long_form
+from fedjax_asr.decoding import greedy, long_form
 from fedjax_asr.speech import audio, features, jax_features, text
 
 PLATFORMS = ('cpu', 'cuda')
@@ -86,7 +86,7 @@ def listen(saved: saved_run.SavedRun):
 
     values, num_frames, is_silent = jax.vmap(analysed)(waveforms, num_samples)
     log_probs, num_outputs = _applied(saved, values, num_frames)
-    path = decode.greedy_path(log_probs, num_outputs)
+    path = greedy.path(log_probs, num_outputs)
     # Normalised by itself, silence would be noise at the level of speech.
     path = jnp.where(is_silent[:, None], text.BLANK, path)
     return path, log_probs, num_outputs

@@ -7,8 +7,9 @@ import numpy as np
 
 from fedjax_asr import config, json_file, run_files
 from fedjax_asr.corpora import datasets
-from fedjax_asr.federated import round as round_lib
-from fedjax_asr.models import evaluation, model, scores
+from fedjax_asr.decoding import evaluation, scores
+from fedjax_asr.federated import server
+from fedjax_asr.models import model
 
 
 class HeldOut:
@@ -28,7 +29,7 @@ class HeldOut:
   ):
     self._cfg = cfg
     self._files = run_files.RunFiles(path)
-    recognizer = evaluation.greedy(acoustic)
+    recognizer = evaluation.decoded_greedily(acoustic)
     self._speakers, self._utterances = (
       evaluation.Evaluator(recognizer, examples, cfg)
       for examples in (data.heldout_speakers, data.heldout_utterances)
@@ -39,7 +40,7 @@ class HeldOut:
     return round_index % self._cfg.every_rounds == 0
 
   def evaluate(
-    self, state: round_lib.ServerState, show: Callable[[str], None]
+    self, state: server.ServerState, show: Callable[[str], None]
   ) -> dict[str, float]:
     """Scores by metric name, none for an empty set; `show` prints a line."""
     speakers = self._speakers(state.params, state.norm_state)

@@ -15,8 +15,9 @@ from fedjax_asr import (
   whole_file,
 )
 from fedjax_asr.corpora import audit, datasets, problem, utterance
+from fedjax_asr.decoding import language_model, ngram
 from fedjax_asr.jobs import disk_errors, preparation, run_corpus
-from fedjax_asr.models import language_model, model, ngram
+from fedjax_asr.models import model
 from fedjax_asr.speech import transcript
 
 

@@ -1,11 +1,11 @@
 """A round's numbers, under the names that `metrics.jsonl` has for them."""
 
 from fedjax_asr import config
-from fedjax_asr.federated import round as round_lib
+from fedjax_asr.federated import rounds
 
 
 def of_round(
-  metrics: round_lib.RoundMetrics, seconds: float, cfg: config.FeaturesConfig
+  metrics: rounds.RoundMetrics, seconds: float, cfg: config.FeaturesConfig
 ) -> dict[str, float]:
   """Metrics of a round by name; `seconds` is what the round took."""
   return {

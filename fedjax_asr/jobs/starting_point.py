@@ -8,8 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from fedjax_asr import checkpoint, config, saved_run
-from fedjax_asr.federated import devices
-from fedjax_asr.federated import round as round_lib
+from fedjax_asr.federated import devices, server
 from fedjax_asr.models import model
 
 # Keeps this use of the run's key apart from the rounds', which fold in their
@@ -23,7 +22,7 @@ def starting_point(
   acoustic: model.Model,
   checkpoints: checkpoint.Checkpoints,
   device_list: Sequence[devices.Device],
-) -> tuple[round_lib.ServerState, int]:
+) -> tuple[server.ServerState, int]:
   """Server state on the devices, and the number of rounds behind it.
 
   A run that has a checkpoint goes on from it. Otherwise parameters are those
@@ -44,15 +43,15 @@ def starting_point(
   return checkpoints.restore(latest, state), latest
 
 
-def fresh(cfg: config.Config, acoustic: model.Model) -> round_lib.ServerState:
+def fresh(cfg: config.Config, acoustic: model.Model) -> server.ServerState:
   """The state of the run before its first round."""
   key = jax.random.fold_in(jax.random.key(cfg.seed), _INITIAL_STREAM)
-  return round_lib.initial_state(acoustic, cfg.federated, key)
+  return server.initial_state(acoustic, cfg.federated, key)
 
 
 def _seeded(
-  state: round_lib.ServerState, cfg: config.Config
-) -> round_lib.ServerState:
+  state: server.ServerState, cfg: config.Config
+) -> server.ServerState:
   path = cfg.federated.init_from
   seed = saved_run.load(path, _SEED)
   _check_features(seed.config.features, cfg.features, path)

@@ -4,8 +4,7 @@ from collections.abc import Sequence
 
 from fedjax_asr import config
 from fedjax_asr.corpora import datasets, problem
-from fedjax_asr.federated import cohort, devices
-from fedjax_asr.federated import round as round_lib
+from fedjax_asr.federated import cohort, devices, server
 from fedjax_asr.jobs import cohort_feed, metrics
 from fedjax_asr.models import model
 
@@ -15,7 +14,7 @@ def text(
   data: datasets.Datasets,
   feed: cohort_feed.CohortFeed,
   device_list: Sequence[devices.Device],
-  state: round_lib.ServerState,
+  state: server.ServerState,
 ) -> str:
   """Model, data, cohort and where the run starts."""
   num_devices, kind = len(device_list), device_list[0].device_kind

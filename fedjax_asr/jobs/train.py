@@ -21,8 +21,7 @@ from fedjax_asr import (
   run_log,
 )
 from fedjax_asr.corpora import audit, datasets
-from fedjax_asr.federated import cohort, devices, partition
-from fedjax_asr.federated import round as round_lib
+from fedjax_asr.federated import cohort, devices, partition, rounds, server
 from fedjax_asr.figures import training
 from fedjax_asr.jobs import (
   cohort_feed,
@@ -169,8 +168,8 @@ class _Loop(NamedTuple):
   """What each round uses."""
 
   round_fn: Callable[
-    [round_lib.ServerState, cohort.Cohort],
-    tuple[round_lib.ServerState, round_lib.RoundMetrics],
+    [server.ServerState, cohort.Cohort],
+    tuple[server.ServerState, rounds.RoundMetrics],
   ]
   cfg: config.Config
   clients: Sequence[partition.Client]
@@ -184,7 +183,7 @@ class _Loop(NamedTuple):
 
 def _run_rounds(
   loop: _Loop,
-  state: round_lib.ServerState,
+  state: server.ServerState,
   first: int,
   cohorts: Iterator[cohort_feed.Fed],
   compile_seconds: float,
@@ -225,7 +224,7 @@ def _run_rounds(
 def _check(
   loop: _Loop,
   index: int,
-  measured: round_lib.RoundMetrics,
+  measured: rounds.RoundMetrics,
   record: dict[str, float],
 ) -> None:
   """Raises where a round diverged, its line written, its state not saved."""
@@ -245,8 +244,8 @@ def _round_fn(
   acoustic: model.Model,
   feed: cohort_feed.CohortFeed,
   device_list: Sequence[devices.Device],
-) -> round_lib.RoundFn:
-  return round_lib.make_round(
+) -> rounds.RoundFn:
+  return rounds.make_round(
     acoustic,
     cfg.federated,
     cfg.augment,
@@ -256,11 +255,11 @@ def _round_fn(
 
 
 def _compiled(
-  round_fn: round_lib.RoundFn,
-  state: round_lib.ServerState,
+  round_fn: rounds.RoundFn,
+  state: server.ServerState,
   members: cohort.Cohort,
   key: jax.Array,
-) -> tuple[round_lib.RoundFn, float]:
+) -> tuple[rounds.RoundFn, float]:
   """The function for arguments of these shapes, and the seconds it took.
 
   Ahead of time, so that no round's seconds contain it. Given other shapes the

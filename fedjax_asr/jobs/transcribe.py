@@ -17,8 +17,8 @@ from fedjax_asr import (
   run_error,
   saved_run,
 )
+from fedjax_asr.decoding import long_form, text_decoder
 from fedjax_asr.jobs import disk_errors
-from fedjax_asr.models import decode, long_form
 from fedjax_asr.speech import audio, formats, windows
 
 # Shorter recordings hold no word.
@@ -141,7 +141,7 @@ def _listening(cfg: config.Config, saved: saved_run.SavedRun) -> _Listen:
     saved.statistics,
     sizes,
   )
-  decoder = decode.text_decoder(cfg.decode)
+  decoder = text_decoder.chosen(cfg.decode)
   # Standard output is for text alone.
   console = rich.console.Console(stderr=True, highlight=False, markup=False)
 

@@ -1,1 +1,1 @@
-"""Pure Flax Linen modules: features to logits, loss and decoding."""
+"""Pure Flax Linen modules: features to logits, and their loss."""

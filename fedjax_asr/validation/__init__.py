@@ -16,16 +16,16 @@ def validate(cfg: config.Config) -> None:
     if field.metadata:
       for number in value if isinstance(value, tuple) else (value,):
         _check_range(path, value, number, field.metadata)
-  _check_name(cfg.name)
+  _check_name(cfg)
   if not jobs.goes_by_a_run(cfg):
-    _check_data(cfg.data)
-  _check_features(cfg.features)
+    _check_data(cfg)
+  _check_features(cfg)
   _check_precomputed(cfg)
-  _check_ds1(cfg.model.ds1)
-  _check_ds2(cfg.model.ds2)
-  _check_federated(cfg.federated)
-  _check_privacy(cfg.federated)
-  _check_compression(cfg.federated.compression)
+  _check_ds1(cfg)
+  _check_ds2(cfg)
+  _check_federated(cfg)
+  _check_privacy(cfg)
+  _check_compression(cfg)
   _check_checkpoint(cfg)
   jobs.check(cfg)
 
@@ -67,77 +67,79 @@ def range_text(limits: Any) -> str:
   return ' and '.join(terms)
 
 
-def _check_name(name: str) -> None:
+def _check_name(cfg: config.Config) -> None:
   requirement.require(
-    name not in ('', '.', '..') and '/' not in name,
+    cfg,
     'name',
-    name,
+    cfg.name not in ('', '.', '..') and '/' not in cfg.name,
     'a file name',
   )
 
 
-def _check_data(data: config.DataConfig) -> None:
+def _check_data(cfg: config.Config) -> None:
+  data = cfg.data
   # A comma is what a shell's a,b is read as: one entry.
   requirement.require(
-    all(tag.strip() and ',' not in tag for tag in data.drop_tags),
+    cfg,
     'data.drop_tags',
-    data.drop_tags,
+    all(tag.strip() and ',' not in tag for tag in data.drop_tags),
     "tags without a comma, such as ('[noise]', '<unk>')",
   )
   if data.corpus is not config.Corpus.SYNTHETIC:
     requirement.require(
-      bool(data.path), 'data.path', data.path, f'the path of the {data.corpus}'
+      cfg, 'data.path', bool(data.path), f'the path of the {data.corpus}'
     )
     return
   requirement.require(
-    not data.path, 'data.path', data.path, "'' for data.corpus=synthetic"
+    cfg, 'data.path', not data.path, "'' for data.corpus=synthetic"
   )
   requirement.require(
-    not data.heldout_path,
+    cfg,
     'data.heldout_path',
-    data.heldout_path,
+    not data.heldout_path,
     "'' for data.corpus=synthetic",
   )
   requirement.require(
-    data.num_heldout_speakers < data.synthetic.num_speakers,
+    cfg,
     'data.num_heldout_speakers',
-    data.num_heldout_speakers,
+    data.num_heldout_speakers < data.synthetic.num_speakers,
     f'fewer than data.synthetic.num_speakers={data.synthetic.num_speakers}',
   )
 
 
 def _check_precomputed(cfg: config.Config) -> None:
   requirement.require(
+    cfg,
+    'features.kind',
     cfg.features.kind is not config.FeatureKind.PRECOMPUTED
     or cfg.data.corpus is config.Corpus.MANIFEST,
-    'features.kind',
-    cfg.features.kind,
     f'a kind that is computed from audio, for data.corpus={cfg.data.corpus} '
     '(or data.corpus=manifest)',
   )
 
 
-def _check_features(features: config.FeaturesConfig) -> None:
+def _check_features(cfg: config.Config) -> None:
+  features = cfg.features
   if features.kind is config.FeatureKind.PRECOMPUTED:
     return
   window = round(features.window_ms * features.sample_rate / 1000)
   requirement.require(
-    window <= features.fft_size,
+    cfg,
     'features.fft_size',
-    features.fft_size,
+    window <= features.fft_size,
     f'at least the window of {window} samples',
   )
   hop = round(features.hop_ms * features.sample_rate / 1000)
   requirement.require(
-    1 <= hop <= window,
+    cfg,
     'features.hop_ms',
-    features.hop_ms,
+    1 <= hop <= window,
     f'at most features.window_ms={features.window_ms}, and a sample or more',
   )
   requirement.require(
-    features.low_hz < features.high_hz <= features.sample_rate / 2,
+    cfg,
     'features.high_hz',
-    features.high_hz,
+    features.low_hz < features.high_hz <= features.sample_rate / 2,
     f'above features.low_hz={features.low_hz} and at most half of '
     f'features.sample_rate={features.sample_rate}',
   )
@@ -156,29 +158,27 @@ def _check_features(features: config.FeaturesConfig) -> None:
     config.FeatureKind.MFCC: f'at most features.num_mels={features.num_mels}',
   }
   requirement.require(
-    wanted[features.kind],
+    cfg,
     'features.num_features',
-    features.num_features,
+    wanted[features.kind],
     f'{rule[features.kind]} for features.kind={features.kind}',
   )
 
 
-def _check_ds1(model: config.DeepSpeech1Config) -> None:
+def _check_ds1(cfg: config.Config) -> None:
   requirement.require(
-    len(model.dense_sizes) == 3,
+    cfg,
     'model.ds1.dense_sizes',
-    model.dense_sizes,
+    len(cfg.model.ds1.dense_sizes) == 3,
     '3 entries',
   )
 
 
-def _check_ds2(model: config.DeepSpeech2Config) -> None:
+def _check_ds2(cfg: config.Config) -> None:
+  model = cfg.model.ds2
   count = len(model.conv_channels)
   requirement.require(
-    count >= 1,
-    'model.ds2.conv_channels',
-    model.conv_channels,
-    'one entry or more',
+    cfg, 'model.ds2.conv_channels', count >= 1, 'one entry or more'
   )
   for name in (
     'conv_time_kernels',
@@ -186,70 +186,69 @@ def _check_ds2(model: config.DeepSpeech2Config) -> None:
     'conv_time_strides',
     'conv_frequency_strides',
   ):
-    value = getattr(model, name)
     requirement.require(
-      len(value) == count,
+      cfg,
       f'model.ds2.{name}',
-      value,
+      len(getattr(model, name)) == count,
       f'{count} entries, as model.ds2.conv_channels has',
     )
   if model.norm is config.Norm.GROUP:
     for width in (*model.conv_channels, model.recurrent_size):
       requirement.require(
-        width % model.num_norm_groups == 0,
+        cfg,
         'model.ds2.num_norm_groups',
-        model.num_norm_groups,
+        width % model.num_norm_groups == 0,
         f'a divisor of the width {width} for model.ds2.norm=group',
       )
 
 
-def _check_federated(federated: config.FederatedConfig) -> None:
+def _check_federated(cfg: config.Config) -> None:
+  federated = cfg.federated
   devices = federated.num_devices
   if devices and federated.cohort_size:
     requirement.require(
-      devices <= federated.cohort_size,
+      cfg,
       'federated.num_devices',
-      devices,
+      devices <= federated.cohort_size,
       f'at most federated.cohort_size={federated.cohort_size}',
     )
   server = federated.server
   requirement.require(
-    server.warmup_rounds < federated.num_rounds,
+    cfg,
     'federated.server.warmup_rounds',
-    server.warmup_rounds,
+    server.warmup_rounds < federated.num_rounds,
     f'fewer than federated.num_rounds={federated.num_rounds}',
   )
   if federated.partition is not config.Partition.SPEAKER:
     requirement.require(
-      federated.cohort_size <= federated.num_clients,
+      cfg,
       'federated.cohort_size',
-      federated.cohort_size,
+      federated.cohort_size <= federated.num_clients,
       f'at most federated.num_clients={federated.num_clients}',
     )
 
 
-def _check_privacy(federated: config.FederatedConfig) -> None:
-  privacy = federated.privacy
+def _check_privacy(cfg: config.Config) -> None:
+  federated, privacy = cfg.federated, cfg.federated.privacy
   for name in ('local_noise_multiplier', 'central_noise_multiplier'):
-    value = getattr(privacy, name)
     requirement.require(
-      not value or bool(privacy.clip_norm),
+      cfg,
       f'federated.privacy.{name}',
-      value,
+      not getattr(privacy, name) or bool(privacy.clip_norm),
       '0 without a federated.privacy.clip_norm, of which it is a multiple',
     )
   if privacy.central_noise_multiplier:
     requirement.require(
-      federated.weighting is config.Weighting.UNIFORM,
+      cfg,
       'federated.weighting',
-      federated.weighting,
+      federated.weighting is config.Weighting.UNIFORM,
       'uniform with federated.privacy.central_noise_multiplier: a client may '
       'move the sum by clip_norm at most',
     )
     requirement.require(
-      federated.compression.method not in _LENGTHENING,
+      cfg,
       'federated.compression.method',
-      federated.compression.method,
+      federated.compression.method not in _LENGTHENING,
       'none, sign or top_k with federated.privacy.central_noise_multiplier: '
       'an update may exceed clip_norm once it is rounded',
     )
@@ -263,32 +262,29 @@ _LENGTHENING = (
 )
 
 
-def _check_compression(compression: config.CompressionConfig) -> None:
+def _check_compression(cfg: config.Config) -> None:
   """A field that the method would not read is refused, not passed over."""
-  default = config.CompressionConfig()
+  compression, default = cfg.federated.compression, config.CompressionConfig()
   for name, method in (
     ('rounding', config.Compression.INT8),
     ('top_fraction', config.Compression.TOP_K),
   ):
     value, unread = getattr(compression, name), getattr(default, name)
     requirement.require(
-      value == unread or compression.method is method,
+      cfg,
       f'federated.compression.{name}',
-      value,
+      value == unread or compression.method is method,
       f'{config.plain(unread)!r} without federated.compression.method={method}',
     )
 
 
 def _check_checkpoint(cfg: config.Config) -> None:
-  every, evaluated = (
-    cfg.checkpoint.every_rounds,
-    cfg.evaluation.every_rounds,
-  )
+  every = cfg.checkpoint.every_rounds
   if cfg.checkpoint.keep_best:
     requirement.require(
-      evaluated % every == 0,
+      cfg,
       'evaluation.every_rounds',
-      evaluated,
+      cfg.evaluation.every_rounds % every == 0,
       f'a multiple of checkpoint.every_rounds={every}, so that the best '
       'round is one that is saved (or checkpoint.keep_best=0)',
     )

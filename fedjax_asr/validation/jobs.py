@@ -8,30 +8,32 @@ def check(cfg: config.Config) -> None:
   """Raises `ConfigError` unless the job and its sections can work."""
   jobs = config.Job
   if cfg.job in (jobs.EVALUATE, jobs.TRANSCRIBE, jobs.EXPORT):
-    run = getattr(cfg, cfg.job).run
     requirement.require(
-      bool(run), f'{cfg.job}.run', run, 'the directory of a run'
+      cfg,
+      f'{cfg.job}.run',
+      bool(getattr(cfg, cfg.job).run),
+      'the directory of a run',
     )
     _check_unread(cfg)
   if cfg.job is jobs.TRANSCRIBE:
-    _check_transcribe(cfg.transcribe)
+    _check_transcribe(cfg)
   if cfg.job is jobs.ATTACK:
     _check_attack(cfg)
   if cfg.job is jobs.CONVERGE:
     requirement.require(
-      cfg.converge.warmup_iterations < cfg.converge.num_iterations,
+      cfg,
       'converge.warmup_iterations',
-      cfg.converge.warmup_iterations,
+      cfg.converge.warmup_iterations < cfg.converge.num_iterations,
       f'fewer than converge.num_iterations={cfg.converge.num_iterations}',
     )
   if cfg.job is jobs.LANGUAGE_MODEL and cfg.language_model.run:
     requirement.require(
-      not cfg.language_model.text,
+      cfg,
       'language_model.text',
-      cfg.language_model.text,
+      not cfg.language_model.text,
       "'' with a language_model.run",
     )
-  _check_decode(cfg.decode)
+  _check_decode(cfg)
 
 
 def goes_by_a_run(cfg: config.Config) -> bool:
@@ -76,9 +78,9 @@ def _check_unread(cfg: config.Config) -> None:
   for (path, _, _, value), (_, _, _, default) in leaves:
     _, section, *_ = path.split('.')
     requirement.require(
-      section in read or path in places or value == default,
+      cfg,
       path.removeprefix('config.'),
-      value,
+      section in read or path in places or value == default,
       f'{config.plain(default)!r}: {reason}',
     )
 
@@ -87,86 +89,88 @@ def _check_attack(cfg: config.Config) -> None:
   attack = cfg.attack
   names = [method.value for method in config.AttackMethod]
   requirement.require(
-    all(name in names for name in attack.methods),
+    cfg,
     'attack.methods',
-    attack.methods,
+    all(name in names for name in attack.methods),
     f'() or some of {", ".join(names)}',
   )
   requirement.require(
-    bool(attack.run) or attack.round < 0,
+    cfg,
     'attack.round',
-    attack.round,
+    bool(attack.run) or attack.round < 0,
     '-1 without an attack.run: a fresh model has no rounds',
   )
   requirement.require(
-    attack.min_seconds <= attack.max_seconds,
+    cfg,
     'attack.min_seconds',
-    attack.min_seconds,
+    attack.min_seconds <= attack.max_seconds,
     f'at most attack.max_seconds={attack.max_seconds}',
   )
   requirement.require(
-    bool(attack.batch_size) or not attack.stretch_seconds,
+    cfg,
     'attack.stretch_seconds',
-    attack.stretch_seconds,
+    bool(attack.batch_size) or not attack.stretch_seconds,
     '0 for attack.batch_size=0: the run trains on whole utterances',
   )
   is_gradient = attack.observed is config.Observed.GRADIENT
   requirement.require(
-    not is_gradient or attack.local_steps == 1,
+    cfg,
     'attack.local_steps',
-    attack.local_steps,
+    not is_gradient or attack.local_steps == 1,
     '1 for attack.observed=gradient',
   )
   matching = attack.gradient_matching
   requirement.require(
-    matching.grid_overlap < max(matching.grid_frames, 1),
+    cfg,
     'attack.gradient_matching.grid_overlap',
-    matching.grid_overlap,
+    matching.grid_overlap < max(matching.grid_frames, 1),
     f'less than grid_frames={matching.grid_frames}',
   )
   requirement.require(
-    attack.hessian_free.min_radius <= attack.hessian_free.radius,
+    cfg,
     'attack.hessian_free.min_radius',
-    attack.hessian_free.min_radius,
+    attack.hessian_free.min_radius <= attack.hessian_free.radius,
     f'at most radius={attack.hessian_free.radius}',
   )
   if attack.run:
     _check_unread(cfg)
 
 
-def _check_transcribe(transcribe: config.TranscribeConfig) -> None:
+def _check_transcribe(cfg: config.Config) -> None:
+  transcribe = cfg.transcribe
   requirement.require(
-    bool(transcribe.input),
+    cfg,
     'transcribe.input',
-    transcribe.input,
+    bool(transcribe.input),
     'an audio file or a folder of them',
   )
   requirement.require(
-    transcribe.overlap_seconds < transcribe.window_seconds / 2,
+    cfg,
     'transcribe.overlap_seconds',
-    transcribe.overlap_seconds,
+    transcribe.overlap_seconds < transcribe.window_seconds / 2,
     f'less than half of transcribe.window_seconds={transcribe.window_seconds}',
   )
 
 
-def _check_decode(decode: config.DecodeConfig) -> None:
+def _check_decode(cfg: config.Config) -> None:
   """A field that the decoder would not read is refused, not passed over."""
+  decode, default = cfg.decode, config.DecodeConfig()
   is_greedy = decode.method is config.Decoder.GREEDY
   for path, field, _, value in config.walk(decode, 'decode'):
     requirement.require(
-      not is_greedy or field.name == 'method' or value == field.default,
+      cfg,
       path,
-      value,
+      not is_greedy or field.name == 'method' or value == field.default,
       f'{field.default!r} for decode.method=greedy',
     )
   for name, needed in (
     ('language_model_weight', 'language_model'),
     ('word_score', 'lexicon'),
   ):
-    value, default = getattr(decode, name), getattr(config.DecodeConfig(), name)
+    value, unread = getattr(decode, name), getattr(default, name)
     requirement.require(
-      value == default or bool(getattr(decode, needed)),
+      cfg,
       f'decode.{name}',
-      value,
-      f'{default!r} without a decode.{needed}',
+      value == unread or bool(getattr(decode, needed)),
+      f'{unread!r} without a decode.{needed}',
     )

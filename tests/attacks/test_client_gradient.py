@@ -11,7 +11,7 @@ import tiny_victim
 
 from fedjax_asr import config
 from fedjax_asr.attacks import client_gradient, observation, victim
-from fedjax_asr.federated import cohort
+from fedjax_asr.federated import algorithm, cohort
 
 ROUND_KEY = jax.random.key(3)
 CLIENTS = [
@@ -36,13 +36,14 @@ def sent_by_client(made, features):
   )
   spoken = client_gradient.transcripts(made)
   batch = client_gradient.batch(jnp.asarray(features), spoken)
-  steps = jax.tree.map(
-    lambda leaf: np.stack([np.asarray(leaf)] * made.num_steps),
-    cohort.Batch(*batch),
+  steps = cohort.Batch(
+    *(np.broadcast_to(leaf, (made.num_steps, *leaf.shape)) for leaf in batch)
   )
-  return send(
-    made.params, made.norm_state, steps, ROUND_KEY, 0, made.learning_rate
-  ).update
+  broadcast = algorithm.Broadcast(
+    made.params, made.norm_state, (), made.learning_rate
+  )
+  nobody = algorithm.Participant(0)
+  return send(broadcast, nobody, (), steps, ROUND_KEY).update.params
 
 
 def assert_close(got, want):

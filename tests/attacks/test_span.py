@@ -11,7 +11,7 @@ import quick
 
 from fedjax_asr import config
 from fedjax_asr.attacks import observation, span, subspace, window_system
-from fedjax_asr.federated import cohort, local_update
+from fedjax_asr.federated import cohort, local_gradient
 from fedjax_asr.models import model
 
 NUM_FEATURES = 6
@@ -64,7 +64,7 @@ def _gradient(stride, dropout):
   cfg = _model(time_stride=stride, dropout=dropout)
   acoustic = model.acoustic(cfg, NUM_FEATURES)
   params, norm_state = acoustic.init(jax.random.key(1))
-  loss = functools.partial(local_update.batch_loss, acoustic)
+  loss = functools.partial(local_gradient.batch_loss, acoustic)
 
   def gradient(params, batch):
     key = jax.random.key(2)

@@ -16,7 +16,7 @@ from fedjax_asr.attacks import (
   span,
   span_evidence,
 )
-from fedjax_asr.federated import cohort, local_update
+from fedjax_asr.federated import cohort, local_gradient
 from fedjax_asr.models import model
 from fedjax_asr.speech import features as features_lib
 
@@ -69,7 +69,7 @@ def _gradient(dropout):
   """(parameters, jitted gradient) of the model, without biases."""
   acoustic = model.acoustic(_model(dropout), NUM_FEATURES)
   params, norm_state = acoustic.init(jax.random.key(1))
-  loss = functools.partial(local_update.batch_loss, acoustic)
+  loss = functools.partial(local_gradient.batch_loss, acoustic)
 
   def gradient(params, batch):
     key = jax.random.key(2)

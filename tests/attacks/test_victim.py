@@ -10,7 +10,14 @@ import quick
 
 from fedjax_asr import config
 from fedjax_asr.attacks import victim
-from fedjax_asr.federated import cohort, local_update
+from fedjax_asr.federated import (
+  algorithm,
+  cohort,
+  compression,
+  local_gradient,
+  privacy,
+  server,
+)
 from fedjax_asr.models import model
 
 ROUND = 2
@@ -107,12 +114,11 @@ def message(
   simulation, before, client, batches, observed=config.Observed.DELTA
 ):
   return sender(simulation.acoustic, observed)(
-    before.params,
-    before.norm_state,
+    server.broadcast(before._replace(round=ROUND), SETTINGS),
+    algorithm.Participant(client),
+    (),
     batches,
     round_key(),
-    client,
-    victim.learning_rate(SETTINGS, ROUND),
   )
 
 
@@ -138,7 +144,9 @@ def test_updates_are_what_the_round_sums_up(simulation, num_clients):
 def test_aggregate_weighs_by_what_was_sent_as_the_weight():
   updates = [{'a': np.float32([1, 2])}, {'a': np.float32([4, 8])}]
   messages = [
-    victim.Sent(update, {}, jax.numpy.float32(weight))
+    algorithm.Message(
+      algorithm.Update(update, {}), (), jax.numpy.float32(weight)
+    )
     for update, weight in zip(updates, (1, 3), strict=True)
   ]
   mean = victim.aggregate(messages, PLAIN, jax.random.key(0))
@@ -155,23 +163,19 @@ def test_gradient_is_of_one_step_in_train_mode_clipped_noised_and_coded(
   sent = message(simulation, before, 3, batches, config.Observed.GRADIENT)
 
   key = jax.random.fold_in(round_key(), 3)
-  training = local_update.local_training(
-    simulation.acoustic,
-    config.ClientConfig(),
-    AUGMENT,
-    config.Weighting.UNIFORM,
+  gradient = quick.jit(
+    local_gradient.local_gradient(simulation.acoustic, AUGMENT)
   )
   batch = jax.tree.map(lambda leaf: leaf[0], batches)
-  start = training.start(before.params, before.norm_state, 1.0)
-  step = quick.jit(training.step)
-  moved = step(start, batch, jax.random.fold_in(key, 0), 1.0)
-  gradient = jax.tree.map(np.subtract, before.params, moved.params)
-  norm = population.norm(gradient)
-  assert norm > 1.0
-  wanted = local_update.sent(
-    jax.tree.map(lambda leaf: leaf / norm, gradient), SETTINGS, key
+  slope, _ = gradient(
+    before.params, before.norm_state, batch, jax.random.fold_in(key, 0)
   )
-  assert population.distance(sent.update, wanted) < 1e-5
+  norm = population.norm(slope)
+  assert norm > 1.0
+  plain = jax.tree.map(lambda leaf: leaf / norm, slope)
+  private = privacy.of_client(plain, SETTINGS.privacy, key)
+  wanted = compression.compressed(private, SETTINGS.compression, key)
+  assert population.distance(sent.update.params, wanted) < 1e-5
   assert sent.weight == 1
 
 

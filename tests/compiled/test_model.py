@@ -23,9 +23,9 @@ import transcription
 
 from fedjax_asr import config, saved_run
 from fedjax_asr.attacks import victim
+from fedjax_asr.decoding import evaluation
 from fedjax_asr.federated import cohort
 from fedjax_asr.jobs import batch_fit, exported_program
-from fedjax_asr.models import evaluation
 
 REPETITIONS = 5
 # Of finite differences, in float64.

@@ -9,8 +9,7 @@ import numpy as np
 
 from fedjax_asr import config
 from fedjax_asr.corpora import dataset, store, utterance
-from fedjax_asr.federated import cohort, devices, partition
-from fedjax_asr.federated import round as round_lib
+from fedjax_asr.federated import cohort, devices, partition, rounds, server
 from fedjax_asr.models import model
 
 NUM_FEATURES = 8
@@ -182,7 +181,7 @@ class Simulation:
     self.layout = cohort.plan(
       self.clients, self.examples, settings, SEED, len(self.devices)
     )
-    self.round_fn = round_lib.make_round(
+    self.round_fn = rounds.make_round(
       acoustic,
       settings,
       augmentation or config.AugmentConfig(),
@@ -192,8 +191,8 @@ class Simulation:
     self.key = devices.replicate(jax.random.key(KEY_SEED), self.devices)
     self._compile, self._compiled = compiled, None
 
-  def start(self) -> round_lib.ServerState:
-    state = round_lib.initial_state(
+  def start(self) -> server.ServerState:
+    state = server.initial_state(
       initialised(self.acoustic), self.settings, jax.random.key(0)
     )
     return devices.replicate(state, self.devices)

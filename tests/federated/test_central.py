@@ -7,7 +7,7 @@ import population
 import quick
 
 from fedjax_asr import config
-from fedjax_asr.federated import local_update
+from fedjax_asr.federated import local_gradient
 
 _CENTRAL = population.federated(
   partition=config.Partition.IID,
@@ -32,7 +32,7 @@ def test_rounds_of_one_client_are_minibatch_adam():
   params, opt_state = start.params, adam.init(start.params)
   gradient = quick.jit(
     jax.grad(
-      lambda params, batch: local_update.batch_loss(
+      lambda params, batch: local_gradient.batch_loss(
         simulation.acoustic, params, {}, batch, jax.random.key(0)
       )[0]
     )

@@ -6,7 +6,7 @@ import population
 import pytest
 
 from fedjax_asr import config
-from fedjax_asr.federated import local_update, privacy
+from fedjax_asr.federated import compression, privacy
 
 KEY = jax.random.key(0)
 
@@ -90,6 +90,7 @@ def test_a_mean_over_nobody_stays_exactly_zero():
 
 def test_nothing_is_done_where_nothing_is_configured():
   update, off = tree(), config.FederatedConfig()
-  assert local_update.sent(update, off, KEY) is update
+  assert compression.compressed(update, off.compression, KEY) is update
+  assert privacy.of_client(update, off.privacy, KEY) is update
   mean = privacy.of_server(update, 2.0, off.privacy, KEY)
   assert mean is update

@@ -9,8 +9,7 @@ import population
 import pytest
 
 from fedjax_asr import config
-from fedjax_asr.federated import cohort, devices
-from fedjax_asr.federated import round as round_lib
+from fedjax_asr.federated import algorithms, block, cohort, devices, rounds
 
 # Sums of float32 in another order, through CTC and two rounds.
 TOLERANCE = 1e-5
@@ -193,7 +192,7 @@ def test_padding_clients_steps_utterances_and_frames_change_nothing(plain):
   members = cohort.assemble(
     drawn._replace(utterances=padded), plain.examples, layout
   )
-  round_fn = round_lib.make_round(
+  round_fn = rounds.make_round(
     plain.acoustic,
     plain.settings,
     config.AugmentConfig(),
@@ -341,7 +340,7 @@ def test_first_step_on_shared_weights_changes_no_result(
   runs = {}
   for shares in (False, True):
     monkeypatch.setattr(
-      round_lib, '_shares_first_step', lambda steps, shares=shares: shares
+      block, '_shares_first_step', lambda method, steps, shares=shares: shares
     )
     simulation = population.Simulation(
       population.acoustic_model(norm=config.Norm.BATCH),
@@ -357,4 +356,7 @@ def test_first_step_on_shared_weights_changes_no_result(
 
 
 def test_one_step_is_on_shared_weights_everywhere():
-  assert round_lib._shares_first_step(1)
+  method = algorithms.make(
+    population.acoustic_model(), population.federated(), config.AugmentConfig()
+  )
+  assert block._shares_first_step(method, 1)

@@ -7,12 +7,12 @@ import tiny_attack
 
 from fedjax_asr import config, main, saved_run
 from fedjax_asr.attacks import observation
+from fedjax_asr.decoding import text_decoder
 from fedjax_asr.jobs import (
   attack_methods,
   attack_results,
   attack_transcriber,
 )
-from fedjax_asr.models import decode
 from fedjax_asr.speech import features as features_lib
 
 
@@ -54,7 +54,7 @@ def test_run_of_the_users_transcribes(run, place, tmp_path):
     jnp.asarray([len(features)]),
     train=False,
   )
-  decoder = decode.text_decoder(config.DecodeConfig())
+  decoder = text_decoder.chosen(config.DecodeConfig())
   (wanted,) = decoder(np.asarray(logits), np.asarray(lengths))
   assert wanted
   assert record['original_heard'] == wanted

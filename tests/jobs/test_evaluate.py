@@ -7,8 +7,8 @@ import pytest
 import tiny_run
 
 from fedjax_asr import config, run_error, saved_run
+from fedjax_asr.decoding import scores
 from fedjax_asr.jobs import evaluated_set, evaluation_summary
-from fedjax_asr.models import scores
 
 _CONFIG = pathlib.Path(__file__).parents[2] / 'configs' / 'evaluate.py'
 

@@ -16,7 +16,7 @@ import soundfile
 import untrained_run
 
 from fedjax_asr import config, saved_run
-from fedjax_asr.models import decode
+from fedjax_asr.decoding import greedy
 from fedjax_asr.speech import audio, features
 
 _CONFIG = pathlib.Path(__file__).parents[2] / 'configs' / 'export.py'
@@ -216,7 +216,7 @@ def test_program_with_the_front_end_hears_what_the_pipeline_hears(run, folder):
     if audio.is_silent(waveform):  # A single sample says nothing.
       assert not path[index].any()
       continue
-    alone = decode.greedy_path(got[None], jnp.array([len(want)]))
+    alone = greedy.path(got[None], jnp.array([len(want)]))
     np.testing.assert_array_equal(path[index, : len(want)], alone[0])
 
 
@@ -260,8 +260,8 @@ def test_script_transcribes_a_recording_without_this_package(
   assert done[0].returncode == 0, done[0].stderr
   saved = saved_run.load(run, 'export.run')
   want = _by_numpy(saved, audio.read(tmp_path / 'a.wav', 16_000))
-  path = decode.greedy_path(want[None], jnp.array([len(want)]))
-  assert done[0].stdout == decode.transcripts(np.asarray(path))[0] + '\n'
+  path = greedy.path(want[None], jnp.array([len(want)]))
+  assert done[0].stdout == greedy.transcripts(np.asarray(path))[0] + '\n'
   assert done[1].returncode == 2
   assert done[1].stderr.startswith('error: ')
   assert '30000 samples at 8000 Hz' in done[1].stderr

@@ -8,8 +8,9 @@ import tiny_run
 
 from fedjax_asr import config, config_file
 from fedjax_asr.corpora import datasets
+from fedjax_asr.decoding import beam
 from fedjax_asr.jobs import language_model
-from fedjax_asr.models import beam, model
+from fedjax_asr.models import model
 
 _ROOT = pathlib.Path(__file__).resolve().parents[2]
 _SPECIAL = {'<s>', '</s>', '<unk>'}

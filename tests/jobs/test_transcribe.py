@@ -10,7 +10,7 @@ import pytest
 import soundfile
 
 from fedjax_asr import saved_run
-from fedjax_asr.models import decode, long_form
+from fedjax_asr.decoding import long_form, text_decoder
 from fedjax_asr.speech import audio, features
 
 _CONFIG = pathlib.Path(__file__).parents[2] / 'configs' / 'transcribe.py'
@@ -46,7 +46,7 @@ def babble(monkeypatch):
   A letter for each eighth frame, by what the model makes of it.
   """
 
-  def text_decoder(cfg):
+  def chosen(cfg):
     del cfg
 
     def decoded(logits, num_frames):
@@ -57,8 +57,8 @@ def babble(monkeypatch):
 
     return decoded
 
-  monkeypatch.setattr(decode, 'text_decoder', text_decoder)
-  return text_decoder(None)
+  monkeypatch.setattr(text_decoder, 'chosen', chosen)
+  return chosen(None)
 
 
 def _write(path, seconds=1.0, rate=_RATE, seed=0, level=0.1, **options):

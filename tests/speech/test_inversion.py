@@ -6,7 +6,7 @@ import pytest
 import soundfile
 
 from fedjax_asr import config
-from fedjax_asr.models import presets
+from fedjax_asr.presets import features as preset_features
 from fedjax_asr.speech import audio, features, inversion
 
 _SPEECH = (
@@ -20,7 +20,7 @@ _KINDS = {
     fft_size=320,
     window_ms=20.0,
   ),
-  'mfcc': presets.mfcc(),
+  'mfcc': preset_features.mfcc(),
   # Windows much shorter than the Fourier transform.
   'short': config.FeaturesConfig(
     kind=config.FeatureKind.LOG_SPECTROGRAM, num_features=513, fft_size=1024

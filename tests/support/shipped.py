@@ -9,7 +9,8 @@ import pytest
 
 from fedjax_asr import config
 from fedjax_asr.corpora import dataset
-from fedjax_asr.models import model, presets
+from fedjax_asr.models import model
+from fedjax_asr.presets import models
 
 NUM_FEATURES = 80
 SPOKEN = {
@@ -22,13 +23,13 @@ CELL, NORM = config.Cell, config.Norm
 
 
 def ds1(**fields) -> config.ModelConfig:
-  cfg = presets.ds1('tiny')
+  cfg = models.ds1('tiny')
   cfg.ds1 = dataclasses.replace(cfg.ds1, **fields)
   return cfg
 
 
 def ds2(**fields) -> config.ModelConfig:
-  cfg = presets.ds2('tiny')
+  cfg = models.ds2('tiny')
   cfg.ds2 = dataclasses.replace(cfg.ds2, **fields)
   return cfg
 

@@ -7,7 +7,7 @@ import jax
 import numpy as np
 
 from fedjax_asr import checkpoint, config, run_directory
-from fedjax_asr.federated import round as round_lib
+from fedjax_asr.federated import server
 from fedjax_asr.models import model
 
 
@@ -42,11 +42,11 @@ def small_config(
   return cfg
 
 
-def state(cfg: config.Config, round_index: int) -> round_lib.ServerState:
+def state(cfg: config.Config, round_index: int) -> server.ServerState:
   """Random parameters, others in each round."""
   acoustic = model.acoustic(cfg.model, cfg.features.num_features)
   key = jax.random.key(round_index)
-  made = round_lib.initial_state(acoustic, cfg.federated, key)
+  made = server.initial_state(acoustic, cfg.federated, key)
   return made._replace(round=np.int32(round_index))
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from fedjax_asr.models import scores
+from fedjax_asr.decoding import scores
 
 # 1 substitution, 2 insertions, 2 deletions, 1 substitution; 11 + 1 words.
 SPOKEN = [

@@ -4,7 +4,8 @@ import pytest
 import quick
 
 from fedjax_asr import config, validation
-from fedjax_asr.models import model, presets
+from fedjax_asr.models import model
+from fedjax_asr.presets import features, models
 
 
 def num_parameters(preset, num_features):
@@ -19,7 +20,7 @@ def test_ds2_tiny_has_its_parameters():
   first = (20 * 16 + 128) * 6 * 128 + 3 * 6 * 128
   second = (128 + 128) * 6 * 128 + 3 * 6 * 128
   assert convolutions + first + second + 128 * 29 + 29 == 557_981
-  assert num_parameters(presets.ds2('tiny'), 80) == 557_981
+  assert num_parameters(models.ds2('tiny'), 80) == 557_981
 
 
 def test_ds2_small_has_its_parameters():
@@ -28,7 +29,7 @@ def test_ds2_small_has_its_parameters():
   first = (20 * 32 + 128) * 6 * 128 + 3 * 6 * 128
   second = (128 + 128) * 6 * 128 + 3 * 6 * 128
   assert convolutions + first + second + 128 * 29 + 29 == 809_821
-  assert num_parameters(presets.ds2('small'), 80) == 809_821
+  assert num_parameters(models.ds2('small'), 80) == 809_821
 
 
 def test_ds2_base_has_its_parameters():
@@ -36,7 +37,7 @@ def test_ds2_base_has_its_parameters():
   first = (20 * 32 + 512) * 6 * 512 + 3 * 6 * 512
   others = 2 * ((512 + 512) * 6 * 512 + 3 * 6 * 512)
   assert convolutions + first + others + 512 * 29 + 29 == 10_124_093
-  assert num_parameters(presets.ds2('base'), 80) == 10_124_093
+  assert num_parameters(models.ds2('base'), 80) == 10_124_093
 
 
 def test_ds2_paper_has_its_parameters():
@@ -51,11 +52,11 @@ def test_ds2_paper_has_its_parameters():
   first = 2 * (21 * 96 * 1760 + 1760 * 1760 + 1760 + 2 * 1760)
   others = 6 * 2 * (1760 * 1760 + 1760 * 1760 + 1760 + 2 * 1760)
   assert convolutions + first + others + 1760 * 29 + 29 == 88_719_997
-  assert num_parameters(presets.ds2('paper'), 161) == 88_719_997
+  assert num_parameters(models.ds2('paper'), 161) == 88_719_997
 
 
 def test_ds2_paper_is_the_papers():
-  paper = presets.ds2('paper').ds2
+  paper = models.ds2('paper').ds2
   assert paper.conv_channels == (32, 32, 96)
   assert paper.conv_time_kernels == (11, 11, 11)
   assert paper.conv_frequency_kernels == (41, 21, 21)
@@ -74,7 +75,7 @@ def test_ds1_tiny_has_its_parameters():
   recurrence = 256 * 192 + 192 + 2 * 192 * 192
   total = dense + recurrence + (192 * 256 + 256) + 256 * 29 + 29
   assert total == 578_013
-  assert num_parameters(presets.ds1('tiny'), 80) == total
+  assert num_parameters(models.ds1('tiny'), 80) == total
 
 
 def test_ds1_paper_has_its_parameters():
@@ -83,7 +84,7 @@ def test_ds1_paper_has_its_parameters():
   recurrence = square + 2 * 2048 * 2048
   total = dense + recurrence + square + 2048 * 29 + 29
   assert total == 28_348_445
-  assert num_parameters(presets.ds1('paper'), 80) == total
+  assert num_parameters(models.ds1('paper'), 80) == total
 
 
 @pytest.mark.parametrize('name', ['mozilla', 'privacy'])
@@ -92,13 +93,12 @@ def test_ds1_mozilla_has_its_parameters(name):
   dense = (19 * 26 * 2048 + 2048) + 2 * square
   lstm = (2048 + 2048) * 4 * 2048 + 4 * 2048
   assert dense + lstm + square + 2048 * 29 + 29 == 47_224_861
-  features = presets.mfcc()
-  found = num_parameters(presets.ds1(name), features.num_features)
+  found = num_parameters(models.ds1(name), features.mfcc().num_features)
   assert found == 47_224_861
 
 
 def test_ds1_paper_is_the_papers():
-  paper = presets.ds1('paper').ds1
+  paper = models.ds1('paper').ds1
   assert paper.context_frames == 9
   assert paper.time_stride == 2
   assert paper.dense_sizes == (2048, 2048, 2048)
@@ -108,17 +108,9 @@ def test_ds1_paper_is_the_papers():
   assert paper.dropout == 0.05
 
 
-def test_mozillas_input_is_26_mfcc_of_32_ms_every_20():
-  features = presets.mfcc()
-  assert features.kind is config.FeatureKind.MFCC
-  assert (features.num_features, features.num_mels) == (26, 40)
-  assert (features.window_ms, features.hop_ms) == (32.0, 20.0)
-  assert (features.low_hz, features.high_hz) == (20.0, 8000.0)
-
-
 def test_privacy_is_the_setting_of_gradient_matching():
   """Dang et al. 2021: raw MFCC, one-way LSTM, nothing random, zero biases."""
-  privacy = presets.ds1('privacy').ds1
+  privacy = models.ds1('privacy').ds1
   assert privacy.context_frames == 9
   assert privacy.time_stride == 1
   assert privacy.dense_sizes == (2048, 2048, 2048)
@@ -127,13 +119,13 @@ def test_privacy_is_the_setting_of_gradient_matching():
   assert not privacy.bidirectional
   assert privacy.dropout == 0.0
   assert privacy.bias_stddev == 0.0
-  features = presets.mfcc(normalization=config.Normalization.NONE)
-  assert features.normalization is config.Normalization.NONE
-  assert features.num_features == 26
+  raw = features.mfcc(normalization=config.Normalization.NONE)
+  assert raw.normalization is config.Normalization.NONE
+  assert raw.num_features == 26
   # A fortieth of its width, so that it is made in a second.
   privacy.dense_sizes, privacy.recurrent_size = (51, 51, 51), 51
   privacy.final_size = 51
-  acoustic = model.deepspeech1(privacy, features.num_features)
+  acoustic = model.deepspeech1(privacy, raw.num_features)
   params, _ = quick.jit(acoustic.init)(jax.random.key(0))
   assert params['dense_0']['kernel'].shape == (19 * 26, 51)
   for path, leaf in jax.tree.leaves_with_path(params):
@@ -141,8 +133,8 @@ def test_privacy_is_the_setting_of_gradient_matching():
 
 
 ARCHITECTURES = [
-  (presets.ds1, ('tiny', 'paper', 'mozilla', 'privacy')),
-  (presets.ds2, ('tiny', 'small', 'base', 'paper')),
+  (models.ds1, ('tiny', 'paper', 'mozilla', 'privacy')),
+  (models.ds2, ('tiny', 'small', 'base', 'paper')),
 ]
 NAMED = [(make, name) for make, names in ARCHITECTURES for name in names]
 
@@ -155,17 +147,6 @@ def test_presets_are_valid_and_fresh(make, name):
     section.recurrent_size = 1
   assert make(name).ds1.recurrent_size > 1
   assert make(name).ds2.recurrent_size > 1
-
-
-@pytest.mark.parametrize('normalization', list(config.Normalization))
-def test_mfcc_is_valid_and_fresh(normalization):
-  cfg = config.Config(
-    model=presets.ds1('mozilla'), features=presets.mfcc(normalization)
-  )
-  validation.validate(cfg)
-  assert cfg.features.normalization is normalization
-  cfg.features.num_features = 1
-  assert presets.mfcc().num_features == 26
 
 
 @pytest.mark.parametrize(('make', 'names'), ARCHITECTURES)

@@ -5,7 +5,7 @@ import arpa_reader
 import numpy as np
 import pytest
 
-from fedjax_asr.models import language_model, ngram
+from fedjax_asr.decoding import language_model, ngram
 from fedjax_asr.speech import text
 
 _ROOT = pathlib.Path(__file__).resolve().parents[2]

@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 
 from fedjax_asr import config
-from fedjax_asr.models import decode, long_form, model, presets
+from fedjax_asr.decoding import long_form, text_decoder
+from fedjax_asr.models import model
+from fedjax_asr.presets import models
 from fedjax_asr.speech import audio, features, text, windows
 
 CFG = config.FeaturesConfig(
@@ -20,7 +22,7 @@ CFG = config.FeaturesConfig(
   kind=config.FeatureKind.LOG_SPECTROGRAM,
   normalization=config.Normalization.NONE,
 )
-GREEDY = decode.text_decoder(config.DecodeConfig())
+GREEDY = text_decoder.chosen(config.DecodeConfig())
 shapes = []
 
 
@@ -175,6 +177,6 @@ def test_progress_ends_with_the_recording():
 
 
 def test_time_stride_is_that_of_the_architecture():
-  ds2, ds1 = presets.ds2('tiny'), presets.ds1('paper')
+  ds2, ds1 = models.ds2('tiny'), models.ds1('paper')
   assert long_form.time_stride(model.acoustic(ds2, 80)) == 4
   assert long_form.time_stride(model.acoustic(ds1, 80)) == 2

@@ -7,7 +7,8 @@ import pytest
 
 from fedjax_asr import config
 from fedjax_asr.corpora import dataset, store, utterance
-from fedjax_asr.models import ctc, decode, evaluation, model, scores
+from fedjax_asr.decoding import evaluation, greedy, scores
+from fedjax_asr.models import ctc, model
 from fedjax_asr.speech import text
 
 NUM_FRAMES = (24, 34, 44, 54, 70)
@@ -66,9 +67,9 @@ PARAMS = {'scale': jnp.ones(())}
 
 def evaluated(examples, **changes):
   cfg = config.EvaluationConfig(**changes)
-  return evaluation.Evaluator(evaluation.greedy(LISTENER), examples, cfg)(
-    PARAMS, {}
-  )
+  return evaluation.Evaluator(
+    evaluation.decoded_greedily(LISTENER), examples, cfg
+  )(PARAMS, {})
 
 
 def edits(reference, hypothesis):
@@ -150,7 +151,9 @@ def test_shapes_are_few(examples):
 
   listener = LISTENER._replace(apply=apply)
   cfg = config.EvaluationConfig(batch_size=2)
-  evaluator = evaluation.Evaluator(evaluation.greedy(listener), examples, cfg)
+  evaluator = evaluation.Evaluator(
+    evaluation.decoded_greedily(listener), examples, cfg
+  )
   evaluator(PARAMS, {})
   evaluator(PARAMS, {})
   # 24; 34 and 44; 54 and 70 frames, each shape traced once.
@@ -174,7 +177,9 @@ def test_an_empty_set_has_no_score(examples):
 
 def test_parameters_reach_the_model(examples):
   cfg = config.EvaluationConfig()
-  evaluator = evaluation.Evaluator(evaluation.greedy(LISTENER), examples, cfg)
+  evaluator = evaluation.Evaluator(
+    evaluation.decoded_greedily(LISTENER), examples, cfg
+  )
   sure = evaluator(PARAMS, {})
   unsure = evaluator({'scale': jnp.zeros(())}, {})
   assert sure.total.wer < 1
@@ -187,10 +192,8 @@ def test_decoding_on_the_host_equals_decoding_in_the_jitted_function(
 ):
   def decoder(logits, num_frames):
     assert (num_frames > 0).all()  # No padding utterance is decoded.
-    return decode.transcripts(
-      np.asarray(
-        decode.greedy_path(jnp.asarray(logits), jnp.asarray(num_frames))
-      )
+    return greedy.transcripts(
+      np.asarray(greedy.path(jnp.asarray(logits), jnp.asarray(num_frames)))
     )
 
   cfg = config.EvaluationConfig(batch_size=batch_size)
@@ -201,6 +204,8 @@ def test_decoding_on_the_host_equals_decoding_in_the_jitted_function(
 
 def test_progress_is_reported_to_the_end(examples):
   cfg, calls = config.EvaluationConfig(batch_size=2), []
-  evaluator = evaluation.Evaluator(evaluation.greedy(LISTENER), examples, cfg)
+  evaluator = evaluation.Evaluator(
+    evaluation.decoded_greedily(LISTENER), examples, cfg
+  )
   evaluator(PARAMS, {}, lambda *counts: calls.append(counts))
   assert calls == [(1, 3), (2, 3), (3, 3)]

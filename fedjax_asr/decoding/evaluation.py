@@ -8,7 +8,8 @@ import numpy as np
 
 from fedjax_asr import config
 from fedjax_asr.corpora import dataset
-from fedjax_asr.models import ctc, decode, model, scores
+from fedjax_asr.decoding import greedy, scores, text_decoder
+from fedjax_asr.models import ctc, model
 
 _FRAME_QUANTUM = 64
 _LABEL_QUANTUM = 16
@@ -26,21 +27,21 @@ class Evaluation(NamedTuple):
   transcripts: list[scores.Transcript]
 
 
-def greedy(acoustic: model.Model) -> Recognizer:
+def decoded_greedily(acoustic: model.Model) -> Recognizer:
   """Decodes greedily where the model runs, so that no logits are fetched."""
-  forward = _forward(acoustic, decode.greedy_path)
+  forward = _forward(acoustic, greedy.path)
 
   def recognize(params, norm_state, features, num_frames, *labels):
     results = forward(params, norm_state, features, num_frames, *labels)
     paths, losses = jax.device_get(results)
     real = num_frames > 0
-    return decode.transcripts(paths[real]), losses[real]
+    return greedy.transcripts(paths[real]), losses[real]
 
   return recognize
 
 
 def decoded_by(
-  decoder: decode.TextDecoder, acoustic: model.Model
+  decoder: text_decoder.TextDecoder, acoustic: model.Model
 ) -> Recognizer:
   """Decodes on the host, from logits of real utterances."""
   forward = _forward(acoustic, lambda *outputs: outputs)

@@ -20,7 +20,8 @@ import numpy as np
 from jaxtyping import Float32
 
 from fedjax_asr import config
-from fedjax_asr.models import decode, model
+from fedjax_asr.decoding import text_decoder
+from fedjax_asr.models import model
 from fedjax_asr.speech import audio, features, text, windows
 
 # A window is padded to one of these parts of the longest: so many shapes.
@@ -116,7 +117,7 @@ class Listener:
 def recognized(
   blocks: Iterable[Float32[np.ndarray, '_']],
   listener: Listener,
-  decoder: decode.TextDecoder,
+  decoder: text_decoder.TextDecoder,
   report: Callable[[float], None],
 ) -> Recording:
   """All that is said; `report(seconds)` tells how far it has come.
@@ -145,7 +146,7 @@ def recognized(
 class _Joined:
   """Logits in order, decoded up to frames at which no word is cut."""
 
-  def __init__(self, decoder: decode.TextDecoder, output_seconds: float):
+  def __init__(self, decoder: text_decoder.TextDecoder, output_seconds: float):
     self.text = ''
     self.segments: list[Segment] = []
     self._decoder = decoder

@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from fedjax_asr.models import language_model, ngram
+from fedjax_asr.decoding import language_model, ngram
 
 pytest.importorskip(
   'flashlight.lib.text', reason="pip install 'fedjax_asr[decode]'"
@@ -132,7 +132,7 @@ def test_lexicon_has_each_word_once(tmp_path):
 
 def test_import_does_not_load_flashlight():
   program = (
-    'import sys; from fedjax_asr.models import beam; '
+    'import sys; from fedjax_asr.decoding import beam; '
     'sys.exit(any(name.startswith("flashlight") for name in sys.modules))'
   )
   assert subprocess.run([sys.executable, '-c', program]).returncode == 0

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float, Float32, Int
 
 from fedjax_asr import config
-from fedjax_asr.models import language_model
+from fedjax_asr.decoding import language_model
 from fedjax_asr.speech import text
 
 # KenLM's scores are decimal logarithms.

@@ -1,4 +1,4 @@
-"""Named sizes of DeepSpeech 1 and 2, and the input DeepSpeech 1 had."""
+"""Named sizes of DeepSpeech 1 and 2."""
 
 from fedjax_asr import config
 
@@ -15,10 +15,10 @@ def ds1(name: str) -> config.ModelConfig:
     9 frames of 81 features (80 log filterbanks and energy, here 80 log-mel);
     every second window; dropout 5% (28.3 M at 80 log-mel).
   `mozilla`: Mozilla's DeepSpeech 0.9: one-way LSTM (47,224,861 at 26 MFCC,
-    `mfcc()`); its dropout of 40% is left to the training config.
+    `features.mfcc()`); its dropout of 40% is left to the training config.
   `privacy`: Mozilla's layers as Dang et al. 2021 (arXiv 2104.07815) attack
     them, without dropout and with biases that start at zero; take
-    `mfcc(normalization=NONE)` with it.
+    `features.mfcc(normalization=NONE)` with it.
 
   Raises:
     config.ConfigError: there is no such preset.
@@ -26,23 +26,6 @@ def ds1(name: str) -> config.ModelConfig:
   return config.ModelConfig(
     architecture=config.Architecture.DS1,
     ds1=_chosen('DeepSpeech 1', _DS1, name)(),
-  )
-
-
-def mfcc(
-  normalization: config.Normalization = config.Normalization.UTTERANCE,
-) -> config.FeaturesConfig:
-  """Mozilla's input: 26 MFCC of 40 mel bands, 32 ms windows every 20 ms."""
-  return config.FeaturesConfig(
-    kind=config.FeatureKind.MFCC,
-    num_features=26,
-    num_mels=40,
-    window_ms=32.0,
-    hop_ms=20.0,
-    fft_size=512,
-    low_hz=20.0,
-    high_hz=8000.0,
-    normalization=normalization,
   )
 
 

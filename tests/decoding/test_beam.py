@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from fedjax_asr import config
-from fedjax_asr.models import beam, decode, language_model, ngram
+from fedjax_asr.decoding import beam, language_model, ngram, text_decoder
 from fedjax_asr.speech import text
 
 pytest.importorskip(
@@ -87,7 +87,7 @@ def test_finds_the_text_of_highest_total_probability():
     scores = {t: math.log(p) for t, p in probabilities(log_probs).items()}
     found.append(best(scores))
     assert search(log_probs) == found[-1]
-    path = decode.text_decoder(config.DecodeConfig())
+    path = text_decoder.chosen(config.DecodeConfig())
     greedy += path(log_probs[None], np.array([len(log_probs)]))
   # Otherwise the best path alone would do.
   assert sum(a != b for a, b in zip(found, greedy, strict=True)) >= 5
@@ -187,7 +187,7 @@ def test_padding_changes_nothing_and_no_frames_are_no_text():
   soiled = logits.astype(np.float32)
   soiled[1, 5:] = np.nan
   for method in config.Decoder:
-    read = decode.text_decoder(config.DecodeConfig(method=method))
+    read = text_decoder.chosen(config.DecodeConfig(method=method))
     texts = read(soiled, num_frames)
     alone = [
       read(logits[i : i + 1, :count].astype(np.float32), num_frames[i : i + 1])
@@ -203,7 +203,7 @@ def test_confident_logits_are_read_alike_by_both_decoders(lexicon):
   for fields in ({}, {'lexicon': lexicon}):
     search = decoder(**fields)
     assert search.texts(logits, np.array([len(path)])) == ['ab ba bb']
-  greedy = decode.text_decoder(config.DecodeConfig())
+  greedy = text_decoder.chosen(config.DecodeConfig())
   assert greedy(logits, np.array([len(path)])) == ['ab ba bb']
 
 

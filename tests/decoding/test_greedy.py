@@ -3,7 +3,7 @@ import itertools
 import jax.numpy as jnp
 import numpy as np
 
-from fedjax_asr.models import decode
+from fedjax_asr.decoding import greedy
 from fedjax_asr.speech import text
 
 
@@ -17,7 +17,7 @@ def test_paths_collapse_to_what_python_collapses_them_to():
   # Three symbols, so that repeats and blanks between them are frequent.
   paths = np.random.default_rng(1).integers(0, 3, (64, 12))
   num_frames = np.random.default_rng(2).integers(0, 13, 64)
-  decoded = decode.greedy_path(logits_of(paths), jnp.asarray(num_frames))
+  decoded = greedy.path(logits_of(paths), jnp.asarray(num_frames))
   for row, path, length in zip(
     np.asarray(decoded), paths, num_frames, strict=True
   ):
@@ -31,8 +31,8 @@ def test_transcripts_read_the_labels():
   for row, words in zip(paths, spelled, strict=True):
     # A blank behind each symbol keeps the double letters.
     row[: 2 * len(words) : 2] = text.encode(words)
-  decoded = decode.greedy_path(logits_of(paths), jnp.full(3, 25))
-  assert decode.transcripts(np.asarray(decoded)) == spelled
+  decoded = greedy.path(logits_of(paths), jnp.full(3, 25))
+  assert greedy.transcripts(np.asarray(decoded)) == spelled
 
 
 def test_frames_beyond_the_end_do_not_matter():
@@ -42,13 +42,13 @@ def test_frames_beyond_the_end_do_not_matter():
   mask = np.arange(10) < np.array([0, 4, 10])[:, None]
   soiled = jnp.where(mask[..., None], logits, jnp.nan)
   np.testing.assert_array_equal(
-    decode.greedy_path(soiled, num_frames),
-    decode.greedy_path(logits, num_frames),
+    greedy.path(soiled, num_frames),
+    greedy.path(logits, num_frames),
   )
 
 
 def test_a_repeat_is_one_letter_and_a_blank_between_makes_two():
   (b,) = text.encode('b')
   paths = np.array([[b, b, b], [b, text.BLANK, b], [text.BLANK, b, b]])
-  decoded = decode.greedy_path(logits_of(paths), jnp.full(3, 3))
-  assert decode.transcripts(np.asarray(decoded)) == ['b', 'bb', 'b']
+  decoded = greedy.path(logits_of(paths), jnp.full(3, 3))
+  assert greedy.transcripts(np.asarray(decoded)) == ['b', 'bb', 'b']

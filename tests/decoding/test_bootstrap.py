@@ -5,7 +5,7 @@ import statistics
 import numpy as np
 import pytest
 
-from fedjax_asr.models import bootstrap
+from fedjax_asr.decoding import bootstrap
 
 
 def test_interval_of_independent_words_is_the_binomial_one():

@@ -1,0 +1,1 @@
+"""From logits to text, and how much of it is right."""

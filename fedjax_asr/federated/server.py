@@ -1,0 +1,75 @@
+"""What a server holds between rounds, and its step."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Int
+
+from fedjax_asr import config
+from fedjax_asr.federated import algorithm, algorithms, optimizers
+from fedjax_asr.models import model
+
+
+class ServerState(NamedTuple):
+  """All that a checkpoint holds of the server.
+
+  round: the number of rounds behind it.
+  memory: the algorithm's.
+  """
+
+  params: model.Params
+  norm_state: model.NormState
+  opt_state: optax.OptState
+  round: Int[Array, '']
+  memory: algorithm.Memory = ()
+
+
+def initial_state(
+  acoustic: model.Model, federated: config.FederatedConfig, key: jax.Array
+) -> ServerState:
+  """Freshly initialised parameters, server optimizer and memory."""
+  method = algorithms.make(acoustic, federated, config.AugmentConfig())
+  params, norm_state = acoustic.init(key)
+  optimizer = optimizers.server_optimizer(
+    federated.server, federated.num_rounds
+  )
+  return ServerState(
+    params=params,
+    norm_state=norm_state,
+    opt_state=optimizer.init(params),
+    round=jnp.zeros((), jnp.int32),
+    memory=method.init_server(params),
+  )
+
+
+def broadcast(
+  state: ServerState, federated: config.FederatedConfig
+) -> algorithm.Broadcast:
+  """What the server sends to the clients of its next round."""
+  return algorithm.Broadcast(
+    params=state.params,
+    norm_state=state.norm_state,
+    memory=state.memory,
+    learning_rate=optimizers.client_rate(federated, state.round),
+  )
+
+
+def stepped(
+  state: ServerState,
+  update: algorithm.Update,
+  memory: algorithm.Memory,
+  optimizer: optax.GradientTransformation,
+) -> ServerState:
+  """After the round: a step of the optimizer along the clients' update."""
+  updates, opt_state = optimizer.update(
+    update.params, state.opt_state, state.params
+  )
+  return ServerState(
+    params=jax.tree.map(jnp.add, state.params, updates),
+    norm_state=jax.tree.map(jnp.subtract, state.norm_state, update.norm_state),
+    opt_state=opt_state,
+    round=state.round + 1,
+    memory=memory,
+  )

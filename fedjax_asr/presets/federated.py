@@ -1,0 +1,46 @@
+"""Federated training that the configs share."""
+
+from fedjax_asr import config
+
+
+def fedavg(
+  *,
+  num_rounds: int,
+  cohort_size: int,
+  block_size: int,
+  server_learning_rate: float = 5e-3,
+  max_utterances: int = 24,
+) -> config.FederatedConfig:
+  """One local epoch of clipped SGD; Adam at the server, linear decay.
+
+  A cohort of 0 is 8 clients, or all of a smaller corpus; how many rounds the
+  rate rises for goes by their number.
+  """
+  return config.FederatedConfig(
+    num_rounds=num_rounds,
+    cohort_size=cohort_size,
+    block_size=block_size,
+    client=config.ClientConfig(
+      learning_rate=0.3,
+      batch_size=8,
+      max_utterances=max_utterances,
+      local_epochs=1,
+      clip_norm=1.0,
+    ),
+    server=config.ServerConfig(
+      optimizer=config.ServerOptimizer.ADAM,
+      learning_rate=server_learning_rate,
+      schedule=config.Schedule.LINEAR,
+      warmup_rounds=-1,
+      momentum=0.8,
+      beta2=0.99,
+    ),
+  )
+
+
+def smoke() -> config.FederatedConfig:
+  """Six rounds of 4 clients, compiled once: enough to see that all works."""
+  federated = fedavg(num_rounds=6, cohort_size=4, block_size=4)
+  federated.num_frame_buckets = 1
+  federated.server.warmup_rounds = 0
+  return federated
