@@ -51,7 +51,7 @@ def main(argv: list[str]) -> int:
 
 def measured(flags: list[str], scratch: str) -> dict:
   """Attacks with these flags; what was found, by method."""
-  from fedjax_asr import command_line, environment
+  from fedjax_asr import command_line, environment, run_files
   from fedjax_asr.jobs import attack
 
   flags = [*flags[:1], f'--workdir={scratch}/attack', *flags[1:]]
@@ -62,8 +62,8 @@ def measured(flags: list[str], scratch: str) -> dict:
     attack.run(command.config, command.workdir)
   except KeyboardInterrupt:
     interrupted = True
-  path = pathlib.Path(command.workdir)
-  done = path / 'attack.json'
+  files = run_files.RunFiles(command.workdir)
+  done = files.attack
   records = json.loads(done.read_text()) if done.exists() else []
   methods = dict.fromkeys(record['method'] for record in records)
   found = {
@@ -83,9 +83,8 @@ def measured(flags: list[str], scratch: str) -> dict:
     ],
     **main_job.memory(),
   }
-  speakers = path / 'speakers.json'
-  if speakers.exists():
-    found['speakers'] = json.loads(speakers.read_text())
+  if files.speakers.exists():
+    found['speakers'] = json.loads(files.speakers.read_text())
   return found
 
 

@@ -39,6 +39,7 @@ def measured(flags: list[str], scratch: str, started: float) -> dict:
     command_line,
     compilation_cache,
     environment,
+    run_files,
     run_log,
   )
   from fedjax_asr.jobs import train
@@ -55,7 +56,8 @@ def measured(flags: list[str], scratch: str, started: float) -> dict:
   compilation_cache.enable(command.config.data.cache_dir)
   train.run(command.config, command.workdir)
   seconds = time.perf_counter() - started
-  rounds = run_log.read_metrics(pathlib.Path(command.workdir) / 'metrics.jsonl')
+  files = run_files.RunFiles(command.workdir)
+  rounds = run_log.read_metrics(files.metrics)
   return {
     'machine': machine(),
     'versions': environment.versions(),

@@ -24,7 +24,13 @@ import time
 
 import main_job
 
-from fedjax_asr import command_line, config_file, environment, run_log
+from fedjax_asr import (
+  command_line,
+  config_file,
+  environment,
+  run_files,
+  run_log,
+)
 
 
 def main(argv: list[str]) -> int:
@@ -105,7 +111,7 @@ def _trained(point: dict, flags: list[str]) -> dict:
     )
     if done.returncode:
       return {'point': point, 'error': done.stderr[-2000:]}
-    rounds = run_log.read_metrics(workdir / 'metrics.jsonl')
+    rounds = run_log.read_metrics(run_files.RunFiles(workdir).metrics)
   summary = main_job.summary(rounds)
   kept = ('final', 'wer_by_round', 'round_seconds')
   return {

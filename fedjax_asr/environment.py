@@ -8,6 +8,8 @@ import platform
 import subprocess
 from typing import Any
 
+from fedjax_asr import json_file
+
 _PACKAGES = (
   'fedjax_asr',
   'jax',
@@ -74,6 +76,13 @@ def read(file: pathlib.Path) -> list[dict[str, Any]]:
   except (FileNotFoundError, ValueError):
     return []
   return records if isinstance(records, list) else []
+
+
+def record(file: pathlib.Path) -> None:
+  """Adds this environment to a `versions.json`, unless it is the last there."""
+  records, now = read(file), versions()
+  if not records or records[-1] != now:
+    json_file.write(file, [*records, now])
 
 
 def _num_cores() -> int:

@@ -6,29 +6,32 @@ import contextlib
 import os
 import pathlib
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Int
 
-from fedjax_asr import checkpoint, config, home, run_directory, validation
+from fedjax_asr import (
+  checkpoint,
+  config,
+  home,
+  json_file,
+  run_alphabet,
+  run_config,
+  run_error,
+  run_files,
+  run_history,
+  validation,
+)
 from fedjax_asr.models import model
 from fedjax_asr.speech import features
 
 LAST = -1
-# What other jobs go by says nothing about a run: fields that later versions
-# add there do not make it unreadable.
-_OF_OTHER_JOBS = (
-  'converge',
-  'decode',
-  'language_model',
-  'evaluate',
-  'transcribe',
-  'export',
-  'attack',
-)
+# What other jobs go by says nothing about a run: what another version had there
+# does not make it unreadable.
+_OF_OTHER_JOBS = {*config.Job, 'decode'} - {config.Job.TRAIN}
 
 
 class SavedRun(NamedTuple):
@@ -62,8 +65,9 @@ def load(
       with another alphabet or another version's config.
   """
   path = home.expanded(run).absolute()
-  _check_config(path / run_directory.CONFIG, path, field)
-  _check_alphabet(path)
+  files = run_files.RunFiles(path)
+  _check_config(files.config_json, path, field)
+  _check_alphabet(files.alphabet)
   try:
     return _loaded(path, field, round_index)
   except checkpoint.CheckpointError:
@@ -76,7 +80,7 @@ def load(
 def check_apart(run: SavedRun, workdir: str | os.PathLike[str]) -> None:
   """Raises `RunError` where a job would write into the run that it reads."""
   if home.expanded(workdir).resolve() == run.path.resolve():
-    raise run_directory.RunError(
+    raise run_error.RunError(
       f'--workdir={workdir} is the run itself; want another directory, such '
       'as one in it.'
     )
@@ -85,47 +89,35 @@ def check_apart(run: SavedRun, workdir: str | os.PathLike[str]) -> None:
 def _check_config(file: pathlib.Path, path: pathlib.Path, field: str) -> None:
   """Before the checkpoints, which only a run of the right kind has."""
   if not file.is_file():
-    raise run_directory.RunError(
+    raise run_error.RunError(
       f'config.{field}={str(path)!r} has no config.json; want the directory of '
       'a run.'
     )
-  values = run_directory.read_json(file)
-  job = values.get('job') if isinstance(values, dict) else None
-  if job not in (None, config.Job.TRAIN):
-    raise run_directory.RunError(
+  job = run_config.read(file)['job']
+  if job != config.Job.TRAIN:
+    raise run_error.RunError(
       f'config.{field}={str(path)!r} is of the job {job}; want a run of the '
       f'job {config.Job.TRAIN}.'
     )
 
 
 def _config(file: pathlib.Path) -> config.Config:
+  values, defaults = run_config.read(file), config.as_dict(config.Config())
+  values |= {name: defaults[name] for name in _OF_OTHER_JOBS}
   try:
-    values = _completed(run_directory.read_json(file))
     cfg = config.from_dict(config.Config, values)
     validation.validate(cfg)
   except config.ConfigError as error:
-    raise run_directory.RunError(
+    raise run_error.RunError(
       f'{file}: {error} Another version wrote it?'
     ) from error
   return cfg
 
 
-def _completed(values: Any) -> Any:
-  """With defaults for what says nothing of the run, or what it lacks."""
-  if not isinstance(values, dict):
-    return values
-  values = run_directory.completed(values)
-  defaults = config.as_dict(config.Config())
-  return values | {name: defaults[name] for name in _OF_OTHER_JOBS}
-
-
-def _check_alphabet(path: pathlib.Path) -> None:
-  file = path / run_directory.ALPHABET
+def _check_alphabet(file: pathlib.Path) -> None:
   if not file.is_file():
-    raise run_directory.RunError(
-      f'{file} is missing; want a run that was trained.'
-    )
-  run_directory.check_alphabet(file)
+    raise run_error.RunError(f'{file} is missing; want a run that was trained.')
+  run_alphabet.check(file)
 
 
 def _loaded(path: pathlib.Path, field: str, round_index: int) -> SavedRun:
@@ -135,7 +127,8 @@ def _loaded(path: pathlib.Path, field: str, round_index: int) -> SavedRun:
     if latest is None:
       raise _nothing(path, field)
     wanted = latest if round_index == LAST else round_index
-    cfg = _config(run_directory.of_round(path, run_directory.CONFIG, wanted))
+    files = run_files.RunFiles(path)
+    cfg = _config(run_history.of_round(files.config_json, wanted))
     acoustic = model.acoustic(cfg.model, cfg.features.num_features)
     state = checkpoints.restore(wanted, _weights(acoustic), partial=True)
   return SavedRun(
@@ -145,7 +138,7 @@ def _loaded(path: pathlib.Path, field: str, round_index: int) -> SavedRun:
     params=state.params,
     norm_state=state.norm_state,
     round=int(state.round),
-    statistics=_statistics(path, cfg.features, wanted),
+    statistics=_statistics(files, cfg.features, wanted),
   )
 
 
@@ -170,7 +163,7 @@ def _weights(acoustic: model.Model) -> _Weights:
 def _checkpoints(
   path: pathlib.Path, field: str
 ) -> Iterator[checkpoint.Checkpoints]:
-  directory = path / 'checkpoints'
+  directory = run_files.RunFiles(path).checkpoints
   if not directory.is_dir():
     raise _nothing(path, field)
   # What is kept is for the run itself to say.
@@ -180,28 +173,28 @@ def _checkpoints(
     yield checkpoints
 
 
-def _nothing(path: pathlib.Path, field: str) -> run_directory.RunError:
-  return run_directory.RunError(
+def _nothing(path: pathlib.Path, field: str) -> run_error.RunError:
+  return run_error.RunError(
     f'config.{field}={str(path)!r} has no checkpoints; want a run that has '
     'saved a round.'
   )
 
 
 def _statistics(
-  path: pathlib.Path, cfg: config.FeaturesConfig, round_index: int
+  files: run_files.RunFiles, cfg: config.FeaturesConfig, round_index: int
 ) -> features.Statistics | None:
   if cfg.normalization is not config.Normalization.GLOBAL:
     return None
-  file = run_directory.of_round(path, run_directory.STATISTICS, round_index)
+  file = run_history.of_round(files.statistics, round_index)
   try:
-    values = run_directory.read_json(file)
+    values = json_file.read(file)
     mean, std = (
       np.asarray(values[name], np.float32) for name in ('mean', 'std')
     )
     if not mean.shape == std.shape == (cfg.num_features,):
       raise ValueError(f'shapes {mean.shape} and {std.shape}')
   except (OSError, KeyError, TypeError, ValueError) as error:
-    raise run_directory.RunError(
+    raise run_error.RunError(
       f'{file}: {error}; want mean and std of {cfg.num_features} features.'
     ) from error
   return features.Statistics(mean=mean, std=std)

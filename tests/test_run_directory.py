@@ -6,7 +6,14 @@ import sys
 
 import pytest
 
-from fedjax_asr import config, run_directory
+from fedjax_asr import (
+  config,
+  json_file,
+  run_directory,
+  run_error,
+  run_files,
+  run_history,
+)
 
 
 def _reopened(path, **changes):
@@ -48,7 +55,7 @@ def test_same_config_reopens(tmp_path):
 def test_changed_fields_are_named_with_both_values(tmp_path):
   _with_rounds(tmp_path)
   before = (tmp_path / 'config.json').read_bytes()
-  with pytest.raises(run_directory.RunError) as caught:
+  with pytest.raises(run_error.RunError) as caught:
     _reopened(tmp_path, seed=3, federated__cohort_size=16, data__path='x')
   message = str(caught.value)
   assert "seed: 0 -> 3, data.path: '' -> x, federated.cohort_size: 8" in message
@@ -62,7 +69,7 @@ def test_at_most_five_changed_fields_are_shown(tmp_path):
   fields = ('cohort_size', 'num_rounds', 'num_clients', 'block_size')
   changes = {f'federated__{field}': 77 for field in fields}
   changes |= {'seed': 1, 'name': 'x', 'model__ds2__dropout': 0.5}
-  with pytest.raises(run_directory.RunError, match='and 2 more') as caught:
+  with pytest.raises(run_error.RunError, match='and 2 more') as caught:
     _reopened(tmp_path, **changes)
   assert str(caught.value).count(' -> ') == 5
 
@@ -85,19 +92,22 @@ def _changed_at(path, seed, num_rounds):
   with run_directory.open_run(
     path, config.Config(seed=seed), allow_config_change=True
   ) as run:
-    run.begin(num_rounds, {run_directory.STATISTICS: f'"{seed}"'})
+    run.begin(num_rounds, {run.statistics: f'"{seed}"'})
 
 
 def _trained_by(path, round_index):
   """Seed and statistics of a round."""
-  name = run_directory.of_round(path, 'config.json', round_index)
-  other = run_directory.of_round(path, run_directory.STATISTICS, round_index)
-  return json.loads(name.read_text())['seed'], json.loads(other.read_text())
+  files = run_files.RunFiles(path)
+  config_json, statistics = (
+    json_file.read(run_history.of_round(file, round_index))
+    for file in (files.config_json, files.statistics)
+  )
+  return config_json['seed'], statistics
 
 
 def test_each_round_is_found_with_what_it_was_trained_by(tmp_path):
   _with_rounds(tmp_path)
-  (tmp_path / run_directory.STATISTICS).write_text('"0"')
+  run_files.RunFiles(tmp_path).statistics.write_text('"0"')
   _changed_at(tmp_path, seed=1, num_rounds=4)
   _changed_at(tmp_path, seed=2, num_rounds=6)
   rounds = [_trained_by(tmp_path, index)[0] for index in range(1, 9)]
@@ -111,8 +121,8 @@ def test_each_round_is_found_with_what_it_was_trained_by(tmp_path):
 
 def test_damaged_history_is_named(tmp_path):
   (tmp_path / 'history.json').write_text('{"a": 1}')
-  with pytest.raises(run_directory.RunError, match=r'history\.json: .*a list'):
-    run_directory.of_round(tmp_path, 'config.json', 1)
+  with pytest.raises(run_error.RunError, match=r'history\.json: .*a list'):
+    run_history.of_round(tmp_path / 'config.json', 1)
 
 
 def test_run_that_will_not_go_on_says_what_it_was_not_changed_to(tmp_path):
@@ -120,7 +130,7 @@ def test_run_that_will_not_go_on_says_what_it_was_not_changed_to(tmp_path):
   changed = config.Config(seed=3)
   with (
     run_directory.open_run(tmp_path, changed, allow_config_change=True) as run,
-    pytest.raises(run_directory.RunError, match=r'is done: .*seed: 0 -> 3'),
+    pytest.raises(run_error.RunError, match=r'is done: .*seed: 0 -> 3'),
   ):
     run.check_unchanged('is done')
   _reopened(tmp_path).check_unchanged('is done')
@@ -129,17 +139,17 @@ def test_run_that_will_not_go_on_says_what_it_was_not_changed_to(tmp_path):
 def test_where_things_lie_is_no_changed_config(tmp_path):
   _with_rounds(tmp_path)
   _reopened(tmp_path, data__cache_dir='x', data__num_workers=3).close()
-  with pytest.raises(run_directory.RunError, match=r'data\.path'):
+  with pytest.raises(run_error.RunError, match=r'data\.path'):
     _reopened(tmp_path, data__path='moved')
   # What is read there decides, where the run knows it.
-  (tmp_path / run_directory.CORPUS).write_text('{}')
+  run_files.RunFiles(tmp_path).corpus.write_text('{}')
   _reopened(tmp_path, data__path='moved', data__heldout_path='too').close()
 
 
 def test_results_of_another_job_are_never_taken_over(tmp_path):
   _with_rounds(tmp_path)
   other = config.Config(job=config.Job.EVALUATE)
-  with pytest.raises(run_directory.RunError, match='of the job train; give'):
+  with pytest.raises(run_error.RunError, match='of the job train; give'):
     run_directory.open_run(tmp_path, other, allow_config_change=True)
 
 
@@ -163,7 +173,7 @@ def test_lock_that_is_held_may_be_told_by_eacces(tmp_path, monkeypatch):
     raise OSError(errno.EACCES, 'no')
 
   monkeypatch.setattr('fcntl.flock', flock)
-  with pytest.raises(run_directory.RunError, match='in use by another'):
+  with pytest.raises(run_error.RunError, match='in use by another'):
     _reopened(tmp_path)
 
 
@@ -175,13 +185,13 @@ def test_config_may_change_until_there_is_a_round(tmp_path):
   saved = json.loads((tmp_path / 'config.json').read_text())
   assert saved['data']['path'] == 'mended'
   (tmp_path / 'checkpoints' / '1').mkdir(parents=True)
-  with pytest.raises(run_directory.RunError, match='mended -> again'):
+  with pytest.raises(run_error.RunError, match='mended -> again'):
     _reopened(tmp_path, data__path='again')
 
 
 def test_refused_run_lets_go_of_the_directory(tmp_path):
   _with_rounds(tmp_path)
-  with pytest.raises(run_directory.RunError):
+  with pytest.raises(run_error.RunError):
     _reopened(tmp_path, seed=3)
   _reopened(tmp_path).close()
 
@@ -189,7 +199,7 @@ def test_refused_run_lets_go_of_the_directory(tmp_path):
 def test_one_process_at_a_time(tmp_path):
   with (
     run_directory.open_run(tmp_path, config.Config()),
-    pytest.raises(run_directory.RunError, match='in use by another process'),
+    pytest.raises(run_error.RunError, match='in use by another process'),
   ):
     run_directory.open_run(tmp_path, config.Config())
   run_directory.open_run(tmp_path, config.Config()).close()
@@ -206,7 +216,7 @@ def test_lock_of_a_killed_process_does_not_block(tmp_path):
   ) as process:
     assert process.stdout
     assert process.stdout.readline() == b'open\n'
-    with pytest.raises(run_directory.RunError, match='in use'):
+    with pytest.raises(run_error.RunError, match='in use'):
       run_directory.open_run(tmp_path, config.Config())
     process.kill()
   run_directory.open_run(tmp_path, config.Config()).close()
@@ -214,14 +224,14 @@ def test_lock_of_a_killed_process_does_not_block(tmp_path):
 
 def test_workdir_that_is_a_file_is_one_line(tmp_path):
   (tmp_path / 'file').write_text('')
-  with pytest.raises(run_directory.RunError, match=r'--workdir=.*/file: '):
+  with pytest.raises(run_error.RunError, match=r'--workdir=.*/file: '):
     run_directory.open_run(tmp_path / 'file', config.Config())
 
 
 @pytest.mark.parametrize('text', ['{"seed"', '[]'])
 def test_damaged_config_json_is_named(tmp_path, text):
   (tmp_path / 'config.json').write_text(text)
-  with pytest.raises(run_directory.RunError, match=r'config\.json is not'):
+  with pytest.raises(run_error.RunError, match=r'config\.json is not'):
     run_directory.open_run(tmp_path, config.Config())
 
 
@@ -245,17 +255,20 @@ def test_run_of_a_version_without_later_fields_reopens(tmp_path):
   file = tmp_path / 'config.json'
   saved = json.loads(file.read_text())
   del saved['federated']['privacy'], saved['model']['ds2']['frozen_norm']
-  del saved['data']['numbers'], saved['data']['drop_tags']
+  del saved['data']['numbers'], saved['evaluation'], saved['seed'], saved['job']
   file.write_text(json.dumps(saved))
-  _reopened(tmp_path).close()
-  with pytest.raises(run_directory.RunError, match=r'clip_norm: 0.0 -> 2.0'):
+  with _reopened(tmp_path) as run:
+    assert run.changes == []
+  with pytest.raises(run_error.RunError, match=r'\(seed: 0 -> 3\)'):
+    _reopened(tmp_path, seed=3)
+  with pytest.raises(run_error.RunError, match=r'clip_norm: 0.0 -> 2.0'):
     _reopened(tmp_path, federated__privacy__clip_norm=2.0)
 
 
 def test_config_may_not_change_once_there_are_results_of_an_attack(tmp_path):
   _reopened(tmp_path).close()
-  (tmp_path / run_directory.ATTACK).write_text('[]')
-  with pytest.raises(run_directory.RunError, match='seed: 0 -> 1'):
+  run_files.RunFiles(tmp_path).attack.write_text('[]')
+  with pytest.raises(run_error.RunError, match='seed: 0 -> 1'):
     _reopened(tmp_path, seed=1)
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from tensorboardX.proto import event_pb2
 
-from fedjax_asr import config, run_directory, run_log
+from fedjax_asr import config, run_directory, run_error, run_log
 
 
 @pytest.fixture
@@ -76,12 +76,12 @@ def test_read_leaves_out_a_cut_off_last_line(run):
 )
 def test_damaged_line_before_the_last_is_named(run, line):
   run.metrics.write_text('{"round": 1}\n' + line + '\n{"round": 2}\n')
-  with pytest.raises(run_directory.RunError, match=r'metrics\.jsonl, line 2: '):
+  with pytest.raises(run_error.RunError, match=r'metrics\.jsonl, line 2: '):
     run_log.read_metrics(run.metrics)
 
 
 def test_missing_metrics_are_named(tmp_path):
-  with pytest.raises(run_directory.RunError, match=r'want the metrics\.jsonl'):
+  with pytest.raises(run_error.RunError, match=r'want the metrics\.jsonl'):
     run_log.read_metrics(tmp_path / 'metrics.jsonl')
 
 
@@ -113,7 +113,7 @@ def test_full_disk_is_one_error_and_closes(run):
   # Stands for a full disk.
   resource.setrlimit(resource.RLIMIT_FSIZE, (10, hard))
   try:
-    with pytest.raises(run_directory.RunError, match='the same command'):
+    with pytest.raises(run_error.RunError, match='the same command'):
       log.write(2, {'train/loss': 0.5})
     log.close()
   finally:

@@ -9,7 +9,14 @@ import numpy as np
 import pytest
 import untrained_run
 
-from fedjax_asr import checkpoint, config, run_directory, saved_run
+from fedjax_asr import (
+  checkpoint,
+  config,
+  run_directory,
+  run_error,
+  run_files,
+  saved_run,
+)
 
 
 @pytest.fixture(scope='module')
@@ -134,7 +141,6 @@ def _edited(run, edit):
 @pytest.mark.parametrize(
   ('edit', 'wanted'),
   [
-    (lambda values: values.pop('seed'), 'config.seed: missing'),
     (lambda values: values.update(sed=1), 'config.sed: no such field'),
     (lambda values: values.update(model=3), 'config.model=3; want a section'),
     (lambda values: values.update(seed=-1), 'config.seed=-1; want >= 0'),
@@ -149,17 +155,38 @@ def test_config_of_another_version_is_named(run, edit, wanted):
   _refused(run, 'config.json', wanted, 'Another version wrote it?')
 
 
-def test_fields_that_came_later_are_as_they_were_before(run):
+def test_fields_and_sections_that_came_later_have_their_defaults(run):
+  """Whole sections, sections of sections, single fields; at any depth."""
+
   def edit(values):
+    for section in ('augment', 'evaluation', 'checkpoint', *config.Job):
+      values.pop(section, None)
+    del values['seed'], values['job'], values['model']['ds1']
     del values['model']['ds2']['frozen_norm']
-    del values['data']['numbers'], values['data']['drop_tags']
-    del values['federated']['privacy'], values['federated']['compression']
+    del values['data']['numbers'], values['data']['synthetic']
+    del values['federated']['privacy'], values['federated']['client']
 
   _edited(run, edit)
   saved = saved_run.load(run, 'evaluate.run')
-  assert config.as_dict(saved.config) == config.as_dict(
-    untrained_run.small_config()
-  )
+  defaults, wanted = config.Config(), untrained_run.small_config()
+  for name in ('augment', 'evaluation', 'checkpoint', 'seed', 'job'):
+    setattr(wanted, name, getattr(defaults, name))
+  wanted.model.ds1 = defaults.model.ds1
+  wanted.federated.client = defaults.federated.client
+  wanted.data.synthetic = defaults.data.synthetic
+  # What is still there is the run's.
+  assert wanted.model.ds2 != defaults.model.ds2
+  assert wanted.features != defaults.features
+  assert config.as_dict(saved.config) == config.as_dict(wanted)
+
+
+def test_field_that_there_is_no_more_is_named_beside_those_that_are_new(run):
+  def edit(values):
+    del values['federated']['privacy']
+    values['federated']['max_shapes'] = 3
+
+  _edited(run, edit)
+  _refused(run, 'config.federated.max_shapes: no such field')
 
 
 def test_section_that_came_later_is_not_taken_from_no_section(run):
@@ -169,7 +196,7 @@ def test_section_that_came_later_is_not_taken_from_no_section(run):
 
 def test_config_that_is_no_section_is_named(run):
   (run / 'config.json').write_text('[1]')
-  _refused(run, 'config.json', 'want a section')
+  _refused(run, 'config.json is not a JSON object')
 
 
 def test_what_other_jobs_go_by_does_not_matter(run):
@@ -195,13 +222,13 @@ def test_checkpoint_of_another_model_is_named(run):
   'content', [None, '{', '{"mean": [1]}', '{"mean": [1], "std": [1]}']
 )
 def test_statistics_that_do_not_fit_are_named(run, content):
-  file = run / run_directory.STATISTICS
+  file = run_files.RunFiles(run).statistics
   file.unlink() if content is None else file.write_text(content)
-  _refused(run, run_directory.STATISTICS)
+  _refused(run, file.name)
 
 
 def test_statistics_are_for_global_normalisation_alone(run):
-  (run / run_directory.STATISTICS).unlink()
+  run_files.RunFiles(run).statistics.unlink()
   _edited(
     run, lambda values: values['features'].update(normalization='utterance')
   )
@@ -211,6 +238,6 @@ def test_statistics_are_for_global_normalisation_alone(run):
 def test_run_is_no_work_directory(run):
   saved = saved_run.load(run, 'evaluate.run')
   for name in (str(run), f'{run}/figures/..'):
-    with pytest.raises(run_directory.RunError, match='is the run itself'):
+    with pytest.raises(run_error.RunError, match='is the run itself'):
       saved_run.check_apart(saved, name)
   saved_run.check_apart(saved, run / 'evaluation')

@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Bool, Float64
 
 from fedjax_asr.attacks import span_evidence
-from fedjax_asr.models import recurrence
+from fedjax_asr.models import activation
 
 # Deviations of noise from which something is sent back,
 _SIGNIFICANT = 10.0
@@ -147,9 +147,9 @@ def _open_for(inputs, bias) -> _Intervals:
   bias = np.broadcast_to(bias, inputs.shape)
   safe = np.where(inputs, inputs, 1.0)
   ends = np.maximum(
-    np.stack([-bias / safe, (recurrence.CLIP - bias) / safe]), 0.0
+    np.stack([-bias / safe, (activation.CLIP - bias) / safe]), 0.0
   )
-  is_always = (inputs == 0) & (bias > 0) & (bias < recurrence.CLIP)
+  is_always = (inputs == 0) & (bias > 0) & (bias < activation.CLIP)
   low = np.where(inputs, ends.min(axis=0), 0.0)
   high = np.where(inputs, ends.max(axis=0), np.where(is_always, np.inf, 0.0))
   # So that the hull of none and another is the other.

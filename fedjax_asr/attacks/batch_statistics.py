@@ -1,8 +1,9 @@
 """What the running averages of batch norm tell of a client's batch.
 
-In training, batch norm (Ioffe and Szegedy 2015) goes by the batch's own mean
-and variance, and the running averages move towards them by 1 - momentum. A
-client that sends its averages sends the batch's moments with them.
+In training, DeepSpeech 2's batch norm (Ioffe and Szegedy 2015) goes by the
+batch's own mean and variance, and the running averages move towards them by one
+minus the momentum. A client that sends its averages sends the batch's moments
+with them.
 """
 
 import dataclasses

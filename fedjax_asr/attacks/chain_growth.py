@@ -20,7 +20,7 @@ from fedjax_asr.attacks import (
   window_chain,
   window_system,
 )
-from fedjax_asr.models import recurrence
+from fedjax_asr.models import activation
 
 # Windows between looks at a chain, and how many are polished together then.
 _WINDOWS_AT_ONCE = 32
@@ -122,7 +122,7 @@ def _resized(span, shape, padded, num_windows, cfg, key):
   if np.any(span.bias) or _ended(span, shape, padded, num_windows).is_whole:
     return None
   windows = hidden_span.windows(jnp.asarray(padded), shape, num_windows)
-  room = recurrence.CLIP / float((windows @ span.kernel).max())
+  room = activation.CLIP / float((windows @ span.kernel).max())
   if room * _KNOWN_SIZE < 1:
     return None
   taken = shape.width + (_WINDOWS_RESIZED - 2) * shape.stride

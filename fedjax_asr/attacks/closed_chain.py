@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float64
 
 from fedjax_asr.attacks import hidden_span, window_system
-from fedjax_asr.models import recurrence
+from fedjax_asr.models import activation
 
 # Of the deviation: frames under this are the zeros after the end.
 _ZERO = 1e-2
@@ -79,7 +79,7 @@ def hidden(
 ) -> Float64[np.ndarray, 'windows units']:
   """What layer 1 gives to layer 2."""
   windows = window_system.windows(frames, shape, num_windows)
-  return np.clip(windows @ span.kernel + span.bias, 0, recurrence.CLIP)
+  return np.clip(windows @ span.kernel + span.bias, 0, activation.CLIP)
 
 
 def scaled(
@@ -99,7 +99,7 @@ def scaled(
     hidden(span, shape, chain.frames, chain.num_windows) for chain in chains
   ]
   is_free = [
-    bool(not span.bias.any() and each.max() < recurrence.CLIP)
+    bool(not span.bias.any() and each.max() < activation.CLIP)
     for each in values
   ]
   factors, cosine = np.ones(len(chains)), None
@@ -115,8 +115,8 @@ def scaled(
 def _by_bias(values, kernel, bias):
   """(factors, cosine of the bias) from what layer 1 gives of each chain."""
   owner = np.repeat(np.arange(len(values)), [len(each) for each in values])
-  members = (owner[:, None] == np.arange(len(values))).astype(float)
-  combined, *_ = np.linalg.lstsq(np.concatenate(values), members, rcond=None)
+  is_of = (owner[:, None] == np.arange(len(values))).astype(float)
+  combined, *_ = np.linalg.lstsq(np.concatenate(values), is_of, rcond=None)
   sums = kernel.T @ combined
   inverse, *_ = np.linalg.lstsq(sums, bias, rcond=None)
   explained = sums @ inverse

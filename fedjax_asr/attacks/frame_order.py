@@ -1,9 +1,9 @@
 """The order of frames in time, from the states that they lead to.
 
-The update of the recurrent weights is a sum of h_(t-1) d_t^T, so its column
-space holds the states that a recurrence had before each frame but the first.
-From a zero state, only an utterance's first frame leads into that space; from
-there, only its second; and so on. Each step has one right answer among all
+The update of DeepSpeech 2's recurrent weights is a sum of h_(t-1) d_t^T, so its
+column space holds the states that a recurrence had before each frame but the
+first. From a zero state, only an utterance's first frame leads into that space;
+from there, only its second; and so on. Each step has one right answer among all
 frames, and the distance to the second best says how sure it is.
 """
 

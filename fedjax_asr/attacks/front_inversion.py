@@ -1,9 +1,10 @@
 """Features whose convolutions give the frames that are known.
 
-Two layers of clipped ReLU with more units than unknowns: descent from noise
-reaches the frames without a local minimum in the way (compare Hand and
-Voroninski 2018 for random dense networks); Levenberg-Marquardt with conjugate
-gradients then makes it exact. Frames count by direction, not by length.
+DeepSpeech 2 has two layers of clipped ReLU with more units than unknowns:
+descent from noise reaches the frames without a local minimum in the way
+(compare Hand and Voroninski 2018 for random dense networks);
+Levenberg-Marquardt with conjugate gradients then makes it exact. Frames count
+by direction, not by length.
 """
 
 import functools

@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from fedjax_asr.attacks import window_system
-from fedjax_asr.models import recurrence
+from fedjax_asr.models import activation
 
 
 class HiddenSpan(NamedTuple):
@@ -35,7 +35,7 @@ def hidden(
   span: HiddenSpan, windows: Float[Array, '*n taps']
 ) -> Float[Array, '*n units']:
   """What the first layer makes of windows."""
-  return recurrence.clipped_relu(windows @ span.kernel + span.bias)
+  return activation.clipped_relu(windows @ span.kernel + span.bias)
 
 
 def outside(

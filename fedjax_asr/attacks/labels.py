@@ -20,13 +20,11 @@ constant in time, which it nearly is before training and is not after it.
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import jax
-import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float, Float64, Int
+from jaxtyping import Float64, Int
 
 from fedjax_asr import config
-from fedjax_asr.attacks import forward_pass, observation
+from fedjax_asr.attacks import observation
 from fedjax_asr.speech import text
 
 _KERNEL, _BIAS = 'output/kernel', 'output/bias'
@@ -79,11 +77,7 @@ class LabelScore(NamedTuple):
   count_error: float | None
 
 
-def estimate(
-  observed: observation.Observation,
-  rates: Float[np.ndarray, ' vocab'] | None = None,
-  num_outputs: float | None = None,
-) -> LabelEstimate:
+def estimate(observed: observation.Observation) -> LabelEstimate:
   """Characters and length of the transcripts behind an update.
 
   Counts follow from occupancies where p is constant in time: a label k then
@@ -91,12 +85,8 @@ def estimate(
   places, by the saddle point x of the paths' generating function; the number
   of labels and x solve a quadratic.
 
-  Args:
-    rates: mean probability of each symbol, by `symbol_rates` of public speech
-      or of a reconstruction, which makes occupancies exact; None: what the
-      kernel's update says, good before training only.
-    num_outputs: frames of output of an utterance, on average; None: from
-      what is declared, or else estimated.
+  p is what the kernel's update says, good before training only; the frames of
+  output are those of the declared frames, or else estimated.
 
   Raises:
     Refused: the output layer's updates are withheld or zero, or the bias's is
@@ -112,10 +102,7 @@ def estimate(
   if scale is None or kernel is None:
     return _of_signs(certain, (_BIAS,))
   scale *= observed.num_steps
-  num_outputs = _declared_outputs(observed, num_outputs)
-  counts, num_outputs = _counts(
-    observed, bias / scale, kernel / scale, rates, num_outputs
-  )
+  counts, num_outputs = _counts(observed, bias / scale, kernel / scale)
   if counts is None:
     return _of_signs(certain, (_BIAS,))
   num_utterances = observed.declared.num_utterances or 1
@@ -145,23 +132,6 @@ def _present_by_kernel(observed: observation.Observation) -> np.ndarray:
     observation.needed(observed, _BIAS)
   kernel = np.asarray(observation.needed(observed, _KERNEL))
   return (kernel < 0).any(axis=0) & (np.arange(kernel.shape[1]) != text.BLANK)
-
-
-def symbol_rates(
-  observed: observation.Observation,
-  speech: Sequence[Float[np.ndarray, '_ features']],
-) -> tuple[Float64[np.ndarray, ' vocab'], float]:
-  """Mean of p over the frames of some speech, and its frames of output.
-
-  Of a reconstruction of all of an update's utterances, both are what
-  `estimate` needs to be exact; of public speech, the first approximates.
-  """
-  logits = [_logits(observed, features) for features in speech]
-  rates = jax.nn.softmax(jnp.asarray(np.concatenate(logits)))
-  return (
-    np.asarray(rates, np.float64).mean(0),
-    float(np.mean([len(rows) for rows in logits])),
-  )
 
 
 def compare(
@@ -204,14 +174,10 @@ def gradient_scale(observed: observation.Observation) -> float | None:
 
 
 def _counts(
-  observed: observation.Observation,
-  bias: np.ndarray,
-  kernel: np.ndarray,
-  rates: np.ndarray | None,
-  num_outputs: float | None,
+  observed: observation.Observation, bias: np.ndarray, kernel: np.ndarray
 ) -> tuple[np.ndarray | None, float | None]:
-  if rates is None:
-    rates = _rates_in_update(observed, bias, kernel)
+  rates = _rates_in_update(observed, bias, kernel)
+  num_outputs = _declared_outputs(observed)
   if num_outputs is None:
     num_outputs = _num_outputs(bias, rates)
     if num_outputs is None:
@@ -270,23 +236,13 @@ def _absent(bias: np.ndarray, rates: np.ndarray) -> np.ndarray:
   return np.argsort(ratios)[-_NUM_ABSENT:]
 
 
-def _declared_outputs(
-  observed: observation.Observation, num_outputs: float | None
-) -> float | None:
+def _declared_outputs(observed: observation.Observation) -> float | None:
   frames = observed.declared.num_frames
-  if num_outputs is not None or frames is None:
-    return num_outputs
+  if frames is None:
+    return None
   return float(
     np.mean([observed.acoustic.num_output_frames(n) for n in frames])
   )
-
-
-def _logits(
-  observed: observation.Observation, features: np.ndarray
-) -> np.ndarray:
-  if not len(features):
-    return np.zeros((0, text.VOCAB_SIZE), np.float32)
-  return forward_pass.logits(observed, features)
 
 
 def _softmax(values: np.ndarray) -> np.ndarray:

@@ -27,11 +27,8 @@ def of_products(
   Args:
     backend: JAX's name of it; None: the one in use.
   """
-  deepspeech = (
-    model.ds1 if model.architecture is config.Architecture.DS1 else model.ds2
-  )
   named = str(jax.config.values['jax_default_matmul_precision'])
-  if deepspeech.dtype is config.Dtype.BFLOAT16:
+  if model.chosen.dtype is config.Dtype.BFLOAT16:
     return config.Precision.BFLOAT16
   if (backend or jax.default_backend()) == 'cpu' or named in _FULL:
     return config.Precision.FLOAT32

@@ -23,8 +23,8 @@ from fedjax_asr.attacks import (
   open_end,
   precision,
   span_evidence,
-  span_members,
   span_scale,
+  span_utterances,
   subspace,
   undetermined,
   window_system,
@@ -78,19 +78,20 @@ def _whole(observed, cfg, shape, candidates, tell, rng):
   space, groups = _groups(space, shape, cfg, rng)
   found = [f'{len(each.basis)} x {each.num_windows}' for each in groups]
   tell(f'utterances x windows: {", ".join(found)}')
-  members = span_members.unmixed(groups, layer.kernel, shape, rng)
+  utterances = span_utterances.unmixed(groups, layer.kernel, shape, rng)
   projector = space.complement @ space.complement.T
-  members = [
-    span_members.without_padding(each, projector, shape) for each in members
+  utterances = [
+    span_utterances.without_padding(each, projector, shape)
+    for each in utterances
   ]
   certificate = {
     'rank': float(space.rank),
     'spectrum_gap': space.gap,
     'eigenvalue_gap': min(group.gap for group in groups),
   }
-  is_all = sum(member.num_windows for member in members) == space.rank
+  is_all = sum(utterance.num_windows for utterance in utterances) == space.rank
   return _reconstruction(
-    observed, cfg, shape, candidate, members, certificate, is_all
+    observed, cfg, shape, candidate, utterances, certificate, is_all
   )
 
 
@@ -106,9 +107,9 @@ def _begun(observed, cfg, shape, candidates, tell, rng):
       'eigenvalue_gap': begun.gap,
       'is_open_end': 1.0,
     }
-    members = [span_members.Member(begun.num_windows, begun.frames)]
+    utterances = [span_utterances.Utterance(begun.num_windows, begun.frames)]
     found = _reconstruction(
-      observed, cfg, shape, candidate, members, certificate, begun.has_end
+      observed, cfg, shape, candidate, utterances, certificate, begun.has_end
     )
     if found.is_certified:
       return found
@@ -116,12 +117,12 @@ def _begun(observed, cfg, shape, candidates, tell, rng):
 
 
 def _reconstruction(
-  observed, cfg, shape, candidate, members, certificate, has_ends
+  observed, cfg, shape, candidate, utterances, certificate, has_ends
 ):
   """Scaled, and believed or not."""
-  scaled = span_scale.scaled(observed, cfg, candidate, members, shape)
+  scaled = span_scale.scaled(observed, cfg, candidate, utterances, shape)
   scale = candidate.layer.scale
-  windows = span_members.windows(scaled.members, shape)
+  windows = span_utterances.windows(scaled.utterances, shape)
   evidence = span_evidence.gathered(
     windows,
     candidate.level,
@@ -130,13 +131,13 @@ def _reconstruction(
     candidate.unit_sizes,
     _relative_error(observed, certificate['eigenvalue_gap']),
   )
-  frames = [member.frames * scale for member in scaled.members]
+  frames = [utterance.frames * scale for utterance in scaled.utterances]
   unclear = tuple(undetermined.stretches(each, shape) for each in frames)
   cosine = scaled.bias_cosine
   least_part = np.inf
-  if len(members) > 1:
-    of_members = span_members.split(scaled.members, windows)
-    least_part = span_evidence.least_part(of_members, candidate.level)
+  if len(utterances) > 1:
+    of_each = span_utterances.split(scaled.utterances, windows)
+    least_part = span_evidence.least_part(of_each, candidate.level)
     certificate = certificate | {'least_part': least_part}
   believed = bool(
     certificate['eigenvalue_gap'] >= cfg.min_eigenvalue_gap
@@ -150,7 +151,7 @@ def _reconstruction(
       **certificate,
       **evidence._asdict(),
       **scaled.certificate(),
-      'num_windows': float(sum(each.num_windows for each in scaled.members)),
+      'num_windows': float(sum(each.num_windows for each in scaled.utterances)),
       'has_ends': float(has_ends),
     },
     is_certified=believed,
@@ -184,23 +185,23 @@ def _groups(space, shape, cfg, rng):
     cfg.max_utterances,
   )
   lengths = singular_lengths(values, space.rank)
-  rank = sum(length * members for length, members in lengths)
+  rank = sum(length * count for length, count in lengths)
   if rank != space.rank:
     vectors = np.concatenate([space.basis, space.complement], axis=1)
     space = subspace.split(vectors, space.singular_values, rank, space.gap)
   return space, [_group(space, shape, *each, rng) for each in lengths]
 
 
-def _group(space, shape, num_windows, members, rng):
+def _group(space, shape, num_windows, count, rng):
   """The utterances of so many windows that fit the space best."""
   found = window_system.smallest(
-    space.complement @ space.complement.T, shape, num_windows, members + 1, rng
+    space.complement @ space.complement.T, shape, num_windows, count + 1, rng
   )
-  lowest = max(found.values[members - 1], np.finfo(np.float64).tiny)
-  return span_members.Group(
+  lowest = max(found.values[count - 1], np.finfo(np.float64).tiny)
+  return span_utterances.Group(
     num_windows=num_windows,
-    basis=found.utterances[:members],
-    gap=float(found.values[members] / lowest),
+    basis=found.utterances[:count],
+    gap=float(found.values[count] / lowest),
   )
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Bool, Float64
 
 from fedjax_asr import config
-from fedjax_asr.models import recurrence
+from fedjax_asr.models import activation
 
 # Of the singular values, this part tells how large noise is.
 _LEAST = 8
@@ -103,7 +103,7 @@ def gathered(
 
 
 def least_part(
-  members: Sequence[Float64[np.ndarray, '_ taps']],
+  utterances: Sequence[Float64[np.ndarray, '_ taps']],
   update: Float64[np.ndarray, 'taps units'],
 ) -> float:
   """How many times more is unexplained without one of several utterances.
@@ -115,10 +115,10 @@ def least_part(
     basis, _ = np.linalg.qr(np.concatenate(parts).T)
     return np.sum((update - basis @ (basis.T @ update)) ** 2)
 
-  everything = max(unexplained(members), np.finfo(np.float64).tiny)
+  everything = max(unexplained(utterances), np.finfo(np.float64).tiny)
   without = [
-    unexplained([*members[:index], *members[index + 1 :]])
-    for index in range(len(members))
+    unexplained([*utterances[:index], *utterances[index + 1 :]])
+    for index in range(len(utterances))
   ]
   return float(min(without) / everything)
 
@@ -176,7 +176,7 @@ def active(
     end = windows @ layer.end[0] + layer.end[1]
   margin += np.abs(end - start)
   low, high = np.minimum(start, end), np.maximum(start, end)
-  return (high > -margin) & (low < recurrence.CLIP + margin)
+  return (high > -margin) & (low < activation.CLIP + margin)
 
 
 def most_unexplained(evidence: Evidence, cfg: config.SpanConfig) -> float:

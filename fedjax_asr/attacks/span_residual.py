@@ -1,8 +1,8 @@
 """How far frames lie outside what a recurrence's update spans.
 
-The input kernel's update, sum_t u_t d_t^T, spans the frames u_t that the
-convolutions give. With N a basis of the complement, every true frame solves
-N^T u / |u| = 0; neither labels nor loss nor recurrence is in it.
+The update of DeepSpeech 2's input kernel, sum_t u_t d_t^T, spans the frames u_t
+that the convolutions give. With N a basis of the complement, every true frame
+solves N^T u / |u| = 0; neither labels nor loss nor recurrence is in it.
 """
 
 from typing import Any, NamedTuple

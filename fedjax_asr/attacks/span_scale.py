@@ -1,10 +1,11 @@
 """The size and sign of utterances that the first layer's kernel gives.
 
-The kernel's update has their shape alone. The bias's update gives the rest.
-Without it, in this order: where units are active (`activity_pattern`); layer
-2's update, whose kernel goes with the size of what layer 1 gives it and whose
-bias does not; and the level of public speech, of which a certificate says that
-`scale_is_free`. Withholding the bias is no defence.
+Of DeepSpeech 1, the kernel's update has their shape alone. The bias's update
+gives the rest. Without it, in this order: where units are active
+(`activity_pattern`); layer 2's update, whose kernel goes with the size of what
+layer 1 gives it and whose bias does not; and the level of public speech, of
+which a certificate says that `scale_is_free`. Withholding the bias is no
+defence.
 """
 
 from typing import NamedTuple
@@ -20,7 +21,7 @@ from fedjax_asr.attacks import (
   known_scale,
   observation,
   span_evidence,
-  span_members,
+  span_utterances,
   window_system,
 )
 
@@ -38,7 +39,7 @@ class Scaled(NamedTuple):
   prior: what is known of the size that is free, '' where none is or nothing.
   """
 
-  members: list[span_members.Member]
+  utterances: list[span_utterances.Utterance]
   is_free: bool
   bias_cosine: float | None
   layers: tuple[str, ...]
@@ -56,42 +57,44 @@ def scaled(
   observed: observation.Observation,
   cfg: config.SpanConfig,
   candidate: first_layer.Candidate,
-  members: list[span_members.Member],
+  utterances: list[span_utterances.Utterance],
   shape: window_system.Shape,
 ) -> Scaled:
-  """Members of any size as the update has them; see the module."""
+  """Utterances of any size as the update has them; see the module."""
   layer = candidate.layer
   if layer.bias is not None:
-    return _by_bias(members, layer, shape)
-  factors = _by_pattern(observed, candidate, members, shape)
-  members = [
-    _times(member, factor.value)
-    for member, factor in zip(members, factors, strict=True)
+    return _by_bias(utterances, layer, shape)
+  factors = _by_pattern(observed, candidate, utterances, shape)
+  utterances = [
+    _times(utterance, factor.value)
+    for utterance, factor in zip(utterances, factors, strict=True)
   ]
   is_blunt = [factor.error > _SHARP for factor in factors]
   if not any(is_blunt):
-    return Scaled(members, False, None, (first_layer.KERNEL,))
-  found = _by_next_layer(observed, cfg, layer, members, factors, shape)
+    return Scaled(utterances, False, None, (first_layer.KERNEL,))
+  found = _by_next_layer(observed, cfg, layer, utterances, factors, shape)
   if found is not None:
     layers = (first_layer.KERNEL, _NEXT_KERNEL, _NEXT_BIAS)
     return Scaled(found, False, None, layers)
   known = known_scale.of_features(observed)
   if known is not None:
-    members = [
-      _of_level(member, known, layer, factor) if blunt else member
-      for member, factor, blunt in zip(members, factors, is_blunt, strict=True)
+    utterances = [
+      _of_level(utterance, known, layer, factor) if blunt else utterance
+      for utterance, factor, blunt in zip(
+        utterances, factors, is_blunt, strict=True
+      )
     ]
   source = known.source if known is not None else ''
-  return Scaled(members, True, None, (first_layer.KERNEL,), source)
+  return Scaled(utterances, True, None, (first_layer.KERNEL,), source)
 
 
-def _times(member, factor):
-  return member._replace(frames=factor * member.frames)
+def _times(utterance, factor):
+  return utterance._replace(frames=factor * utterance.frames)
 
 
-def _by_bias(members, layer, shape) -> Scaled:
+def _by_bias(utterances, layer, shape) -> Scaled:
   """Its update is the sum of what is backpropagated to the windows."""
-  signals = span_members.signals(members, layer.kernel, shape)
+  signals = span_utterances.signals(utterances, layer.kernel, shape)
   sums = np.stack([each.sum(axis=0) for each in signals], axis=1)
   factors, *_ = np.linalg.lstsq(sums, layer.bias, rcond=None)
   # One that the bias says nothing about stays as it is.
@@ -99,18 +102,18 @@ def _by_bias(members, layer, shape) -> Scaled:
   expected = sums @ factors
   norms = np.linalg.norm(expected) * np.linalg.norm(layer.bias)
   cosine = float(expected @ layer.bias / norms) if norms else 0.0
-  members = [
-    _times(member, 1 / factor)
-    for member, factor in zip(members, factors, strict=True)
+  utterances = [
+    _times(utterance, 1 / factor)
+    for utterance, factor in zip(utterances, factors, strict=True)
   ]
   layers = (first_layer.KERNEL, first_layer.BIAS)
-  return Scaled(members, False, cosine, layers)
+  return Scaled(utterances, False, cosine, layers)
 
 
-def _by_pattern(observed, candidate, members, shape):
-  """A factor of each member."""
+def _by_pattern(observed, candidate, utterances, shape):
+  """A factor of each utterance."""
   parameters = first_layer.parameters(observed, candidate.layer.scale, shape)
-  windows = span_members.windows(members, shape)
+  windows = span_utterances.windows(utterances, shape)
   sent = span_evidence.signals(windows, candidate.level, candidate.unit_sizes)
   pattern = activity_pattern.of_signals(
     sent.values,
@@ -118,17 +121,19 @@ def _by_pattern(observed, candidate, members, shape):
     candidate.unit_sizes,
     has_dropout=observed.model.ds1.dropout > 0,
   )
-  parts = [span_members.split(members, each) for each in (windows, *pattern)]
+  parts = [
+    span_utterances.split(utterances, each) for each in (windows, *pattern)
+  ]
   return [
     activity_pattern.factor(
-      activity_pattern.Pattern(is_open, is_shut), of_member, parameters
+      activity_pattern.Pattern(is_open, is_shut), of_one, parameters
     )
-    for of_member, is_open, is_shut in zip(*parts, strict=True)
+    for of_one, is_open, is_shut in zip(*parts, strict=True)
   ]
 
 
-def _by_next_layer(observed, cfg, layer, members, factors, shape):
-  """The members in the size that layer 2 wants; None where it is not believed.
+def _by_next_layer(observed, cfg, layer, utterances, factors, shape):
+  """Utterances in the size that layer 2 wants; None where it is not believed.
 
   Where layer 1 has no biases, and nothing is dropped between the two.
   """
@@ -139,7 +144,8 @@ def _by_next_layer(observed, cfg, layer, members, factors, shape):
     return None
   span = _hidden_span(observed, layer, shape)
   chains = [
-    closed_chain.Chain(each.frames, each.num_windows, True) for each in members
+    closed_chain.Chain(each.frames, each.num_windows, True)
+    for each in utterances
   ]
   found = closed_chain.scaled(span, shape, chains, kernel, bias)
   sizes = [
@@ -163,8 +169,8 @@ def _by_next_layer(observed, cfg, layer, members, factors, shape):
   if not believed:
     return None
   return [
-    member._replace(frames=frames)
-    for member, frames in zip(members, found.utterances, strict=True)
+    utterance._replace(frames=frames)
+    for utterance, frames in zip(utterances, found.utterances, strict=True)
   ]
 
 
@@ -191,11 +197,11 @@ def _hidden_span(observed, layer, shape):
   )
 
 
-def _of_level(member, known, layer, factor):
+def _of_level(utterance, known, layer, factor):
   """In the size that is known, or the next to it that the pattern allows."""
-  frames = member.frames * layer.scale
+  frames = utterance.frames * layer.scale
   wanted = np.linalg.norm(known_scale.scaled(known, frames))
   ratio = wanted / np.linalg.norm(frames)
   size = abs(factor.value)
   allowed = np.clip(ratio * size, factor.low, factor.high)
-  return _times(member, allowed / size)
+  return _times(utterance, allowed / size)

@@ -1,11 +1,12 @@
-"""Calls that several threads make of one function, computed as one.
+"""Victims attacked in threads that meet where they compute alike.
 
-What an utterance needs keeps a GPU hardly busy: its seconds are the number of
-steps, one after another. Victims that are attacked in threads, each a member of
-a `Group`, therefore wait where they come to `call`. Once all of them do, those
-who want the same function of arrays of the same shapes are given the results of
-one vmapped program, which takes as many steps as the slowest of them. What was
-called first in the group goes first, so that who is behind catches up.
+JAX and LAPACK leave Python free while they compute, hence threads. What an
+utterance needs keeps a GPU hardly busy: its seconds are the number of steps,
+one after another. The threads of `in_order` therefore wait where they come to
+`call`. Once all of them do, those who want the same function of arrays of the
+same shapes are given the results of one vmapped program, which takes as many
+steps as the slowest of them. What was called first in the group goes first, so
+that who is behind catches up.
 """
 
 import collections
@@ -13,8 +14,11 @@ import contextlib
 import contextvars
 import dataclasses
 import functools
+import itertools
 import threading
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator
+from concurrent import futures
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -23,13 +27,44 @@ from jaxtyping import PyTree
 Function = Callable[..., PyTree]
 
 
+def in_order(
+  function: Callable[..., Any], items: Iterable[tuple], num_parallel: int
+) -> Iterator[tuple]:
+  """(*item, function(*item)) of each item, in the order of the items.
+
+  At most `num_parallel` run, each in a thread, as a group whose like calls
+  meet in `call`; a single one is by itself. No more items than that are drawn
+  ahead of what is yielded. An exception, Ctrl-C too, does not wait for others.
+  """
+  items = iter(items)
+  group = _Group(num_parallel)
+  meet = group.caller if num_parallel > 1 else contextlib.nullcontext
+  pool = futures.ThreadPoolExecutor(num_parallel)
+  running: collections.deque = collections.deque()
+
+  def run(item):
+    with meet():
+      return function(*item)
+
+  try:
+    while True:
+      for item in itertools.islice(items, num_parallel - len(running)):
+        running.append((item, pool.submit(run, item)))
+      if not running:
+        return
+      item, result = running.popleft()
+      yield (*item, result.result())
+  finally:
+    pool.shutdown(wait=False, cancel_futures=True)
+
+
 def call(
   function: Function, static: tuple[Hashable, ...], shared: PyTree, own: PyTree
 ) -> PyTree:
   """function(*static, shared, own), compiled; together with a group's others.
 
-  `shared` are arrays that all members hold, the very same; `own` are each
-  member's. In a group sums may be taken in another order than alone, and an
+  `shared` are arrays that all callers hold, the very same; `own` are each
+  caller's. In a group sums may be taken in another order than alone, and an
   error is that of all whose calls were computed together.
   """
   group = _group.get()
@@ -38,14 +73,14 @@ def call(
   return group.call(function, static, shared, own)
 
 
-_group: contextvars.ContextVar['Group | None'] = contextvars.ContextVar(
+_group: contextvars.ContextVar['_Group | None'] = contextvars.ContextVar(
   'group', default=None
 )
 
 
 @dataclasses.dataclass(slots=True, eq=False)
 class _Call:
-  """One member's; `is_done` once `results` or `error` is there."""
+  """One thread's; `is_done` once `results` or `error` is there."""
 
   function: Function
   key: Hashable
@@ -56,7 +91,7 @@ class _Call:
   is_done: bool = False
 
 
-class Group:
+class _Group:
   """Threads that compute together, `size` calls at most in one program.
 
   Programs are compiled for `size` calls; of fewer, some are computed twice.
@@ -65,24 +100,24 @@ class Group:
   def __init__(self, size: int):
     self._size = size
     self._changed = threading.Condition()
-    self._num_members = 0
+    self._num_callers = 0
     self._is_computing = False
     self._waiting: list[_Call] = []
     # How early each function was first called.
     self._turns: dict[Function, int] = {}
 
   @contextlib.contextmanager
-  def member(self) -> Iterator[None]:
+  def caller(self) -> Iterator[None]:
     """In here the calls of this thread are the group's, which awaits them."""
     with self._changed:
-      self._num_members += 1
+      self._num_callers += 1
     token = _group.set(self)
     try:
       yield
     finally:
       _group.reset(token)
       with self._changed:
-        self._num_members -= 1
+        self._num_callers -= 1
         self._changed.notify_all()
 
   def call(
@@ -92,7 +127,7 @@ class Group:
     shared: PyTree,
     own: PyTree,
   ) -> PyTree:
-    """As `call`; from within `member`."""
+    """As `call`; from within `caller`."""
     compute = functools.partial(
       _computed, function, static, shared, size=self._size
     )
@@ -112,7 +147,7 @@ class Group:
     return mine.results
 
   def _is_due(self):
-    return not self._is_computing and len(self._waiting) == self._num_members
+    return not self._is_computing and len(self._waiting) == self._num_callers
 
   def _compute(self):
     """One set of like calls, in this thread, with the lock let go."""

@@ -17,13 +17,13 @@ _NUM_CANDIDATES = 4000
 _MAX_SCREENED = 2000
 
 
-def members(
+def coefficients(
   signals: Float64[np.ndarray, 'basis points'], rng: np.random.Generator
-) -> Float64[np.ndarray, 'members basis']:
-  """Coefficients of each member along the null space's basis, norm 1.
+) -> Float64[np.ndarray, 'utterances basis']:
+  """Of each utterance along the null space's basis, norm 1.
 
-  As many members as there are mixtures, in no order and of either sign; which
-  units are active where need not be known.
+  For as many utterances as there are mixtures, in no order and of either sign;
+  which units are active where need not be known.
   """
   count = len(signals)
   points = _largest(signals, rng)
@@ -33,7 +33,7 @@ def members(
   within = _tolerance(distances)
   inliers = distances <= within
   # Of a plane through a line on which points gather, only those are told from
-  # a member's that hold more than the line: hence counts, not distances.
+  # an utterance's that hold more than the line: hence counts, not distances.
   scores = inliers.sum(axis=1)
   found = []
   for _ in range(count):
@@ -41,9 +41,9 @@ def members(
     found.append(_refined(normals[best], points, within))
     outside = np.abs(found[-1] @ screened) > within
     scores = np.minimum(scores, inliers[:, outside].sum(axis=1))
-  coefficients = np.linalg.pinv(np.array(found)).T
-  norms = np.linalg.norm(coefficients, axis=1, keepdims=True)
-  return coefficients / np.maximum(norms, 1e-300)
+  inverse = np.linalg.pinv(np.array(found)).T
+  norms = np.linalg.norm(inverse, axis=1, keepdims=True)
+  return inverse / np.maximum(norms, 1e-300)
 
 
 def _tolerance(distances):

@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from fedjax_asr.attacks import hidden_span, levenberg_marquardt, window_system
-from fedjax_asr.models import recurrence
+from fedjax_asr.models import activation
 
 # A fit goes on until its residual is this small, or gains nothing more.
 _EXACT = 1e-13
@@ -175,7 +175,7 @@ def _next(span, shape, num_starts, max_residual, known, key):
 
   def values(point):
     new = hidden_span.to_frames(span, point).ravel()
-    return recurrence.clipped_relu(before + new @ span.kernel[-num_new:])
+    return activation.clipped_relu(before + new @ span.kernel[-num_new:])
 
   def residual(point):
     return hidden_span.outside_of(few, values(point))

@@ -82,3 +82,8 @@ class ModelConfig:
   architecture: Architecture = Architecture.DS2
   ds1: DeepSpeech1Config = dataclasses.field(default_factory=DeepSpeech1Config)
   ds2: DeepSpeech2Config = dataclasses.field(default_factory=DeepSpeech2Config)
+
+  @property
+  def chosen(self) -> DeepSpeech1Config | DeepSpeech2Config:
+    """The section of the architecture."""
+    return self.ds1 if self.architecture is Architecture.DS1 else self.ds2

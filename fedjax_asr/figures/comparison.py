@@ -17,7 +17,14 @@ from typing import Any
 import matplotlib.figure
 import matplotlib.ticker
 
-from fedjax_asr import config, run_directory, run_log
+from fedjax_asr import (
+  config,
+  json_file,
+  run_config,
+  run_error,
+  run_files,
+  run_log,
+)
 from fedjax_asr.figures import style
 
 
@@ -76,7 +83,7 @@ def labels(runs: Sequence[pathlib.Path]) -> list[str]:
   """
   parts = [pathlib.Path(run).resolve().parts for run in runs]
   if len(set(parts)) < len(parts):
-    raise run_directory.RunError(
+    raise run_error.RunError(
       f'{len(parts)} runs of which some are the same; want each once.'
     )
   depth = 1
@@ -100,7 +107,7 @@ def held_out_warning(runs: Sequence[pathlib.Path]) -> str:
   if len(runs) > 1 and unknown:
     return (
       f'whether all runs hold out the same speech is not known: '
-      f'{unknown[0]} has no {run_directory.CORPUS}'
+      f'{unknown[0]} has no {run_files.RunFiles(runs[0]).corpus.name}'
     )
   if len({each for record in records for each in record}) > 1:
     # Digests of utterances have their frames in them.
@@ -114,13 +121,13 @@ def held_out_warning(runs: Sequence[pathlib.Path]) -> str:
 def _held_out(run: pathlib.Path) -> set[tuple[Any, ...]]:
   """What the rates are of: one, or several where the run's corpus changed."""
   found = set()
-  stem, suffix = run_directory.CORPUS.split('.')
-  for file in pathlib.Path(run).glob(f'{stem}*.{suffix}'):
-    values = run_directory.read_json(file)
+  corpus = run_files.RunFiles(run).corpus
+  for file in corpus.parent.glob(f'{corpus.stem}*{corpus.suffix}'):
+    values = json_file.read(file)
     try:
       held_out = values['sets']['heldout_speakers'].items()
     except (AttributeError, KeyError, TypeError) as error:
-      raise run_directory.RunError(
+      raise run_error.RunError(
         f'{file}: {error!r}; want it as training left it.'
       ) from error
     found.add((_max_utterances(run), *sorted(held_out)))
@@ -129,11 +136,11 @@ def _held_out(run: pathlib.Path) -> set[tuple[Any, ...]]:
 
 def _max_utterances(run: pathlib.Path) -> int:
   """How many of them were recognised at each evaluation; 0: all."""
-  file = pathlib.Path(run) / run_directory.CONFIG
+  file = run_files.RunFiles(run).config_json
   try:
-    return run_directory.read_json(file)['evaluation']['max_utterances']
+    return run_config.read(file)['evaluation']['max_utterances']
   except (KeyError, TypeError) as error:
-    raise run_directory.RunError(
+    raise run_error.RunError(
       f'{file}: {error!r}; want the config of a run.'
     ) from error
 
@@ -144,7 +151,7 @@ def series(run: pathlib.Path, metric: str) -> tuple[list[float], list[float]]:
   Raises:
     RunError: the metrics are missing, damaged or have no evaluation.
   """
-  metrics = run / 'metrics.jsonl'
+  metrics = run_files.RunFiles(run).metrics
   processed, counts, values = 0.0, [], []
   for record in run_log.read_metrics(metrics):
     processed += record.get('train/num_utterances') or 0
@@ -152,7 +159,7 @@ def series(run: pathlib.Path, metric: str) -> tuple[list[float], list[float]]:
       counts.append(processed)
       values.append(record[metric])
   if not values:
-    raise run_directory.RunError(f'{metrics} has no evaluation; want one.')
+    raise run_error.RunError(f'{metrics} has no evaluation; want one.')
   return counts, values
 
 

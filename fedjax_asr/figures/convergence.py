@@ -8,7 +8,7 @@ import matplotlib.figure
 import matplotlib.ticker
 import numpy as np
 
-from fedjax_asr import run_directory
+from fedjax_asr import run_error, run_files
 from fedjax_asr.figures import style
 
 _PANELS = (
@@ -24,8 +24,8 @@ def plot(run_path: pathlib.Path) -> pathlib.Path:
   Raises:
     RunError: the file is missing, empty or damaged.
   """
-  path = pathlib.Path(run_path)
-  batches = _read(path / 'iterations.jsonl')
+  files = run_files.RunFiles(run_path)
+  batches = _read(files.iterations)
   with style.context():
     figure = matplotlib.figure.Figure(
       figsize=(style.WIDTH, 8.5), layout='constrained'
@@ -35,7 +35,7 @@ def plot(run_path: pathlib.Path) -> pathlib.Path:
       _plot_panel(axes, batches, name, title)
     panels[0].legend()
     panels[-1].set_xlabel('iteration')
-    return style.save(figure, path / 'figures' / 'batch_convergence.png')
+    return style.save(figure, files.convergence_figure)
 
 
 def _read(path: pathlib.Path) -> dict[int, list[dict[str, Any]]]:
@@ -46,13 +46,13 @@ def _read(path: pathlib.Path) -> dict[int, list[dict[str, Any]]]:
     for record in records:
       batches.setdefault(record['batch'], []).append(record)
   except OSError as error:
-    raise run_directory.RunError(f'{path}: {error.strerror}.') from error
+    raise run_error.RunError(f'{path}: {error.strerror}.') from error
   except (ValueError, KeyError, TypeError) as error:
-    raise run_directory.RunError(
+    raise run_error.RunError(
       f'{path}: {error!r}; want the records of a batch convergence run.'
     ) from error
   if not batches:
-    raise run_directory.RunError(f'{path} is empty; want some iterations.')
+    raise run_error.RunError(f'{path} is empty; want some iterations.')
   return batches
 
 

@@ -7,7 +7,7 @@ import matplotlib.ticker
 import numpy as np
 from jaxtyping import Float
 
-from fedjax_asr import config, run_directory
+from fedjax_asr import config, run_config, run_error, run_files, run_history
 from fedjax_asr.speech import features
 
 # Of bands, those that are written on the axis.
@@ -25,20 +25,20 @@ def of_attack(
   Raises:
     RunError: a config is damaged.
   """
-  file = path / run_directory.CONFIG
+  file = run_files.RunFiles(path).config_json
   if not file.is_file():
     return None
   try:
-    values = run_directory.read_json(file)
+    values = run_config.read(file)
     if run := values['attack']['run']:
-      run = pathlib.Path(run)
-      file = run_directory.of_round(run, run_directory.CONFIG, round_index)
+      file = run_files.RunFiles(run).config_json
+      file = run_history.of_round(file, round_index)
       if not file.is_file():
         return None
-      values = run_directory.read_json(file)
+      values = run_config.read(file)
     return config.from_dict(config.FeaturesConfig, values['features'])
   except (KeyError, TypeError, config.ConfigError) as error:
-    raise run_directory.RunError(
+    raise run_error.RunError(
       f'{file}: {error!r}; want the config of an attack or of a run.'
     ) from error
 

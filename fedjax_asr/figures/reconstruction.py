@@ -7,7 +7,6 @@ Each ATTACK is a directory that the job `attack` wrote.
 
 import json
 import pathlib
-import re
 import sys
 import textwrap
 from collections.abc import Sequence
@@ -18,7 +17,7 @@ import matplotlib.colors
 import matplotlib.figure
 import numpy as np
 
-from fedjax_asr import config, run_directory
+from fedjax_asr import config, run_error, run_files
 from fedjax_asr.attacks import score_summary
 from fedjax_asr.figures import feature_axes, style
 
@@ -46,21 +45,21 @@ def plot(path: pathlib.Path) -> list[pathlib.Path]:
   Raises:
     RunError: a file is missing, empty or damaged, or cannot be written.
   """
-  path = pathlib.Path(path)
-  records = _records(path / 'attack.json')
-  cfg = feature_axes.of_attack(path, records[0]['round'])
+  files = run_files.RunFiles(path)
+  records = _records(files.attack)
+  cfg = feature_axes.of_attack(files.path, records[0]['round'])
   written = []
   with style.context():
     for record in records:
-      pair = _pair(path / 'reconstructions.h5', record)
+      pair = _pair(files, record)
       if pair is not None:
-        name = f'reconstruction_{record["utterance"]}_{record["method"]}'
-        name = re.sub(r'[^\w.-]', '_', name)
         figure = _comparison(record, *pair, cfg)
-        written.append(style.save(figure, path / 'figures' / f'{name}.png'))
+        file = files.reconstruction_figure(
+          record['utterance'], record['method']
+        )
+        written.append(style.save(figure, file))
     figure = _scores(records)
-    scores = path / 'figures' / 'reconstruction_scores.png'
-    return [*written, style.save(figure, scores)]
+    return [*written, style.save(figure, files.scores_figure)]
 
 
 def _records(path: pathlib.Path) -> list[dict[str, Any]]:
@@ -71,13 +70,13 @@ def _records(path: pathlib.Path) -> list[dict[str, Any]]:
       _ = [record[name] for name in _NAMES] + [record['ledger'].items()]
     records = [score_summary.read(record) for record in records]
   except OSError as error:
-    raise run_directory.RunError(f'{path}: {error.strerror}.') from error
+    raise run_error.RunError(f'{path}: {error.strerror}.') from error
   except (ValueError, KeyError, TypeError, AttributeError) as error:
-    raise run_directory.RunError(
+    raise run_error.RunError(
       f'{path}: {error!r}; want the scores of an attack.'
     ) from error
   if not records:
-    raise run_directory.RunError(f'{path} is empty; want a score or more.')
+    raise run_error.RunError(f'{path} is empty; want a score or more.')
   return records
 
 
@@ -98,18 +97,19 @@ _NAMES = (
 
 
 def _pair(
-  path: pathlib.Path, record: dict[str, Any]
+  files: run_files.RunFiles, record: dict[str, Any]
 ) -> tuple[np.ndarray, np.ndarray] | None:
   """Original and reconstruction; None where the method gave none."""
   try:
-    with h5py.File(path, locking='best-effort') as file:
+    with h5py.File(files.reconstructions, locking='best-effort') as file:
       group: Any = file[record['utterance']]
       if record['method'] not in group:
         return None
       return group['original'][()], group[record['method']][()]
   except (OSError, KeyError) as error:
-    raise run_directory.RunError(
-      f'{path}: {error}; want the reconstructions that attack.json scores.'
+    raise run_error.RunError(
+      f'{files.reconstructions}: {error}; want the reconstructions that '
+      f'{files.attack.name} scores.'
     ) from error
 
 

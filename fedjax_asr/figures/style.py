@@ -5,7 +5,7 @@ from typing import Any
 
 import matplotlib.figure
 
-from fedjax_asr import run_directory
+from fedjax_asr import run_error
 
 # Colours and greys of middle lightness: each has a contrast of at least 3:1
 # with white and with a page of #0d1117.
@@ -86,5 +86,5 @@ def save(figure: matplotlib.figure.Figure, path: pathlib.Path) -> pathlib.Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=DPI, transparent=True, format='png')
   except OSError as error:
-    raise run_directory.RunError(f'{path}: {error.strerror}.') from error
+    raise run_error.RunError(f'{path}: {error.strerror}.') from error
   return path

@@ -7,7 +7,7 @@ import matplotlib.figure
 import matplotlib.ticker
 import numpy as np
 
-from fedjax_asr import run_directory, run_log
+from fedjax_asr import run_error, run_files, run_log
 from fedjax_asr.figures import style
 
 # Metric, label, colour, dashes, marker, width: where lines coincide, each is
@@ -43,11 +43,11 @@ def plot(run_path: pathlib.Path) -> pathlib.Path:
   Raises:
     RunError: the metrics are missing, empty or damaged.
   """
-  metrics = pathlib.Path(run_path) / 'metrics.jsonl'
-  records = run_log.read_metrics(metrics)
+  files = run_files.RunFiles(run_path)
+  records = run_log.read_metrics(files.metrics)
   if not records:
-    raise run_directory.RunError(
-      f'{metrics} is empty; want the metrics of one round or more.'
+    raise run_error.RunError(
+      f'{files.metrics} is empty; want the metrics of one round or more.'
     )
   with style.context():
     figure = matplotlib.figure.Figure(
@@ -61,8 +61,7 @@ def plot(run_path: pathlib.Path) -> pathlib.Path:
     # Below, where no line runs through it.
     lines, labels = rate_axes.get_legend_handles_labels()
     figure.legend(lines, labels, loc='outside lower left')
-    path = pathlib.Path(run_path) / 'figures' / 'training_progress.png'
-    return style.save(figure, path)
+    return style.save(figure, files.training_figure)
 
 
 def _plot_loss(axes: Any, records: list[dict[str, Any]]) -> None:

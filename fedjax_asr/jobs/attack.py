@@ -1,6 +1,5 @@
 """Reconstructs speech from clients' updates and measures how much was there."""
 
-import contextlib
 import dataclasses
 import os
 import pathlib
@@ -8,7 +7,7 @@ import pathlib
 import jax
 import rich.console
 
-from fedjax_asr import config, run_directory
+from fedjax_asr import config, run_directory, run_files
 from fedjax_asr.attacks import score_summary, together
 from fedjax_asr.figures import reconstruction
 from fedjax_asr.jobs import (
@@ -20,7 +19,6 @@ from fedjax_asr.jobs import (
   attack_victims,
   attacked_run,
   disk_errors,
-  parallel_calls,
   preparation,
 )
 
@@ -60,21 +58,21 @@ def run(
     if cfg.attack.speaker_id.enabled:
       tried = [record['method'] for record in records]
       attack_speakers.identify(
-        cfg.attack, directory.path, attacked, victims, tried, console
+        cfg.attack, directory, attacked, victims, tried, console
       )
     figures = []
     if cfg.attack.illustrated:
       figures = reconstruction.plot(directory.path)
   for line in summary(records):
     console.print(line)
-  console.print(_written(directory.path, figures))
+  console.print(_written(directory, figures))
 
 
-def _written(path: pathlib.Path, figures: list[pathlib.Path]) -> str:
-  line = f'written: {path}/{attack_results.FILE}, {attack_results.FEATURES}'
+def _written(files: run_files.RunFiles, figures: list[pathlib.Path]) -> str:
+  line = f'written: {files.attack}, {files.reconstructions.name}'
   # Refusals, and features that were computed elsewhere, leave no sound.
-  if (path / attack_results.SOUND).is_dir():
-    line += f', {attack_results.SOUND}/'
+  if files.audio.is_dir():
+    line += f', {files.audio.name}/'
   if not figures:
     return line
   shown = (
@@ -108,7 +106,7 @@ def _title(cfg, attacked, victims) -> str:
 
 
 def _attack_all(cfg, directory, attacked, victims, transcriber, console):
-  records = attack_results.resumed(directory.path, attacked.saved.round)
+  records = attack_results.resumed(directory, attacked.saved.round)
   done = {record['victim'] for record in records}
   left = [victim for victim in victims if victim.name not in done]
   if not left and not _is_of_speakers(directory.changes):
@@ -121,7 +119,6 @@ def _attack_all(cfg, directory, attacked, victims, transcriber, console):
   total = len(victims)
   if done:
     console.print(f'{total - len(left)} of {total} victims were done before')
-  group = together.Group(cfg.attack.num_parallel)
   told: set[str] = set()
   with attack_progress.AttackProgress(console) as progress:
 
@@ -133,24 +130,22 @@ def _attack_all(cfg, directory, attacked, victims, transcriber, console):
 
     def attempts_of(of_victim, observed):
       _, where, victim = of_victim
-      is_alone = cfg.attack.num_parallel == 1
-      with contextlib.nullcontext() if is_alone else group.member():
-        return attack_methods.attempts(
-          observed,
-          cfg.attack,
-          jax.random.fold_in(key, victim.clients[0]),
-          lambda line: progress.report(where, line),
-          _progress(directory, victim),
-        )
+      return attack_methods.attempts(
+        observed,
+        cfg.attack,
+        jax.random.fold_in(key, victim.clients[0]),
+        lambda line: progress.report(where, line),
+        directory.progress(victim.clients[0]),
+      )
 
-    for (index, where, victim), observed, attempts in parallel_calls.in_order(
+    for (index, where, victim), observed, attempts in together.in_order(
       attempts_of,
       zip(numbered(), observations, strict=True),
       cfg.attack.num_parallel,
     ):
       progress.done(where)
       attack_results.keep(
-        directory.path,
+        directory,
         victim,
         attempts,
         attacked.saved.config.features,
@@ -161,8 +156,8 @@ def _attack_all(cfg, directory, attacked, victims, transcriber, console):
         victim, observed, attempts, transcriber, public
       )
       records += made
-      attack_results.write(directory.path, records)
-      _progress(directory, victim).unlink(missing_ok=True)
+      attack_results.write(directory, records)
+      directory.progress(victim.clients[0]).unlink(missing_ok=True)
       for record in made:
         console.print(f'{index}/{total} {_line(record, told)}')
         told.add(record['refused'])
@@ -172,10 +167,6 @@ def _attack_all(cfg, directory, attacked, victims, transcriber, console):
 def _is_of_speakers(changes) -> bool:
   """Whether all is of the speakers' identification, which is done anew."""
   return all(name.startswith('attack.speaker_id.') for name in changes)
-
-
-def _progress(directory, victim):
-  return directory.path / f'progress_{victim.clients[0]}.npz'
 
 
 def _line(record, told: set[str]) -> str:

@@ -3,14 +3,13 @@
 import contextlib
 import json
 import math
-import pathlib
 from collections.abc import Sequence
 from typing import Any
 
 import h5py
 import numpy as np
 
-from fedjax_asr import config, run_directory
+from fedjax_asr import config, json_file, run_error, run_files, whole_file
 from fedjax_asr.attacks import (
   alignment,
   determined,
@@ -28,9 +27,6 @@ from fedjax_asr.jobs import (
 )
 from fedjax_asr.speech import features as features_lib
 
-FILE = run_directory.ATTACK
-FEATURES = 'reconstructions.h5'
-SOUND = 'audio'
 # Of HDF5 files: some file systems have no locks.
 LOCKING = 'best-effort'
 
@@ -39,53 +35,54 @@ Record = dict[str, Any]
 _UNSAID: Record = {'is_whole': False, 'determined_snr_db': None}
 
 
-def resumed(path: pathlib.Path, round_index: int) -> list[Record]:
+def resumed(files: run_files.RunFiles, round_index: int) -> list[Record]:
   """Records of victims that an earlier start had finished.
 
   Raises:
     RunError: they are damaged, of another round, or without their features.
   """
-  file = path / FILE
+  file = files.attack
   if not file.is_file():
     # Features that nothing scores yet, perhaps half of them.
-    (path / FEATURES).unlink(missing_ok=True)
+    files.reconstructions.unlink(missing_ok=True)
     return []
-  found = run_directory.read_json(file)
+  found = json_file.read(file)
   try:
     rounds = {record['round'] for record in found}
     utterances = {record['utterance'] for record in found}
     _ = [record['victim'] for record in found]
     found = [_UNSAID | score_summary.read(record) for record in found]
   except (KeyError, TypeError) as error:
-    raise run_directory.RunError(
+    raise run_error.RunError(
       f'{file}: {error!r}; want the scores of an attack, or the file removed.'
     ) from error
   if rounds - {round_index}:
-    raise run_directory.RunError(
+    raise run_error.RunError(
       f'{file} is of round {min(rounds - {round_index})}, the run is at '
       f'round {round_index} now; want another --workdir.'
     )
-  _check_features(path / FEATURES, utterances)
+  _check_features(files, utterances)
   return found
 
 
-def _check_features(file: pathlib.Path, utterances: set[str]) -> None:
-  reason = 'not all utterances that attack.json scores'
+def _check_features(files: run_files.RunFiles, utterances: set[str]) -> None:
+  file, scored = files.reconstructions, files.attack.name
+  reason = f'not all utterances that {scored} scores'
   try:
     with h5py.File(file, locking=LOCKING) as features:
       if all(utterance in features for utterance in utterances):
         return
   except OSError as error:
     reason = str(error)
-  raise run_directory.RunError(
-    f'{file}: {reason}; want it as it was, or {FILE} removed too.'
+  raise run_error.RunError(
+    f'{file}: {reason}; want it as it was, or {scored} removed too.'
   )
 
 
-def write(path: pathlib.Path, records: Sequence[Record]) -> None:
+def write(files: run_files.RunFiles, records: Sequence[Record]) -> None:
   """Replaces `attack.json`."""
   content = json.dumps(list(records), indent=1) + '\n'
-  run_directory.replace_text(path / FILE, content)
+  whole_file.replace_text(files.attack, content)
 
 
 def records(
@@ -256,7 +253,7 @@ def _errors(item, texts: Record) -> Record:
 
 
 def keep(
-  path: pathlib.Path,
+  files: run_files.RunFiles,
   victim: attack_victims.Victim,
   attempts: Sequence[attack_methods.Attempt],
   cfg: config.FeaturesConfig,
@@ -278,7 +275,7 @@ def keep(
     for item, values in zip(victim.spoken, pairs, strict=True):
       if len(values):
         kept[item.utterance][attempt.method.value] = values
-  with h5py.File(path / FEATURES, 'a', locking=LOCKING) as file:
+  with h5py.File(files.reconstructions, 'a', locking=LOCKING) as file:
     for utterance, arrays in kept.items():
       if utterance in file:
         del file[utterance]
@@ -288,4 +285,4 @@ def keep(
     for item in victim.spoken:
       if len(kept[item.utterance]) > 1:
         arrays = kept[item.utterance]
-        attack_sound.write(path / SOUND, item, arrays, cfg, public)
+        attack_sound.write(files, item, arrays, cfg, public)

@@ -1,12 +1,10 @@
 """What can be listened to: recordings, and features made audible."""
 
-import pathlib
-import re
 from collections.abc import Mapping
 
 import numpy as np
 
-from fedjax_asr import config
+from fedjax_asr import config, run_files
 from fedjax_asr.jobs import attack_victims
 from fedjax_asr.speech import features as features_lib
 from fedjax_asr.speech import inversion
@@ -15,7 +13,7 @@ ORIGINAL = 'original'
 
 
 def write(
-  folder: pathlib.Path,
+  files: run_files.RunFiles,
   item: attack_victims.Spoken,
   arrays: Mapping[str, np.ndarray],
   cfg: config.FeaturesConfig,
@@ -31,16 +29,15 @@ def write(
   has the reconstruction with the victim's own: what is heard between it and
   the original is the difference in features.
   """
-  folder.mkdir(exist_ok=True)
-  stem = re.sub(r'[^\w.-]', '_', item.utterance)
+  files.audio.mkdir(exist_ok=True)
   recording = _recording(item, cfg)
   if recording is not None:
-    path = folder / f'{stem}_recording.wav'
+    path = files.recording(item.utterance)
     inversion.write(path, recording, cfg.sample_rate)
   for name, values in arrays.items():
-    for suffix, statistics in _undone(name, item, public).items():
+    for ending, statistics in _undone(name, item, public).items():
       samples = inversion.waveform(values, cfg, statistics)
-      path = folder / f'{stem}_{name}_resynthesised{suffix}.wav'
+      path = files.resynthesis(item.utterance, name, ending)
       inversion.write(path, samples, cfg.sample_rate)
 
 

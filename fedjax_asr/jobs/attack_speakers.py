@@ -1,7 +1,6 @@
 """Whether the speakers behind the victims can be told from what was found."""
 
 import json
-import pathlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,16 +9,14 @@ import jax
 import numpy as np
 import rich.console
 
-from fedjax_asr import config, interruption, run_directory
+from fedjax_asr import config, interruption, run_files, whole_file
 from fedjax_asr.attacks import speaker_id
 from fedjax_asr.jobs import attack_results, attack_victims, attacked_run
-
-FILE = 'speakers.json'
 
 
 def identify(
   attack: config.AttackConfig,
-  path: pathlib.Path,
+  files: run_files.RunFiles,
   attacked: attacked_run.AttackedRun,
   victims: list[attack_victims.Victim],
   methods: Sequence[str],
@@ -54,7 +51,7 @@ def identify(
   report: dict[str, Any] = {'training_accuracy': identifier.accuracy}
   for method in ['original', *dict.fromkeys(methods)]:
     interruption.check()
-    probes = [_probe(path, item, method) for item in spoken]
+    probes = [_probe(files.reconstructions, item, method) for item in spoken]
     found = speaker_id.identify(identifier, enrolled, probes)
     report[method] = found._asdict()
     console.print(
@@ -62,7 +59,7 @@ def identify(
       f'MRR {found.mrr:.2f} of {found.num_candidates}'
     )
   content = json.dumps(report, indent=1) + '\n'
-  run_directory.replace_text(path / FILE, content)
+  whole_file.replace_text(files.speakers, content)
 
 
 def _enrolled(attacked, spoken, cfg):
@@ -85,11 +82,9 @@ def _enrolled(attacked, spoken, cfg):
   return enrolled
 
 
-def _probe(path, item, method) -> speaker_id.Utterance:
+def _probe(file, item, method) -> speaker_id.Utterance:
   """What a method found, or no frames."""
-  with h5py.File(
-    path / attack_results.FEATURES, locking=attack_results.LOCKING
-  ) as file:
+  with h5py.File(file, locking=attack_results.LOCKING) as kept:
     place = f'{item.utterance}/{method}'
-    values = np.asarray(file[place]) if place in file else item.features[:0]
+    values = np.asarray(kept[place]) if place in kept else item.features[:0]
   return speaker_id.Utterance(item.speaker, values)

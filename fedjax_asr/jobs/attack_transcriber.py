@@ -5,7 +5,7 @@ import dataclasses
 import jax
 import numpy as np
 
-from fedjax_asr import config, run_directory, saved_run
+from fedjax_asr import config, run_error, saved_run
 from fedjax_asr.decoding import text_decoder
 from fedjax_asr.jobs import attacked_run
 from fedjax_asr.speech import features as features_lib
@@ -92,7 +92,7 @@ def _check_features(
     own = getattr(run.config.features, field.name)
     value = getattr(wanted, field.name)
     if field.name != 'normalization' and own != value:
-      raise run_directory.RunError(
+      raise run_error.RunError(
         f'config.attack.transcriber={str(run.path)!r} was trained on '
         f'features.{field.name}={config.plain(own)!r}; want a run on the '
         f"victim's features.{field.name}={config.plain(value)!r}."

@@ -13,7 +13,7 @@ import numpy as np
 import optax
 import rich.console
 
-from fedjax_asr import config, interruption, progress, run_directory
+from fedjax_asr import config, interruption, json_file, progress, run_directory
 from fedjax_asr.corpora import dataset, utterance
 from fedjax_asr.decoding import greedy, scores
 from fedjax_asr.federated import cohort
@@ -90,9 +90,7 @@ def _table(
   positions = _chosen(data.train, cfg)
   outcomes = _fit_all(cfg, acoustic, data.train, positions, directory)
   table = [outcome._asdict() for outcome in outcomes]
-  run_directory.replace_text(
-    directory.path / 'convergence.json', json.dumps(table, indent=2) + '\n'
-  )
+  json_file.write(directory.convergence, table)
   return table
 
 
@@ -131,10 +129,10 @@ def _fit_all(
   total = len(positions) * (cfg.converge.num_iterations + 1)
   with (
     progress.Progress(total, unit='iteration') as bar,
-    (directory.path / 'iterations.jsonl').open('w') as log,
+    directory.iterations.open('w') as log,
   ):
-    for index, members in enumerate(positions):
-      arrays = examples.batch(members, frames, labels)
+    for index, chosen in enumerate(positions):
+      arrays = examples.batch(chosen, frames, labels)
       batch = cohort.Batch(*map(jnp.asarray, arrays))
       fit = fitting.start(params, norm_state, batch)
       records = []
@@ -146,7 +144,7 @@ def _fit_all(
         records.append(record)
         bar.advance(loss=record['loss'])
       hypotheses = _transcripts(acoustic, fit, batch)
-      outcomes.append(_outcome(examples, members, records, hypotheses, cfg))
+      outcomes.append(_outcome(examples, chosen, records, hypotheses, cfg))
   return outcomes
 
 
@@ -182,7 +180,7 @@ def _transcripts(
 
 def _outcome(
   examples: dataset.Dataset,
-  members: np.ndarray,
+  chosen: np.ndarray,
   records: list[dict[str, Any]],
   hypotheses: list[str],
   cfg: config.Config,
@@ -194,8 +192,8 @@ def _outcome(
   last = records[-1]
   improvement = 1 - last['loss'] / losses[0]
   return Outcome(
-    utterances=[examples.ids[index] for index in members],
-    seconds=float(examples.num_frames[members].sum() * cfg.features.hop_ms)
+    utterances=[examples.ids[index] for index in chosen],
+    seconds=float(examples.num_frames[chosen].sum() * cfg.features.hop_ms)
     / 1000,
     initial_loss=float(losses[0]),
     final_loss=last['loss'],
@@ -204,7 +202,7 @@ def _outcome(
     loss_iteration=reached if reached < len(losses) else None,
     final_gradient_norm=last['gradient_norm'],
     final_output_change=last['output_change'],
-    cer=_cer([examples.texts[index] for index in members], hypotheses),
+    cer=_cer([examples.texts[index] for index in chosen], hypotheses),
     has_converged=bool(
       last['loss'] < TARGET_LOSS
       and improvement >= TARGET_IMPROVEMENT

@@ -4,7 +4,7 @@ import contextlib
 import os
 from collections.abc import Iterator
 
-from fedjax_asr import run_directory
+from fedjax_asr import run_error
 
 
 @contextlib.contextmanager
@@ -16,6 +16,6 @@ def explained(path: str | os.PathLike[str], then: str = '') -> Iterator[None]:
   try:
     yield
   except OSError as error:
-    raise run_directory.RunError(
+    raise run_error.RunError(
       f'{error.filename or path}: {error.strerror or error}{then}.'
     ) from error

@@ -1,13 +1,11 @@
 """Measures a finished run: error rates with intervals, speakers, confusions."""
 
-import json
 import os
-import pathlib
 from typing import Any
 
 import rich.console
 
-from fedjax_asr import config, run_directory, saved_run
+from fedjax_asr import config, json_file, run_directory, run_files, saved_run
 from fedjax_asr.corpora import audit, dataset, problem
 from fedjax_asr.decoding import evaluation, text_decoder
 from fedjax_asr.jobs import (
@@ -52,18 +50,18 @@ def run(
     folder = evaluation_summary.folder(
       directory.path, report, result.transcripts
     )
+    files = run_files.RunFiles(folder)
     with disk_errors.explained(directory.path):
       folder.mkdir(exist_ok=True)
-      audit.write(chosen.problems, folder / directory.skipped.name)
-      _write(folder, report, result)
+      audit.write(chosen.problems, files.skipped)
+      _write(files, report, result)
       rows = evaluation_summary.update(directory.path)
-  for line in (_title(report, chosen), *problem.told(chosen.problems)):
+  for line in (_title(report, chosen, files), *problem.told(chosen.problems)):
     console.print(line, soft_wrap=True)
   evaluation_report.show(report, console)
   evaluation_summary.show(rows, console)
-  written = f'{folder}/evaluation.json and transcripts.json'
-  summary = directory.path / evaluation_summary.FILE
-  console.print(f'written: {written}, {summary}', soft_wrap=True)
+  written = f'{files.evaluation} and {files.transcripts.name}'
+  console.print(f'written: {written}, {directory.summary}', soft_wrap=True)
 
 
 def _loaded(
@@ -91,9 +89,13 @@ def _evaluated(
   return result
 
 
-def _title(report: dict[str, Any], chosen: evaluated_set.EvaluatedSet) -> str:
+def _title(
+  report: dict[str, Any],
+  chosen: evaluated_set.EvaluatedSet,
+  files: run_files.RunFiles,
+) -> str:
   num_bad = sum(not each.is_warning for each in chosen.problems)
-  skipped = f'; left out: {num_bad} (skipped_utterances.jsonl)'
+  skipped = f'; left out: {num_bad} ({files.skipped.name})'
   return (
     f'round {report["round"]} of {report["run"]}, {report["subset"]}, '
     f'{report["decode"]["method"]} decoding{skipped if num_bad else ""}'
@@ -115,16 +117,12 @@ def _described(cfg: config.Config, saved: saved_run.SavedRun) -> dict[str, Any]:
 
 
 def _write(
-  folder: pathlib.Path,
+  files: run_files.RunFiles,
   report: dict[str, Any],
   result: evaluation.Evaluation,
 ) -> None:
   transcripts = [item._asdict() for item in result.transcripts]
-  contents = {
-    'evaluation': report,
-    'transcripts': {'round': report['round'], 'transcripts': transcripts},
-  }
-  for name, content in contents.items():
-    run_directory.replace_text(
-      folder / f'{name}.json', json.dumps(content, indent=2) + '\n'
-    )
+  json_file.write(files.evaluation, report)
+  json_file.write(
+    files.transcripts, {'round': report['round'], 'transcripts': transcripts}
+  )

@@ -8,11 +8,8 @@ from typing import Any
 
 import rich.console
 
-from fedjax_asr import config, run_directory
+from fedjax_asr import config, json_file, run_error, run_files
 from fedjax_asr.decoding import scores
-
-FILE = 'summary.json'
-_REPORT = 'evaluation.json'
 
 
 def folder(
@@ -56,13 +53,15 @@ def update(path: pathlib.Path) -> list[dict[str, Any]]:
   Raises:
     RunError: one of them is damaged.
   """
-  rows = [_row(file) for file in sorted(path.glob(f'*/{_REPORT}'))]
-  run_directory.replace_text(path / FILE, json.dumps(rows, indent=2) + '\n')
+  files = run_files.RunFiles(path)
+  found = sorted(path.glob(f'*/{files.evaluation.name}'))
+  rows = [_row(file) for file in found]
+  json_file.write(files.summary, rows)
   return rows
 
 
 def _row(file: pathlib.Path) -> dict[str, Any]:
-  report = run_directory.read_json(file)
+  report = json_file.read(file)
   try:
     return {
       'folder': file.parent.name,
@@ -78,7 +77,7 @@ def _row(file: pathlib.Path) -> dict[str, Any]:
       'cer': report['cer'],
     }
   except (KeyError, TypeError) as error:
-    raise run_directory.RunError(
+    raise run_error.RunError(
       f'{file}: {error!r}; want an evaluation, or the folder removed.'
     ) from error
 

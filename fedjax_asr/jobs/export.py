@@ -14,16 +14,22 @@ What is fed, how features are computed and what comes out is described in
 `forward.json`. launch/transcribe_wav.py is an example.
 """
 
-import json
 import os
-import pathlib
 from typing import Any
 
 import jax
 import numpy as np
 from jax import export
 
-from fedjax_asr import config, environment, run_directory, saved_run
+from fedjax_asr import (
+  config,
+  environment,
+  json_file,
+  run_directory,
+  run_error,
+  run_files,
+  saved_run,
+)
 from fedjax_asr.decoding import long_form
 from fedjax_asr.jobs import disk_errors, exported_program
 from fedjax_asr.speech import analysis, text
@@ -61,15 +67,15 @@ def run(
       serialized['transcribe'] = heard
     directory.begin()
     with disk_errors.explained(directory.path):
-      _write(directory.path, serialized, described(saved, program))
+      _write(directory, serialized, described(saved, program))
   files = [
-    f'{name}.stablehlo ({len(content) / 1e6:.1f} MB)'
+    f'{directory.program(name).name} ({len(content) / 1e6:.1f} MB)'
     for name, content in serialized.items()
   ]
   print(
-    f'round {saved.round} of {saved.path}: {", ".join(files)} and forward.json '
-    f'in {directory.path}; read back, log probabilities differ by '
-    f'{difference:.1e} at most'
+    f'round {saved.round} of {saved.path}: {", ".join(files)} and '
+    f'{directory.program_description.name} in {directory.path}; read back, log '
+    f'probabilities differ by {difference:.1e} at most'
   )
 
 
@@ -146,7 +152,7 @@ def _check_package() -> None:
   try:
     import flatbuffers  # noqa: F401  jax.export serialises with it.
   except ImportError as error:
-    raise run_directory.RunError(
+    raise run_error.RunError(
       'export needs the package flatbuffers; `pip install flatbuffers`.'
     ) from error
 
@@ -183,7 +189,7 @@ def _heard_difference(serialized: bytes, saved: saved_run.SavedRun) -> float:
 def _checked(saved: saved_run.SavedRun, got: Any, want: Any) -> float:
   difference = float(np.abs(np.asarray(got) - np.asarray(want)).max())
   if not difference <= _TOLERANCE:
-    raise run_directory.RunError(
+    raise run_error.RunError(
       f'{saved.path}: the program that was exported differs from the model by '
       f'{difference:g}; want at most {_TOLERANCE:g}. Did training diverge?'
     )
@@ -191,15 +197,14 @@ def _checked(saved: saved_run.SavedRun, got: Any, want: Any) -> float:
 
 
 def _write(
-  folder: pathlib.Path,
+  files: run_files.RunFiles,
   serialized: dict[str, bytes],
   description: dict[str, Any],
 ) -> None:
   """Programs under their names only when they are whole."""
   for name, content in serialized.items():
-    temporary = folder / f'.{name}.stablehlo.tmp'
+    program = files.program(name)
+    temporary = program.with_name(f'.{program.name}.tmp')
     temporary.write_bytes(content)
-    temporary.replace(folder / f'{name}.stablehlo')
-  run_directory.replace_text(
-    folder / 'forward.json', json.dumps(description, indent=2) + '\n'
-  )
+    temporary.replace(program)
+  json_file.write(files.program_description, description)

@@ -1,12 +1,11 @@
 """The scores of a run on its held-out sets, reported as it goes."""
 
-import json
 import pathlib
 from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from fedjax_asr import config, run_directory
+from fedjax_asr import config, json_file, run_files
 from fedjax_asr.corpora import datasets
 from fedjax_asr.decoding import evaluation, scores
 from fedjax_asr.federated import server
@@ -29,7 +28,7 @@ class HeldOut:
     path: pathlib.Path,
   ):
     self._cfg = cfg
-    self._path = path
+    self._files = run_files.RunFiles(path)
     recognizer = evaluation.decoded_greedily(acoustic)
     self._speakers, self._utterances = (
       evaluation.Evaluator(recognizer, examples, cfg)
@@ -66,19 +65,18 @@ class HeldOut:
   ) -> None:
     by_speaker = result.by_speaker.items()
     speakers = {name: score._asdict() for name, score in by_speaker}
-    self._write('speakers', round_index, speakers)
+    json_file.write(
+      self._files.speakers, {'round': round_index, 'speakers': speakers}
+    )
     transcripts = [item._asdict() for item in result.transcripts]
-    self._write('transcripts', round_index, transcripts)
+    json_file.write(
+      self._files.transcripts,
+      {'round': round_index, 'transcripts': transcripts},
+    )
     total = result.total
     show(f'after round {round_index}: WER {total.wer:.1%}, CER {total.cer:.1%}')
     for item in _examples(result.transcripts, self._cfg.num_examples):
       show(f'  said  {item.reference}\n  heard {item.hypothesis}')
-
-  def _write(self, name: str, round_index: int, content: object) -> None:
-    run_directory.replace_text(
-      self._path / f'{name}.json',
-      json.dumps({'round': round_index, name: content}, indent=2) + '\n',
-    )
 
 
 def _examples(

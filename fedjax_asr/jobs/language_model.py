@@ -1,20 +1,24 @@
 """Trains an n-gram model of the training transcripts, for the beam search."""
 
 import os
-import pathlib
 from typing import NamedTuple
 
 import rich.console
 
-from fedjax_asr import config, home, interruption, run_directory, saved_run
+from fedjax_asr import (
+  config,
+  home,
+  interruption,
+  run_directory,
+  run_files,
+  saved_run,
+  whole_file,
+)
 from fedjax_asr.corpora import audit, datasets, problem, utterance
 from fedjax_asr.decoding import language_model, ngram
 from fedjax_asr.jobs import disk_errors, preparation, run_corpus
 from fedjax_asr.models import model
 from fedjax_asr.speech import transcript
-
-ARPA = 'language_model.arpa'
-LEXICON = 'lexicon.txt'
 
 
 class _Sentences(NamedTuple):
@@ -46,10 +50,10 @@ def run(
     trained = _trained(cfg.language_model, sentences.train)
     directory.begin()
     with disk_errors.explained(directory.path):
-      _write(cfg.language_model, trained, sentences.train, directory.path)
+      _write(cfg.language_model, trained, sentences.train, directory)
   for line in _report(cfg.language_model, trained, sentences):
     console.print(line)
-  console.print(_usage(cfg.language_model, directory.path))
+  console.print(_usage(cfg.language_model, directory))
 
 
 def _sentences(
@@ -158,12 +162,12 @@ def _write(
   cfg: config.LanguageModelConfig,
   trained: ngram.Model,
   sentences: list[str],
-  path: pathlib.Path,
+  files: run_files.RunFiles,
 ) -> None:
-  run_directory.replace_text(path / ARPA, ngram.arpa(trained))
+  whole_file.replace_text(files.language_model, ngram.arpa(trained))
   if cfg.unit is config.LanguageUnit.WORDS:
     words = sorted({word for line in sentences for word in line.split()})
-    run_directory.replace_text(path / LEXICON, '\n'.join([*words, '']))
+    whole_file.replace_text(files.lexicon, '\n'.join([*words, '']))
 
 
 def _report(
@@ -187,8 +191,8 @@ def _report(
   return lines
 
 
-def _usage(cfg: config.LanguageModelConfig, path: pathlib.Path) -> str:
-  flags = [f'--config.decode.language_model={path / ARPA}']
+def _usage(cfg: config.LanguageModelConfig, files: run_files.RunFiles) -> str:
+  flags = [f'--config.decode.language_model={files.language_model}']
   if cfg.unit is config.LanguageUnit.WORDS:
-    flags.append(f'--config.decode.lexicon={path / LEXICON}')
+    flags.append(f'--config.decode.lexicon={files.lexicon}')
   return ' '.join(['use: --config.decode.method=beam', *flags])

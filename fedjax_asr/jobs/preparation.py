@@ -2,11 +2,12 @@
 
 import contextlib
 import json
+import pathlib
 from collections.abc import Callable, Iterator
 
 import rich.console
 
-from fedjax_asr import config, interruption, run_directory
+from fedjax_asr import config, interruption, run_files, whole_file
 from fedjax_asr.corpora import audit, datasets, store
 
 
@@ -41,17 +42,17 @@ def reported(
     yield report
 
 
-def write(
-  data: datasets.Datasets, directory: run_directory.RunDirectory
-) -> None:
+def write(data: datasets.Datasets, directory: run_files.RunFiles) -> None:
   """Leaves `skipped_utterances.jsonl` and `statistics` in a run directory."""
   audit.write(data.problems, directory.skipped)
-  for name, content in statistics(data).items():
-    run_directory.replace_text(directory.path / name, content)
+  for file, content in statistics(data, directory).items():
+    whole_file.replace_text(file, content)
 
 
-def statistics(data: datasets.Datasets) -> dict[str, str]:
-  """`feature_statistics.json`, by name, for global normalisation.
+def statistics(
+  data: datasets.Datasets, files: run_files.RunFiles
+) -> dict[pathlib.Path, str]:
+  """Content of `feature_statistics.json`, for global normalisation.
 
   What decoding with a checkpoint of a run must normalise by.
   """
@@ -59,4 +60,4 @@ def statistics(data: datasets.Datasets) -> dict[str, str]:
     return {}
   values = data.statistics._asdict().items()
   text = json.dumps({name: value.tolist() for name, value in values})
-  return {run_directory.STATISTICS: text}
+  return {files.statistics: text}

@@ -8,7 +8,16 @@ from typing import Any
 
 import rich.console
 
-from fedjax_asr import config, home, run_directory, saved_run
+from fedjax_asr import (
+  config,
+  home,
+  json_file,
+  run_directory,
+  run_error,
+  run_files,
+  run_history,
+  saved_run,
+)
 from fedjax_asr.corpora import datasets, fingerprint, store, utterance
 
 _PLACES = ('path', 'heldout_path', 'cache_dir')
@@ -35,7 +44,7 @@ def check_resumed(
   Raises:
     CorpusError: it is another, with what differs.
   """
-  file = directory.path / run_directory.CORPUS
+  file = directory.corpus
   record = _read(file)
   if record is None:
     console.print(f'warning: {_unknown(file)}')
@@ -67,7 +76,7 @@ def prepare(
     UserError: the corpus cannot be read, or is not the one that the run was
       trained on.
   """
-  file = run_directory.of_round(run.path, run_directory.CORPUS, run.round)
+  file = run_history.of_round(run_files.RunFiles(run.path).corpus, run.round)
   record = _read(file) if run.round else None
   places = record['places'] if record else {}
   data = datasets.prepare(
@@ -132,12 +141,12 @@ def _read(file: pathlib.Path) -> dict[str, Any] | None:
   """None of a run of a version that kept no such record."""
   if not file.exists():
     return None
-  values = run_directory.read_json(file)
+  values = json_file.read(file)
   try:
     places = values.pop('places')
     return {'places': dict(places), 'then': fingerprint.from_dict(values)}
   except (AttributeError, KeyError, TypeError, ValueError) as error:
-    raise run_directory.RunError(
+    raise run_error.RunError(
       f'{file}: {error}; want it as training left it.'
     ) from error
 
@@ -157,14 +166,14 @@ def _check_transcripts(
   run: saved_run.SavedRun, data: datasets.Datasets
 ) -> None:
   """Raises where what the run last held out is not what is held out now."""
-  file = run.path / 'transcripts.json'
+  file = run_files.RunFiles(run.path).transcripts
   if not file.exists():  # A run that nothing was held out of.
     return
   held_out = data.heldout_speakers
   if not len(held_out):
     held_out = data.heldout_utterances
   now = dict(zip(held_out.ids, held_out.texts, strict=True))
-  then = run_directory.read_json(file)['transcripts']
+  then = json_file.read(file)['transcripts']
   for item in then:
     if now.get(item['utterance']) != item['reference']:
       raise utterance.CorpusError(

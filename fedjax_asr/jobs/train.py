@@ -168,8 +168,8 @@ def _begin(
   if first and note:
     console.print(note)
   audit.write(data.problems, directory.skipped)
-  contents = preparation.statistics(data)
-  contents[run_directory.CORPUS] = run_corpus.recorded(cfg.data, data)
+  contents = preparation.statistics(data, directory)
+  contents[directory.corpus] = run_corpus.recorded(cfg.data, data)
   directory.begin(first, contents)
 
 

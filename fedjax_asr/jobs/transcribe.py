@@ -1,7 +1,6 @@
 """Text of recordings, by a finished run."""
 
 import io
-import json
 import os
 import pathlib
 import sys
@@ -10,7 +9,14 @@ from typing import Any, NamedTuple
 
 import rich.console
 
-from fedjax_asr import config, home, interruption, run_directory, saved_run
+from fedjax_asr import (
+  config,
+  home,
+  interruption,
+  json_file,
+  run_error,
+  saved_run,
+)
 from fedjax_asr.decoding import long_form, text_decoder
 from fedjax_asr.jobs import disk_errors
 from fedjax_asr.speech import audio, formats, windows
@@ -111,7 +117,7 @@ def _check_json(name: str) -> None:
 
 def _check_kind(saved: saved_run.SavedRun) -> None:
   if saved.config.features.kind is config.FeatureKind.PRECOMPUTED:
-    raise run_directory.RunError(
+    raise run_error.RunError(
       f'{saved.path} was trained on features.kind=precomputed, which cannot be '
       'computed from audio; want a run of another kind (or the job evaluate on '
       'a manifest of such features).'
@@ -205,7 +211,7 @@ def _write(
     'files': [_described(outcome) for outcome in outcomes],
   }
   with disk_errors.explained(path):
-    run_directory.replace_text(path, json.dumps(content, indent=2) + '\n')
+    json_file.write(path, content)
 
 
 def _described(outcome: _Outcome) -> dict[str, Any]:

@@ -7,7 +7,13 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from fedjax_asr import config
-from fedjax_asr.models import convolution, dropout, product, recurrence
+from fedjax_asr.models import (
+  activation,
+  convolution,
+  dropout,
+  product,
+  recurrence,
+)
 
 
 class DenseLayer(nn.Module):
@@ -110,5 +116,5 @@ class DeepSpeech1(nn.Module):
 
   def _hidden(self, name, size, values, train):
     values = DenseLayer(self.model, size, name=name)(values)
-    values = recurrence.clipped_relu(values, self.smoothing)
+    values = activation.clipped_relu(values, self.smoothing)
     return dropout.Dropout(self.model.dropout)(values, train)

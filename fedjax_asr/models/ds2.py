@@ -5,7 +5,14 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from fedjax_asr import config
-from fedjax_asr.models import convolution, dropout, norms, product, recurrence
+from fedjax_asr.models import (
+  activation,
+  convolution,
+  dropout,
+  norms,
+  product,
+  recurrence,
+)
 
 
 class RecurrentLayer(nn.Module):
@@ -109,7 +116,7 @@ class DeepSpeech2(nn.Module):
       )
       mask = convolution.frame_mask(num_frames, values.shape[1])
       values = norms.apply(model, f'conv_norm_{index}', values, mask, train)
-      values = recurrence.clipped_relu(values, self.smoothing)
+      values = activation.clipped_relu(values, self.smoothing)
       values = convolution.zero_padding(values, num_frames)
     return values, num_frames
 

@@ -21,9 +21,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Shaped
 
 from fedjax_asr import config
-from fedjax_asr.models import product
-
-CLIP = 20.0
+from fedjax_asr.models import activation, product
 
 
 class CellSpec(NamedTuple):
@@ -36,18 +34,6 @@ class CellSpec(NamedTuple):
   num_gates: int
   num_states: int
   step: Callable[[jax.Array, jax.Array, jax.Array], jax.Array]
-
-
-def clipped_relu(x: jax.Array, smoothing: float = 0.0) -> jax.Array:
-  """min(max(x, 0), 20), the activation of both DeepSpeech papers.
-
-  With `smoothing`, its kinks are rounded off over about that width on each
-  side, by at most log(2) times it; 0 is exact.
-  """
-  if not smoothing:
-    return jnp.clip(x, 0.0, CLIP)
-  rising = jax.nn.softplus(x / smoothing)
-  return smoothing * (rising - jax.nn.softplus((x - CLIP) / smoothing))
 
 
 def _gru_step(projected, recurrent, state):
@@ -72,7 +58,7 @@ def _lstm_step(projected, recurrent, state):
 def _rnn_step(projected, recurrent, state, smoothing=0.0):
   """The simple recurrence of DeepSpeech 2, f(W x + U h)."""
   del state
-  return clipped_relu(projected + recurrent, smoothing)
+  return activation.clipped_relu(projected + recurrent, smoothing)
 
 
 CELLS = {

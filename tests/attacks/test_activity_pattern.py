@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from fedjax_asr.attacks import activity_pattern, span_evidence
-from fedjax_asr.models import recurrence
+from fedjax_asr.models import activation
 
 WINDOWS, TAPS, UNITS = 12, 8, 40
 
@@ -19,7 +19,7 @@ def _drawn(seed, bias=1.0, size=1.0):
 
 def _is_open(windows, layer):
   inputs = windows @ layer.kernel + layer.bias
-  return (inputs > 0) & (inputs < recurrence.CLIP)
+  return (inputs > 0) & (inputs < activation.CLIP)
 
 
 def _pattern(windows, layer):

@@ -17,6 +17,7 @@ _SENTENCES = ('easy going', 'northanger abbey', 'the news of the day')
 _FRAMES = 64
 _SIZE = 12
 _THREE = observation.Declared(num_utterances=3)
+_LENGTH = observation.Declared(num_frames=(_FRAMES,))
 
 
 def _linear():
@@ -156,13 +157,14 @@ def test_characters_are_certain_after_several_steps_too(rate):
     observed=config.Observed.DELTA,
     num_steps=4,
     learning_rate=rate,
+    declared=_LENGTH,
   )
-  estimated = labels.estimate(observed, num_outputs=_FRAMES)
+  estimated = labels.estimate(observed)
   assert estimated.certain
   assert set(estimated.certain) <= set(''.join(_SENTENCES))
   if rate == 1e-5:  # The mean of gradients that are nearly one.
-    once = _observed(_gradient(_LINEAR, params, speech, *rows), params)
-    single = labels.estimate(once, num_outputs=_FRAMES)
+    gradient = _gradient(_LINEAR, params, speech, *rows)
+    single = labels.estimate(_observed(gradient, params, declared=_LENGTH))
     np.testing.assert_allclose(estimated.counts, single.counts, atol=0.2)
 
 
@@ -201,36 +203,21 @@ def test_counts_follow_from_the_occupancies_of_all_paths(sentence):
 
 
 def test_counts_are_near_where_probabilities_are_constant_in_time():
-  params, speech, update = _scene(0, spread=0.0)
+  params, _, update = _scene(0, spread=0.0)
   observed = _observed(update, params, declared=_THREE)
-  for estimated in (
-    labels.estimate(observed),
-    labels.estimate(observed, *labels.symbol_rates(observed, list(speech))),
-  ):
-    np.testing.assert_allclose(estimated.num_outputs, _FRAMES, rtol=0.02)
-    scored = _score(estimated)
-    assert (scored.precision, scored.recall) == (1, 1)
-    assert scored.length_error < 0.05
-    assert scored.count_error < 0.1
+  estimated = labels.estimate(observed)
+  np.testing.assert_allclose(estimated.num_outputs, _FRAMES, rtol=0.02)
+  scored = _score(estimated)
+  assert (scored.precision, scored.recall) == (1, 1)
+  assert scored.length_error < 0.05
+  assert scored.count_error < 0.1
 
 
-def test_counts_rest_on_what_is_declared_or_told():
+def test_counts_rest_on_the_frames_that_are_declared():
   params, _, update = _scene(0)
   declared = observation.Declared(num_frames=(60, 80))
   observed = _observed(update, params, declared=declared)
   assert labels.estimate(observed).num_outputs == 70
-  assert labels.estimate(observed, num_outputs=50.0).num_outputs == 50
-
-
-def test_with_the_speech_characters_of_a_varied_model_are_precise():
-  params, speech, update = _scene(1, 0.4)
-  observed = _observed(update, params, declared=_THREE)
-  rates, num_outputs = labels.symbol_rates(observed, list(speech))
-  np.testing.assert_allclose(rates.sum(), 1, rtol=1e-6)
-  assert num_outputs == _FRAMES
-  scored = _score(labels.estimate(observed, rates, num_outputs))
-  assert scored.precision == 1
-  assert scored.recall > 0.9
 
 
 @pytest.mark.parametrize(
@@ -244,8 +231,13 @@ def test_with_the_speech_characters_of_a_varied_model_are_precise():
 def test_where_the_scale_is_lost_certain_characters_are_left(client):
   params, _, update = _scene(0, 0.5)
   estimated = labels.estimate(
-    _observed(update, params, observed=config.Observed.DELTA, client=client),
-    num_outputs=_FRAMES,
+    _observed(
+      update,
+      params,
+      observed=config.Observed.DELTA,
+      client=client,
+      declared=_LENGTH,
+    )
   )
   assert estimated.counts is estimated.num_labels is None
   assert estimated.characters == estimated.certain != ''
@@ -257,10 +249,9 @@ def test_without_absent_symbols_that_agree_there_are_no_counts():
   bias = np.asarray(update['output']['bias']).copy()
   bias[1:] *= np.geomspace(1e-6, 1, 28)
   update = {'output': {'kernel': update['output']['kernel'], 'bias': bias}}
-  observed = _observed(update, params)
-  rates = np.full(29, 1 / 29)
-  assert labels.estimate(observed, rates).counts is None
-  assert labels.estimate(observed, rates, 64.0).counts is not None
+  assert labels.estimate(_observed(update, params)).counts is None
+  told = _observed(update, params, declared=_LENGTH)
+  assert labels.estimate(told).counts is not None
 
 
 def test_an_update_without_output_layer_is_refused():

@@ -16,7 +16,7 @@ from fedjax_asr.attacks import (
   seed_and_grow,
   window_system,
 )
-from fedjax_asr.models import model, recurrence
+from fedjax_asr.models import activation, model
 from fedjax_asr.speech import features
 
 FEATURES, WIDTH = 4, 96
@@ -133,7 +133,7 @@ def test_features_of_very_different_sizes_are_found_where_the_clip_comes_late():
   kernel = _apply(1, 0.0)[2]['dense_0']['kernel']
   inputs = _windows(original) @ kernel
   # What the first windows say of their size is nothing.
-  assert inputs[:3].max() < recurrence.CLIP < inputs.max()
+  assert inputs[:3].max() < activation.CLIP < inputs.max()
   observed = _observation([original], speech=features.Statistics(mean, std))
   result = _attack(observed)
   assert result.is_certified
@@ -149,7 +149,7 @@ def _windows(frames):
 def _span(windows):
   """The span that they leave behind, without biases."""
   kernel = np.asarray(_apply(1, 0.0)[2]['dense_0']['kernel'], np.float64)
-  values = np.clip(windows @ kernel, 0, recurrence.CLIP)
+  values = np.clip(windows @ kernel, 0, activation.CLIP)
   basis, _ = np.linalg.qr(values.T, mode='complete')
   return hidden_span.cast(
     hidden_span.HiddenSpan(

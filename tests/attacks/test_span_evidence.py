@@ -5,7 +5,7 @@ import pytest
 
 from fedjax_asr import config
 from fedjax_asr.attacks import span_evidence
-from fedjax_asr.models import recurrence
+from fedjax_asr.models import activation
 
 NUM_WINDOWS, NUM_TAPS, NUM_UNITS = 20, 60, 90
 
@@ -19,7 +19,7 @@ class Sent:
     self.kernel = rng.standard_normal((NUM_TAPS, NUM_UNITS)) / 4
     self.bias = 0.3 * rng.standard_normal(NUM_UNITS)
     inputs = self.windows @ self.kernel + self.bias
-    is_active = (inputs > 0) & (inputs < recurrence.CLIP)
+    is_active = (inputs > 0) & (inputs < activation.CLIP)
     signals = rng.standard_normal((NUM_WINDOWS, NUM_UNITS)) * is_active
     self.update = self.windows.T @ signals
     self.noise = noise * np.sqrt(np.mean(self.update**2))

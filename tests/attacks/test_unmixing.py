@@ -6,31 +6,31 @@ import pytest
 from fedjax_asr.attacks import unmixing
 
 
-def _mixture(rng, members, points, silent, noise=0.0):
+def _mixture(rng, utterances, points, silent, noise=0.0):
   """(coefficients, mixtures) of signals that are zero this often."""
-  signals = rng.standard_normal((members, points))
-  signals *= rng.random((members, points)) > silent
-  coefficients = rng.standard_normal((members, members))
+  signals = rng.standard_normal((utterances, points))
+  signals *= rng.random((utterances, points)) > silent
+  coefficients = rng.standard_normal((utterances, utterances))
   coefficients /= np.linalg.norm(coefficients, axis=1, keepdims=True)
   mixtures = coefficients.T @ signals
   return coefficients, mixtures + noise * rng.standard_normal(mixtures.shape)
 
 
-@pytest.mark.parametrize('members', [2, 3, 4])
+@pytest.mark.parametrize('utterances', [2, 3, 4])
 @pytest.mark.parametrize('silent', [0.3, 0.6])
 @pytest.mark.parametrize('noise', [0.0, 1e-6])
-def test_members_are_found_in_some_order_and_of_some_sign(
-  members, silent, noise
+def test_utterances_are_found_in_some_order_and_of_some_sign(
+  utterances, silent, noise
 ):
-  rng = np.random.default_rng(members)
-  coefficients, mixtures = _mixture(rng, members, 20000, silent, noise)
-  found = unmixing.members(mixtures, rng)
+  rng = np.random.default_rng(utterances)
+  coefficients, mixtures = _mixture(rng, utterances, 20000, silent, noise)
+  found = unmixing.coefficients(mixtures, rng)
   cosines = np.abs(found @ coefficients.T)
   np.testing.assert_allclose(cosines.max(axis=0), 1, atol=1e-8)
-  assert set(cosines.argmax(axis=1)) == set(range(members))
+  assert set(cosines.argmax(axis=1)) == set(range(utterances))
 
 
-def test_members_that_are_silent_together_mostly_are_still_told_apart():
+def test_utterances_that_are_silent_together_mostly_are_still_told_apart():
   rng = np.random.default_rng(0)
   coefficients, apart = _mixture(rng, 2, 20000, 0.0)
   signals = np.linalg.solve(coefficients.T, apart)
@@ -38,6 +38,6 @@ def test_members_that_are_silent_together_mostly_are_still_told_apart():
   signals[:, both] = 0
   signals[0, rng.random(20000) < 0.05] = 0
   signals[1, rng.random(20000) < 0.05] = 0
-  found = unmixing.members(coefficients.T @ signals, rng)
+  found = unmixing.coefficients(coefficients.T @ signals, rng)
   cosines = np.abs(found @ coefficients.T)
   np.testing.assert_allclose(cosines.max(axis=0), 1, atol=1e-10)

@@ -4,7 +4,7 @@ import matplotlib.image
 import numpy as np
 import pytest
 
-from fedjax_asr import run_directory
+from fedjax_asr import run_error
 from fedjax_asr.figures import comparison, style
 
 
@@ -46,7 +46,7 @@ def test_the_axis_is_utterances_not_rounds(tmp_path):
 
 def test_a_run_without_an_evaluation_is_one_line(tmp_path, capsys):
   run = _run(tmp_path / 'a', 'federated', [None], 10)
-  with pytest.raises(run_directory.RunError, match='no evaluation'):
+  with pytest.raises(run_error.RunError, match='no evaluation'):
     comparison.plot([run], tmp_path / 'x.png')
   status = comparison.main(['x', str(tmp_path / 'x.png'), str(tmp_path / 'no')])
   assert status == 2
@@ -65,7 +65,7 @@ def test_points_of_a_sweep_are_named_by_what_differs(tmp_path):
     'fedavg-cohort_size=16',
   ]
   assert comparison.labels(runs[2:]) == ['a/x', 'b/x']
-  with pytest.raises(run_directory.RunError, match='want each once'):
+  with pytest.raises(run_error.RunError, match='want each once'):
     comparison.labels([runs[0], runs[0]])
 
 

@@ -5,7 +5,7 @@ import matplotlib.image
 import numpy as np
 import pytest
 
-from fedjax_asr import config, run_directory
+from fedjax_asr import config, run_error
 from fedjax_asr.attacks import score_summary
 from fedjax_asr.figures import feature_axes, reconstruction, style
 from fedjax_asr.speech import features
@@ -190,8 +190,8 @@ def test_axes_of_a_run_that_was_attacked_are_the_runs(coarse, tmp_path):
   cfg.attack.run = ''
   (attack / 'config.json').write_text(json.dumps(config.as_dict(cfg)))
   assert feature_axes.of_attack(attack, 0) == cfg.features
-  (attack / 'config.json').write_text('{"attack": {}}')
-  with pytest.raises(run_directory.RunError, match=r"config.json: .*'run'"):
+  (attack / 'config.json').write_text('{"attack": 3}')
+  with pytest.raises(run_error.RunError, match=r"config.json: .*'int' object"):
     feature_axes.of_attack(attack, 0)
 
 
@@ -291,17 +291,17 @@ def test_scores_of_other_ledgers_stand_apart():
 
 
 def test_missing_empty_and_damaged_files_are_named(tmp_path):
-  with pytest.raises(run_directory.RunError, match=r'attack\.json: No such'):
+  with pytest.raises(run_error.RunError, match=r'attack\.json: No such'):
     reconstruction.plot(tmp_path)
   for text in ('[]', '{', '[3]', '[{"method": "span"}]'):
     (tmp_path / 'attack.json').write_text(text)
-    with pytest.raises(run_directory.RunError, match=r'attack\.json'):
+    with pytest.raises(run_error.RunError, match=r'attack\.json'):
       reconstruction.plot(tmp_path)
   (tmp_path / 'attack.json').write_text(json.dumps([_record()]))
-  with pytest.raises(run_directory.RunError, match=r'reconstructions\.h5'):
+  with pytest.raises(run_error.RunError, match=r'reconstructions\.h5'):
     reconstruction.plot(tmp_path)
   _write(tmp_path, [_record()], {'other': {'original': _speech()}})
-  with pytest.raises(run_directory.RunError, match=r'reconstructions\.h5'):
+  with pytest.raises(run_error.RunError, match=r'reconstructions\.h5'):
     reconstruction.plot(tmp_path)
 
 

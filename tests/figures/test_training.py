@@ -4,7 +4,7 @@ import matplotlib.image
 import numpy as np
 import pytest
 
-from fedjax_asr import run_directory
+from fedjax_asr import run_error
 from fedjax_asr.figures import style, training
 
 _EVALUATED = {
@@ -55,10 +55,10 @@ def test_rounds_without_values_are_left_out(tmp_path, records):
 
 
 def test_missing_and_empty_metrics_are_named(tmp_path):
-  with pytest.raises(run_directory.RunError, match=r'metrics\.jsonl: No such'):
+  with pytest.raises(run_error.RunError, match=r'metrics\.jsonl: No such'):
     training.plot(tmp_path)
   _write(tmp_path, [])
-  with pytest.raises(run_directory.RunError, match=r'metrics\.jsonl is empty'):
+  with pytest.raises(run_error.RunError, match=r'metrics\.jsonl is empty'):
     training.plot(tmp_path)
 
 

@@ -1,5 +1,6 @@
 import contextlib
 import os
+import shutil
 
 import jax
 import pytest
@@ -90,3 +91,15 @@ def main(cached, source, capsys):
     return status, output, errors.splitlines()
 
   return run
+
+
+@pytest.fixture
+def copied(finished, tmp_path):
+  return shutil.copytree(finished[0], tmp_path / 'copied')
+
+
+@pytest.fixture
+def stopped(copied):
+  """A run with two rounds to go."""
+  shutil.rmtree(copied / 'checkpoints' / '6')
+  return copied

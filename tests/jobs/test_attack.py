@@ -10,7 +10,7 @@ import scipy.io.wavfile
 import tiny_attack
 import tiny_run
 
-from fedjax_asr import config
+from fedjax_asr import config, run_files
 from fedjax_asr.attacks import observation
 from fedjax_asr.jobs import (
   attack,
@@ -115,8 +115,9 @@ def test_recording_of_a_stretch_is_what_its_features_are_of(run, tmp_path):
   (victim,), _ = tiny_attack.observed(cfg, tmp_path)
   (item,) = victim.spoken
   features = tiny_attack.model_config(tmp_path).features
-  attack_sound.write(tmp_path / 'audio', item, {}, features, None)
-  (file,) = (tmp_path / 'audio').iterdir()
+  files = run_files.RunFiles(tmp_path)
+  attack_sound.write(files, item, {}, features, None)
+  (file,) = files.audio.iterdir()
   assert file.name == f'{item.utterance}_recording.wav'
   samples = audio.read(str(file), features.sample_rate)
   found = features_lib.extract(samples, features)
@@ -142,10 +143,11 @@ def test_attackers_sound_goes_by_public_statistics(place, tmp_path):
   np.testing.assert_allclose(public.mean, raw.mean(0), rtol=1e-4)
   np.testing.assert_allclose(public.std, raw.std(0), rtol=1e-4)
   arrays = {attack_sound.ORIGINAL: item.features, 'span': item.features}
-  attack_sound.write(tmp_path, item, arrays, cfg.features, public)
+  files = run_files.RunFiles(tmp_path)
+  attack_sound.write(files, item, arrays, cfg.features, public)
   samples = {
     file.name.removeprefix(item.utterance): scipy.io.wavfile.read(file)[1]
-    for file in tmp_path.glob('*.wav')
+    for file in files.audio.glob('*.wav')
   }
   own = inversion.waveform(item.features, cfg.features, item.statistics)
   others = inversion.waveform(item.features, cfg.features, public)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tiny_run
 
-from fedjax_asr import config, run_directory, saved_run
+from fedjax_asr import config, run_error, saved_run
 from fedjax_asr.decoding import scores
 from fedjax_asr.jobs import evaluated_set, evaluation_summary
 
@@ -193,7 +193,7 @@ def test_folder_is_one_for_each_decoder_and_speech():
 def test_damaged_evaluation_is_named(tmp_path):
   (tmp_path / 'x').mkdir()
   (tmp_path / 'x' / 'evaluation.json').write_text('{}')
-  with pytest.raises(run_directory.RunError, match=r'x/evaluation\.json: Key'):
+  with pytest.raises(run_error.RunError, match=r'x/evaluation\.json: Key'):
     evaluation_summary.update(tmp_path)
 
 

@@ -90,17 +90,17 @@ def test_round_that_was_not_saved_is_one_line(original, capsys, job):
 
 
 def test_full_disk_is_one_line(original, tmp_path, monkeypatch, capsys):
-  from fedjax_asr import main, run_directory
+  from fedjax_asr import main, whole_file
   from fedjax_asr.jobs import export, exported_program
 
-  replace_text = run_directory.replace_text
+  replace_text = whole_file.replace_text
 
   def full(path, content):
     if path.name == 'forward.json':
       raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
     replace_text(path, content)
 
-  monkeypatch.setattr(run_directory, 'replace_text', full)
+  monkeypatch.setattr(whole_file, 'replace_text', full)
   for name in ('of_features', 'of_waveforms'):
     monkeypatch.setattr(exported_program, name, lambda _: _Program())
   monkeypatch.setattr(export, 'described', lambda *_: {})

@@ -58,4 +58,4 @@ def write(path: pathlib.Path, cfg: config.Config) -> None:
       checkpoints.save(round_index, state(cfg, round_index), None)
     checkpoints.close()
     statistics = {'mean': [0.5] * 8, 'std': [2.0] * 8}
-    (path / run_directory.STATISTICS).write_text(json.dumps(statistics))
+    directory.statistics.write_text(json.dumps(statistics))

@@ -19,11 +19,11 @@ class Group(NamedTuple):
   """
 
   num_windows: int
-  basis: Float64[np.ndarray, 'members frames features']
+  basis: Float64[np.ndarray, 'utterances frames features']
   gap: float
 
 
-class Member(NamedTuple):
+class Utterance(NamedTuple):
   """An utterance of the update; frames in units of `FirstLayer.scale`."""
 
   num_windows: int
@@ -31,34 +31,34 @@ class Member(NamedTuple):
 
 
 def windows(
-  members: list[Member], shape: window_system.Shape
+  utterances: list[Utterance], shape: window_system.Shape
 ) -> Float64[np.ndarray, 'windows taps']:
-  """Of all members, one after the other."""
+  """Of all utterances, one after the other."""
   return np.concatenate(
     [
       window_system.windows(each.frames, shape, each.num_windows)
-      for each in members
+      for each in utterances
     ]
   )
 
 
 def split(
-  members: list[Member], by_window: Shaped[np.ndarray, 'windows _']
+  utterances: list[Utterance], by_window: Shaped[np.ndarray, 'windows _']
 ) -> list[np.ndarray]:
-  """[windows, _] of each member; undoes `windows`."""
-  ends = np.cumsum([member.num_windows for member in members])
+  """[windows, _] of each utterance; undoes `windows`."""
+  ends = np.cumsum([utterance.num_windows for utterance in utterances])
   return np.split(by_window, ends[:-1])
 
 
 def signals(
-  members: list[Member],
+  utterances: list[Utterance],
   kernel: Float64[np.ndarray, 'taps units'],
   shape: window_system.Shape,
 ) -> list[np.ndarray]:
   """[windows, units] of each: what is backpropagated to its windows."""
-  stacked = windows(members, shape)
+  stacked = windows(utterances, shape)
   found, *_ = np.linalg.lstsq(stacked.T, kernel, rcond=None)
-  return split(members, found)
+  return split(utterances, found)
 
 
 def unmixed(
@@ -66,35 +66,35 @@ def unmixed(
   kernel: Float64[np.ndarray, 'taps units'],
   shape: window_system.Shape,
   rng: np.random.Generator,
-) -> list[Member]:
+) -> list[Utterance]:
   """The utterances of each group, none a mixture of others."""
-  mixed = [Member(g.num_windows, each) for g in groups for each in g.basis]
+  mixed = [Utterance(g.num_windows, each) for g in groups for each in g.basis]
   if all(len(group.basis) == 1 for group in groups):
     return mixed
   of_each = iter(signals(mixed, kernel, shape))
-  members = []
+  utterances = []
   for group in groups:
     of_group = np.array([next(of_each).ravel() for _ in group.basis])
     coefficients = np.eye(1)
     if len(group.basis) > 1:
-      coefficients = unmixing.members(of_group, rng)
+      coefficients = unmixing.coefficients(of_group, rng)
     for frames in np.tensordot(coefficients, group.basis, 1):
-      members.append(Member(group.num_windows, frames))
-  return members
+      utterances.append(Utterance(group.num_windows, frames))
+  return utterances
 
 
 def without_padding(
-  member: Member,
+  utterance: Utterance,
   projector: Float64[np.ndarray, 'taps taps'],
   shape: window_system.Shape,
-) -> Member:
-  """The member without frames of zeros that a longer one would also have."""
-  frames = member.frames
-  ones = np.ones(member.num_windows)
+) -> Utterance:
+  """The same without frames of zeros that a longer one would also have."""
+  frames = utterance.frames
+  ones = np.ones(utterance.num_windows)
   whole = window_system.energy(projector, frames, shape, ones)
   for _ in range(shape.stride - 1):
     shorter = window_system.energy(projector, frames[:-1], shape, ones)
     if shorter > _PADDING_FACTOR * whole:
       break
     frames = frames[:-1]
-  return member._replace(frames=frames)
+  return utterance._replace(frames=frames)

@@ -7,7 +7,8 @@ import pathlib
 from collections.abc import Mapping
 from typing import Any
 
-from fedjax_asr import run_directory, scalar_events
+from fedjax_asr import run_directory, run_error, whole_file
+from fedjax_asr.run_log import scalar_events
 
 
 class Lines:
@@ -32,7 +33,7 @@ class Lines:
       self._file.write(json.dumps(record, allow_nan=False) + '\n')
       self._file.flush()
     except OSError as error:
-      raise run_directory.RunError(
+      raise run_error.RunError(
         f'{self._path}: {error.strerror}; the same command resumes.'
       ) from error
 
@@ -72,7 +73,7 @@ class MetricsLog:
     try:
       self._events.write(round_index, scalars)
     except OSError as error:
-      raise run_directory.RunError(
+      raise run_error.RunError(
         f'{self._path}: {error.strerror}; the same command resumes.'
       ) from error
 
@@ -102,7 +103,7 @@ def read_lines(path: pathlib.Path) -> list[dict[str, Any]]:
   try:
     lines = path.read_text(encoding='utf-8', errors='replace').splitlines()
   except OSError as error:
-    raise run_directory.RunError(
+    raise run_error.RunError(
       f'{path}: {error.strerror}; want the {path.name} of a run.'
     ) from error
   records = []
@@ -111,7 +112,7 @@ def read_lines(path: pathlib.Path) -> list[dict[str, Any]]:
     if record is not None:
       records.append(record)
     elif number < len(lines):
-      raise run_directory.RunError(
+      raise run_error.RunError(
         f'{path}, line {number}: {line[:40]!r}; want a JSON object with '
         'a round.'
       )
@@ -125,7 +126,7 @@ def _drop_later_rounds(path: pathlib.Path, last_round: int) -> None:
     for record in records
     if record['round'] <= last_round
   ]
-  run_directory.replace_text(path, ''.join(lines))
+  whole_file.replace_text(path, ''.join(lines))
 
 
 def _record(line: str) -> dict[str, Any] | None:
