@@ -1,6 +1,9 @@
 """Federated algorithms, and what each of them has to set."""
 
+import dataclasses
 import enum
+
+from fedjax_asr.config.fields import bounded
 
 
 class AlgorithmName(enum.StrEnum):
@@ -8,3 +11,12 @@ class AlgorithmName(enum.StrEnum):
 
   FEDAVG = 'fedavg'
   FEDSGD = 'fedsgd'
+  FEDPROX = 'fedprox'
+
+
+@dataclasses.dataclass(slots=True, kw_only=True)
+class FedProxConfig:
+  """Of algorithm=fedprox."""
+
+  # How strongly a client is held at the server's model; 0 is FedAvg.
+  mu: float = bounded(0.01, low=0.0)

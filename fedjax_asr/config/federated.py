@@ -3,7 +3,7 @@
 import dataclasses
 import enum
 
-from fedjax_asr.config.algorithms import AlgorithmName
+from fedjax_asr.config.algorithms import AlgorithmName, FedProxConfig
 from fedjax_asr.config.defences import CompressionConfig, PrivacyConfig
 from fedjax_asr.config.fields import bounded
 
@@ -106,6 +106,7 @@ class FederatedConfig:
   device_map: DeviceMap = DeviceMap.SHARD_MAP
   client: ClientConfig = dataclasses.field(default_factory=ClientConfig)
   server: ServerConfig = dataclasses.field(default_factory=ServerConfig)
+  fedprox: FedProxConfig = dataclasses.field(default_factory=FedProxConfig)
   privacy: PrivacyConfig = dataclasses.field(default_factory=PrivacyConfig)
   compression: CompressionConfig = dataclasses.field(
     default_factory=CompressionConfig

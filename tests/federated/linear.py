@@ -41,6 +41,8 @@ UNEQUAL = (
   Data([[((1.0, 2.0), 3), ((0.5, -1.0), 1)], [((2.0, 0.0), -1)]]),
   Data([[((-1.0, 1.0), 2)]]),
 )
+# (block_size, num_devices): all at once, one by one, and with padding clients.
+LAYOUTS = ((0, 1), (1, 1), (1, 2), (4, 1))
 
 
 def gradient(params, norm_state, batch, key):
@@ -75,6 +77,14 @@ def slope_by_hand(w, rows):
 
 def loss_by_hand(w, rows):
   return np.mean([0.5 * (np.dot(x, w) - y) ** 2 for x, y in rows])
+
+
+def sgd_by_hand(w, client: Data, rate, correct=lambda slope, w: slope):
+  """Where a client's steps lead from `w`; each gradient is corrected."""
+  w = np.array(w, float)
+  for rows in client.batches:
+    w -= rate * correct(slope_by_hand(w, rows), w)
+  return w
 
 
 def members(

@@ -3,6 +3,7 @@
 from fedjax_asr import config
 from fedjax_asr.federated import algorithm, local_gradient, optimizers
 from fedjax_asr.federated.algorithms import fedavg as fedavg_lib
+from fedjax_asr.federated.algorithms import fedprox as fedprox_lib
 from fedjax_asr.federated.algorithms import fedsgd as fedsgd_lib
 from fedjax_asr.models import model
 
@@ -15,13 +16,17 @@ def make(
 ) -> algorithm.Algorithm:
   """What the config names, for a population of so many clients."""
   gradient = local_gradient.local_gradient(acoustic, augmentation)
+  weighting = federated.weighting
+
+  def optimizer(rate):
+    return optimizers.client_optimizer(federated.client, rate)
+
   match federated.algorithm:
     case config.AlgorithmName.FEDAVG:
-      return fedavg_lib.fedavg(
-        gradient,
-        lambda rate: optimizers.client_optimizer(federated.client, rate),
-        federated.weighting,
-      )
+      return fedavg_lib.fedavg(gradient, optimizer, weighting)
+    case config.AlgorithmName.FEDPROX:
+      mu = federated.fedprox.mu
+      return fedprox_lib.fedprox(gradient, optimizer, weighting, mu)
     case config.AlgorithmName.FEDSGD:
       return of_gradient(acoustic, federated, augmentation)
 

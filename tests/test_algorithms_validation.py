@@ -1,0 +1,40 @@
+"""What goes with which algorithm."""
+
+import pytest
+
+from fedjax_asr import config, validation
+
+
+def _federated(algorithm, **fields):
+  return config.Config(
+    federated=config.FederatedConfig(
+      algorithm=config.AlgorithmName(algorithm), **fields
+    )
+  )
+
+
+@pytest.mark.parametrize(
+  ('cfg', 'message'),
+  [
+    (
+      _federated('fedavg', fedprox=config.FedProxConfig(mu=0.5)),
+      'config.federated.fedprox.mu=0.5; want 0.01 without '
+      'federated.algorithm=fedprox.',
+    ),
+    (
+      _federated('fedprox', fedprox=config.FedProxConfig(mu=-1.0)),
+      'config.federated.fedprox.mu=-1.0; want >= 0.',
+    ),
+  ],
+)
+def test_what_does_not_go_with_an_algorithm_is_named(cfg, message):
+  with pytest.raises(config.ConfigError) as caught:
+    validation.validate(cfg)
+  assert str(caught.value).startswith(message)
+
+
+@pytest.mark.parametrize(
+  'cfg', [_federated('fedprox', fedprox=config.FedProxConfig(mu=0.0))]
+)
+def test_what_goes_with_an_algorithm_passes(cfg):
+  validation.validate(cfg)
