@@ -4,6 +4,10 @@ import pytest
 
 from fedjax_asr import config, validation
 
+GRADIENT = config.ControlVariate.SERVER_GRADIENT
+ADAM, MOMENTUM = config.ClientOptimizer.ADAM, config.ClientOptimizer.MOMENTUM
+LOCAL_NOISE = config.PrivacyConfig(clip_norm=1.0, local_noise_multiplier=0.1)
+
 
 def _federated(algorithm, **fields):
   return config.Config(
@@ -25,6 +29,21 @@ def _federated(algorithm, **fields):
       _federated('fedprox', fedprox=config.FedProxConfig(mu=-1.0)),
       'config.federated.fedprox.mu=-1.0; want >= 0.',
     ),
+    (
+      _federated('fedavg', scaffold=config.ScaffoldConfig(variate=GRADIENT)),
+      "config.federated.scaffold.variate='server_gradient'; want 'steps' "
+      'without federated.algorithm=scaffold.',
+    ),
+    (
+      _federated('scaffold', client=config.ClientConfig(optimizer=MOMENTUM)),
+      "config.federated.client.optimizer='momentum'; want sgd with "
+      'federated.algorithm=scaffold.',
+    ),
+    (
+      _federated('scaffold', privacy=LOCAL_NOISE),
+      'config.federated.privacy.local_noise_multiplier=0.1; want 0 with '
+      'federated.algorithm=scaffold, whose',
+    ),
   ],
 )
 def test_what_does_not_go_with_an_algorithm_is_named(cfg, message):
@@ -34,7 +53,12 @@ def test_what_does_not_go_with_an_algorithm_is_named(cfg, message):
 
 
 @pytest.mark.parametrize(
-  'cfg', [_federated('fedprox', fedprox=config.FedProxConfig(mu=0.0))]
+  'cfg',
+  [
+    _federated('fedprox', fedprox=config.FedProxConfig(mu=0.0)),
+    _federated('scaffold', scaffold=config.ScaffoldConfig(variate=GRADIENT)),
+    _federated('scaffold', privacy=config.PrivacyConfig(clip_norm=1.0)),
+  ],
 )
 def test_what_goes_with_an_algorithm_passes(cfg):
   validation.validate(cfg)

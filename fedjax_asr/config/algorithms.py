@@ -12,6 +12,14 @@ class AlgorithmName(enum.StrEnum):
   FEDAVG = 'fedavg'
   FEDSGD = 'fedsgd'
   FEDPROX = 'fedprox'
+  SCAFFOLD = 'scaffold'
+
+
+class ControlVariate(enum.StrEnum):
+  """What a client's is made of: options I and II of SCAFFOLD."""
+
+  SERVER_GRADIENT = 'server_gradient'
+  STEPS = 'steps'
 
 
 @dataclasses.dataclass(slots=True, kw_only=True)
@@ -20,3 +28,11 @@ class FedProxConfig:
 
   # How strongly a client is held at the server's model; 0 is FedAvg.
   mu: float = bounded(0.01, low=0.0)
+
+
+@dataclasses.dataclass(slots=True, kw_only=True)
+class ScaffoldConfig:
+  """Of algorithm=scaffold."""
+
+  # The gradient at the server's model (twice the work), or the mean step.
+  variate: ControlVariate = ControlVariate.STEPS

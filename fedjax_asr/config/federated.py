@@ -3,7 +3,11 @@
 import dataclasses
 import enum
 
-from fedjax_asr.config.algorithms import AlgorithmName, FedProxConfig
+from fedjax_asr.config.algorithms import (
+  AlgorithmName,
+  FedProxConfig,
+  ScaffoldConfig,
+)
 from fedjax_asr.config.defences import CompressionConfig, PrivacyConfig
 from fedjax_asr.config.fields import bounded
 
@@ -107,6 +111,7 @@ class FederatedConfig:
   client: ClientConfig = dataclasses.field(default_factory=ClientConfig)
   server: ServerConfig = dataclasses.field(default_factory=ServerConfig)
   fedprox: FedProxConfig = dataclasses.field(default_factory=FedProxConfig)
+  scaffold: ScaffoldConfig = dataclasses.field(default_factory=ScaffoldConfig)
   privacy: PrivacyConfig = dataclasses.field(default_factory=PrivacyConfig)
   compression: CompressionConfig = dataclasses.field(
     default_factory=CompressionConfig

@@ -7,13 +7,24 @@ from fedjax_asr import config
 from fedjax_asr.validation import requirement
 
 # Sections of `config.federated` that are named as the algorithm they set.
-_SECTIONS = (config.AlgorithmName.FEDPROX,)
+_SECTIONS = (
+  config.AlgorithmName.FEDPROX,
+  config.AlgorithmName.SCAFFOLD,
+)
+# What their rules are defined for; all others take any client optimizer.
+_OPTIMIZERS = {
+  config.AlgorithmName.SCAFFOLD: (config.ClientOptimizer.SGD,),
+}
+# Numbers that these send beside the update pass no channel.
+_SENDING_MORE = (config.AlgorithmName.SCAFFOLD,)
 
 
 def check(cfg: config.Config) -> None:
   """Raises `ConfigError` where a field and the algorithm do not go together."""
   for name in _SECTIONS:
     _check_unread(cfg, name)
+  _check_optimizer(cfg)
+  _check_noise(cfg)
 
 
 def _check_unread(cfg: config.Config, name: config.AlgorithmName) -> None:
@@ -29,4 +40,28 @@ def _check_unread(cfg: config.Config, name: config.AlgorithmName) -> None:
       f'federated.{name}.{field.name}',
       getattr(section, field.name) == unread,
       f'{config.plain(unread)!r} without federated.algorithm={name}',
+    )
+
+
+def _check_optimizer(cfg: config.Config) -> None:
+  name, chosen = cfg.federated.algorithm, cfg.federated.client.optimizer
+  allowed = _OPTIMIZERS.get(name, tuple(config.ClientOptimizer))
+  requirement.require(
+    cfg,
+    'federated.client.optimizer',
+    chosen in allowed,
+    f'{" or ".join(allowed)} with federated.algorithm={name}',
+  )
+
+
+def _check_noise(cfg: config.Config) -> None:
+  """Noise on an update hides nothing that is sent beside it in the clear."""
+  name = cfg.federated.algorithm
+  for noise in ('local_noise_multiplier', 'central_noise_multiplier'):
+    requirement.require(
+      cfg,
+      f'federated.privacy.{noise}',
+      not getattr(cfg.federated.privacy, noise) or name not in _SENDING_MORE,
+      f'0 with federated.algorithm={name}, whose clients send gradients '
+      'beside the update, which noise does not reach',
     )

@@ -5,6 +5,7 @@ from fedjax_asr.federated import algorithm, local_gradient, optimizers
 from fedjax_asr.federated.algorithms import fedavg as fedavg_lib
 from fedjax_asr.federated.algorithms import fedprox as fedprox_lib
 from fedjax_asr.federated.algorithms import fedsgd as fedsgd_lib
+from fedjax_asr.federated.algorithms import scaffold as scaffold_lib
 from fedjax_asr.models import model
 
 
@@ -27,6 +28,11 @@ def make(
     case config.AlgorithmName.FEDPROX:
       mu = federated.fedprox.mu
       return fedprox_lib.fedprox(gradient, optimizer, weighting, mu)
+    case config.AlgorithmName.SCAFFOLD:
+      variate = federated.scaffold.variate
+      return scaffold_lib.scaffold(
+        gradient, optimizer, weighting, variate, num_clients
+      )
     case config.AlgorithmName.FEDSGD:
       return of_gradient(acoustic, federated, augmentation)
 
