@@ -6,6 +6,7 @@ from fedjax_asr import config, validation
 
 GRADIENT = config.ControlVariate.SERVER_GRADIENT
 ADAM, MOMENTUM = config.ClientOptimizer.ADAM, config.ClientOptimizer.MOMENTUM
+UNIFORM = config.Weighting.UNIFORM
 LOCAL_NOISE = config.PrivacyConfig(clip_norm=1.0, local_noise_multiplier=0.1)
 
 
@@ -44,6 +45,15 @@ def _federated(algorithm, **fields):
       'config.federated.privacy.local_noise_multiplier=0.1; want 0 with '
       'federated.algorithm=scaffold, whose',
     ),
+    (
+      _federated('feddyn'),
+      "config.federated.weighting='utterances'; want uniform with "
+      'federated.algorithm=feddyn',
+    ),
+    (
+      _federated('feddyn', feddyn=config.FedDynConfig(alpha=0.0)),
+      'config.federated.feddyn.alpha=0.0; want > 0.',
+    ),
   ],
 )
 def test_what_does_not_go_with_an_algorithm_is_named(cfg, message):
@@ -58,6 +68,7 @@ def test_what_does_not_go_with_an_algorithm_is_named(cfg, message):
     _federated('fedprox', fedprox=config.FedProxConfig(mu=0.0)),
     _federated('scaffold', scaffold=config.ScaffoldConfig(variate=GRADIENT)),
     _federated('scaffold', privacy=config.PrivacyConfig(clip_norm=1.0)),
+    _federated('feddyn', weighting=UNIFORM, privacy=LOCAL_NOISE),
   ],
 )
 def test_what_goes_with_an_algorithm_passes(cfg):

@@ -13,6 +13,7 @@ class AlgorithmName(enum.StrEnum):
   FEDSGD = 'fedsgd'
   FEDPROX = 'fedprox'
   SCAFFOLD = 'scaffold'
+  FEDDYN = 'feddyn'
 
 
 class ControlVariate(enum.StrEnum):
@@ -36,3 +37,11 @@ class ScaffoldConfig:
 
   # The gradient at the server's model (twice the work), or the mean step.
   variate: ControlVariate = ControlVariate.STEPS
+
+
+@dataclasses.dataclass(slots=True, kw_only=True)
+class FedDynConfig:
+  """Of algorithm=feddyn."""
+
+  # How strongly a client is held at the server's model.
+  alpha: float = bounded(0.1, above=0.0)

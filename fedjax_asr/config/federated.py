@@ -5,6 +5,7 @@ import enum
 
 from fedjax_asr.config.algorithms import (
   AlgorithmName,
+  FedDynConfig,
   FedProxConfig,
   ScaffoldConfig,
 )
@@ -112,6 +113,7 @@ class FederatedConfig:
   server: ServerConfig = dataclasses.field(default_factory=ServerConfig)
   fedprox: FedProxConfig = dataclasses.field(default_factory=FedProxConfig)
   scaffold: ScaffoldConfig = dataclasses.field(default_factory=ScaffoldConfig)
+  feddyn: FedDynConfig = dataclasses.field(default_factory=FedDynConfig)
   privacy: PrivacyConfig = dataclasses.field(default_factory=PrivacyConfig)
   compression: CompressionConfig = dataclasses.field(
     default_factory=CompressionConfig

@@ -10,11 +10,14 @@ from fedjax_asr.validation import requirement
 _SECTIONS = (
   config.AlgorithmName.FEDPROX,
   config.AlgorithmName.SCAFFOLD,
+  config.AlgorithmName.FEDDYN,
 )
 # What their rules are defined for; all others take any client optimizer.
 _OPTIMIZERS = {
   config.AlgorithmName.SCAFFOLD: (config.ClientOptimizer.SGD,),
 }
+# These have weights of their own, or none.
+_UNIFORM = (config.AlgorithmName.FEDDYN,)
 # Numbers that these send beside the update pass no channel.
 _SENDING_MORE = (config.AlgorithmName.SCAFFOLD,)
 
@@ -24,6 +27,7 @@ def check(cfg: config.Config) -> None:
   for name in _SECTIONS:
     _check_unread(cfg, name)
   _check_optimizer(cfg)
+  _check_weighting(cfg)
   _check_noise(cfg)
 
 
@@ -51,6 +55,16 @@ def _check_optimizer(cfg: config.Config) -> None:
     'federated.client.optimizer',
     chosen in allowed,
     f'{" or ".join(allowed)} with federated.algorithm={name}',
+  )
+
+
+def _check_weighting(cfg: config.Config) -> None:
+  name, chosen = cfg.federated.algorithm, cfg.federated.weighting
+  requirement.require(
+    cfg,
+    'federated.weighting',
+    name not in _UNIFORM or chosen is config.Weighting.UNIFORM,
+    f'uniform with federated.algorithm={name}, by whose rule clients weigh',
   )
 
 

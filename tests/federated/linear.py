@@ -95,9 +95,9 @@ def members(
 ) -> cohort.Cohort:
   """The cohort of these clients, padded as the real ones are."""
   taken = [clients[index] for index in client_ids]
-  num_steps = max(len(client.batches) for client in taken)
-  batch_size = max(len(b) for client in taken for b in client.batches)
-  width = len(taken[0].batches[0][0][0])
+  num_steps = max(len(client.batches) for client in clients)
+  batch_size = max(len(b) for client in clients for b in client.batches)
+  width = len(clients[0].batches[0][0][0])
   block_size = block_size or len(taken)
   num_blocks = -(-len(taken) // (block_size * num_devices))
   shape = (num_devices, num_blocks, num_steps, block_size, batch_size)

@@ -3,6 +3,7 @@
 from fedjax_asr import config
 from fedjax_asr.federated import algorithm, local_gradient, optimizers
 from fedjax_asr.federated.algorithms import fedavg as fedavg_lib
+from fedjax_asr.federated.algorithms import feddyn as feddyn_lib
 from fedjax_asr.federated.algorithms import fedprox as fedprox_lib
 from fedjax_asr.federated.algorithms import fedsgd as fedsgd_lib
 from fedjax_asr.federated.algorithms import scaffold as scaffold_lib
@@ -33,6 +34,9 @@ def make(
       return scaffold_lib.scaffold(
         gradient, optimizer, weighting, variate, num_clients
       )
+    case config.AlgorithmName.FEDDYN:
+      alpha = federated.feddyn.alpha
+      return feddyn_lib.feddyn(gradient, optimizer, alpha, num_clients)
     case config.AlgorithmName.FEDSGD:
       return of_gradient(acoustic, federated, augmentation)
 
