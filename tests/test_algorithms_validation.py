@@ -7,6 +7,9 @@ from fedjax_asr import config, validation
 GRADIENT = config.ControlVariate.SERVER_GRADIENT
 ADAM, MOMENTUM = config.ClientOptimizer.ADAM, config.ClientOptimizer.MOMENTUM
 UNIFORM = config.Weighting.UNIFORM
+CENTRAL_NOISE = config.PrivacyConfig(
+  clip_norm=1.0, central_noise_multiplier=0.1
+)
 LOCAL_NOISE = config.PrivacyConfig(clip_norm=1.0, local_noise_multiplier=0.1)
 
 
@@ -54,6 +57,16 @@ def _federated(algorithm, **fields):
       _federated('feddyn', feddyn=config.FedDynConfig(alpha=0.0)),
       'config.federated.feddyn.alpha=0.0; want > 0.',
     ),
+    (
+      _federated('fednova', client=config.ClientConfig(optimizer=ADAM)),
+      "config.federated.client.optimizer='adam'; want sgd or momentum with "
+      'federated.algorithm=fednova.',
+    ),
+    (
+      _federated('fednova', weighting=UNIFORM, privacy=CENTRAL_NOISE),
+      'config.federated.privacy.central_noise_multiplier=0.1; want 0 with '
+      'federated.algorithm=fednova, by whose rule',
+    ),
   ],
 )
 def test_what_does_not_go_with_an_algorithm_is_named(cfg, message):
@@ -68,6 +81,8 @@ def test_what_does_not_go_with_an_algorithm_is_named(cfg, message):
     _federated('fedprox', fedprox=config.FedProxConfig(mu=0.0)),
     _federated('scaffold', scaffold=config.ScaffoldConfig(variate=GRADIENT)),
     _federated('scaffold', privacy=config.PrivacyConfig(clip_norm=1.0)),
+    _federated('fednova', privacy=LOCAL_NOISE),
+    _federated('feddyn', weighting=UNIFORM, privacy=CENTRAL_NOISE),
     _federated('feddyn', weighting=UNIFORM, privacy=LOCAL_NOISE),
   ],
 )

@@ -14,6 +14,7 @@ class AlgorithmName(enum.StrEnum):
   FEDPROX = 'fedprox'
   SCAFFOLD = 'scaffold'
   FEDDYN = 'feddyn'
+  FEDNOVA = 'fednova'
 
 
 class ControlVariate(enum.StrEnum):

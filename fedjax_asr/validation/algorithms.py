@@ -15,11 +15,18 @@ _SECTIONS = (
 # What their rules are defined for; all others take any client optimizer.
 _OPTIMIZERS = {
   config.AlgorithmName.SCAFFOLD: (config.ClientOptimizer.SGD,),
+  config.AlgorithmName.FEDNOVA: (
+    config.ClientOptimizer.SGD,
+    config.ClientOptimizer.MOMENTUM,
+  ),
 }
 # These have weights of their own, or none.
 _UNIFORM = (config.AlgorithmName.FEDDYN,)
 # Numbers that these send beside the update pass no channel.
 _SENDING_MORE = (config.AlgorithmName.SCAFFOLD,)
+
+# What they divide by, or weigh with, is the clients' own.
+_SCALED_BY_CLIENTS = (config.AlgorithmName.FEDNOVA,)
 
 
 def check(cfg: config.Config) -> None:
@@ -79,3 +86,11 @@ def _check_noise(cfg: config.Config) -> None:
       f'0 with federated.algorithm={name}, whose clients send gradients '
       'beside the update, which noise does not reach',
     )
+  requirement.require(
+    cfg,
+    'federated.privacy.central_noise_multiplier',
+    not cfg.federated.privacy.central_noise_multiplier
+    or name not in _SCALED_BY_CLIENTS,
+    f'0 with federated.algorithm={name}, by whose rule one client may move the '
+    'mean by more than its share of clip_norm',
+  )

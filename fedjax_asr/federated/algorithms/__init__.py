@@ -4,6 +4,7 @@ from fedjax_asr import config
 from fedjax_asr.federated import algorithm, local_gradient, optimizers
 from fedjax_asr.federated.algorithms import fedavg as fedavg_lib
 from fedjax_asr.federated.algorithms import feddyn as feddyn_lib
+from fedjax_asr.federated.algorithms import fednova as fednova_lib
 from fedjax_asr.federated.algorithms import fedprox as fedprox_lib
 from fedjax_asr.federated.algorithms import fedsgd as fedsgd_lib
 from fedjax_asr.federated.algorithms import scaffold as scaffold_lib
@@ -37,6 +38,12 @@ def make(
     case config.AlgorithmName.FEDDYN:
       alpha = federated.feddyn.alpha
       return feddyn_lib.feddyn(gradient, optimizer, alpha, num_clients)
+    case config.AlgorithmName.FEDNOVA:
+      has_momentum = (
+        federated.client.optimizer is config.ClientOptimizer.MOMENTUM
+      )
+      momentum = federated.client.momentum if has_momentum else 0.0
+      return fednova_lib.fednova(gradient, optimizer, weighting, momentum)
     case config.AlgorithmName.FEDSGD:
       return of_gradient(acoustic, federated, augmentation)
 

@@ -12,6 +12,7 @@ NUM_ROUNDS = 4
 FIELDS = {
   'fedprox': {'fedprox': config.FedProxConfig(mu=0.1)},
   'scaffold': {},
+  'fednova': {},
   'feddyn': {'weighting': config.Weighting.UNIFORM},
 }
 
