@@ -67,6 +67,20 @@ def _federated(algorithm, **fields):
       'config.federated.privacy.central_noise_multiplier=0.1; want 0 with '
       'federated.algorithm=fednova, by whose rule',
     ),
+    (
+      _federated('mimelite'),
+      "config.federated.client.optimizer='sgd'; want momentum or adam with "
+      'federated.algorithm=mimelite.',
+    ),
+    (
+      _federated(
+        'mimelite',
+        client=config.ClientConfig(optimizer=MOMENTUM),
+        mimelite=config.MimeLiteConfig(beta2=0.5),
+      ),
+      'config.federated.mimelite.beta2=0.5; want 0.99 without '
+      'federated.client.optimizer=adam.',
+    ),
   ],
 )
 def test_what_does_not_go_with_an_algorithm_is_named(cfg, message):
@@ -81,6 +95,11 @@ def test_what_does_not_go_with_an_algorithm_is_named(cfg, message):
     _federated('fedprox', fedprox=config.FedProxConfig(mu=0.0)),
     _federated('scaffold', scaffold=config.ScaffoldConfig(variate=GRADIENT)),
     _federated('scaffold', privacy=config.PrivacyConfig(clip_norm=1.0)),
+    _federated(
+      'mimelite',
+      client=config.ClientConfig(optimizer=ADAM),
+      mimelite=config.MimeLiteConfig(beta2=0.5),
+    ),
     _federated('fednova', privacy=LOCAL_NOISE),
     _federated('feddyn', weighting=UNIFORM, privacy=CENTRAL_NOISE),
     _federated('feddyn', weighting=UNIFORM, privacy=LOCAL_NOISE),

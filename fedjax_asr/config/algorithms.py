@@ -15,6 +15,7 @@ class AlgorithmName(enum.StrEnum):
   SCAFFOLD = 'scaffold'
   FEDDYN = 'feddyn'
   FEDNOVA = 'fednova'
+  MIMELITE = 'mimelite'
 
 
 class ControlVariate(enum.StrEnum):
@@ -46,3 +47,12 @@ class FedDynConfig:
 
   # How strongly a client is held at the server's model.
   alpha: float = bounded(0.1, above=0.0)
+
+
+@dataclasses.dataclass(slots=True, kw_only=True)
+class MimeLiteConfig:
+  """Of algorithm=mimelite, beside client.momentum, which is its beta1."""
+
+  # Of client.optimizer=adam. The first round divides its steps by epsilon.
+  beta2: float = bounded(0.99, low=0.0, below=1.0)
+  epsilon: float = bounded(1e-3, above=0.0)

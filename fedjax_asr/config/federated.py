@@ -7,6 +7,7 @@ from fedjax_asr.config.algorithms import (
   AlgorithmName,
   FedDynConfig,
   FedProxConfig,
+  MimeLiteConfig,
   ScaffoldConfig,
 )
 from fedjax_asr.config.defences import CompressionConfig, PrivacyConfig
@@ -114,6 +115,7 @@ class FederatedConfig:
   fedprox: FedProxConfig = dataclasses.field(default_factory=FedProxConfig)
   scaffold: ScaffoldConfig = dataclasses.field(default_factory=ScaffoldConfig)
   feddyn: FedDynConfig = dataclasses.field(default_factory=FedDynConfig)
+  mimelite: MimeLiteConfig = dataclasses.field(default_factory=MimeLiteConfig)
   privacy: PrivacyConfig = dataclasses.field(default_factory=PrivacyConfig)
   compression: CompressionConfig = dataclasses.field(
     default_factory=CompressionConfig

@@ -11,6 +11,7 @@ _SECTIONS = (
   config.AlgorithmName.FEDPROX,
   config.AlgorithmName.SCAFFOLD,
   config.AlgorithmName.FEDDYN,
+  config.AlgorithmName.MIMELITE,
 )
 # What their rules are defined for; all others take any client optimizer.
 _OPTIMIZERS = {
@@ -19,11 +20,18 @@ _OPTIMIZERS = {
     config.ClientOptimizer.SGD,
     config.ClientOptimizer.MOMENTUM,
   ),
+  config.AlgorithmName.MIMELITE: (
+    config.ClientOptimizer.MOMENTUM,
+    config.ClientOptimizer.ADAM,
+  ),
 }
 # These have weights of their own, or none.
 _UNIFORM = (config.AlgorithmName.FEDDYN,)
 # Numbers that these send beside the update pass no channel.
-_SENDING_MORE = (config.AlgorithmName.SCAFFOLD,)
+_SENDING_MORE = (
+  config.AlgorithmName.SCAFFOLD,
+  config.AlgorithmName.MIMELITE,
+)
 
 # What they divide by, or weigh with, is the clients' own.
 _SCALED_BY_CLIENTS = (config.AlgorithmName.FEDNOVA,)
@@ -32,16 +40,17 @@ _SCALED_BY_CLIENTS = (config.AlgorithmName.FEDNOVA,)
 def check(cfg: config.Config) -> None:
   """Raises `ConfigError` where a field and the algorithm do not go together."""
   for name in _SECTIONS:
-    _check_unread(cfg, name)
+    if cfg.federated.algorithm is not name:
+      _check_unread(cfg, name, f'federated.algorithm={name}')
   _check_optimizer(cfg)
   _check_weighting(cfg)
   _check_noise(cfg)
 
 
-def _check_unread(cfg: config.Config, name: config.AlgorithmName) -> None:
-  """A field that the algorithm would not read is refused, not passed over."""
-  if cfg.federated.algorithm is name:
-    return
+def _check_unread(
+  cfg: config.Config, name: config.AlgorithmName, reader: str
+) -> None:
+  """A field that nothing would read is refused, not passed over."""
   section = operator.attrgetter(name.value)(cfg.federated)
   default = type(section)()
   for field in dataclasses.fields(section):
@@ -50,7 +59,7 @@ def _check_unread(cfg: config.Config, name: config.AlgorithmName) -> None:
       cfg,
       f'federated.{name}.{field.name}',
       getattr(section, field.name) == unread,
-      f'{config.plain(unread)!r} without federated.algorithm={name}',
+      f'{config.plain(unread)!r} without {reader}',
     )
 
 
@@ -63,6 +72,9 @@ def _check_optimizer(cfg: config.Config) -> None:
     chosen in allowed,
     f'{" or ".join(allowed)} with federated.algorithm={name}',
   )
+  mimelite = config.AlgorithmName.MIMELITE
+  if name is mimelite and chosen is not config.ClientOptimizer.ADAM:
+    _check_unread(cfg, mimelite, 'federated.client.optimizer=adam')
 
 
 def _check_weighting(cfg: config.Config) -> None:

@@ -7,6 +7,8 @@ from fedjax_asr.federated.algorithms import feddyn as feddyn_lib
 from fedjax_asr.federated.algorithms import fednova as fednova_lib
 from fedjax_asr.federated.algorithms import fedprox as fedprox_lib
 from fedjax_asr.federated.algorithms import fedsgd as fedsgd_lib
+from fedjax_asr.federated.algorithms import frozen
+from fedjax_asr.federated.algorithms import mimelite as mimelite_lib
 from fedjax_asr.federated.algorithms import scaffold as scaffold_lib
 from fedjax_asr.models import model
 
@@ -44,6 +46,10 @@ def make(
       )
       momentum = federated.client.momentum if has_momentum else 0.0
       return fednova_lib.fednova(gradient, optimizer, weighting, momentum)
+    case config.AlgorithmName.MIMELITE:
+      return mimelite_lib.mimelite(
+        gradient, _base(federated), weighting, federated.client.clip_norm
+      )
     case config.AlgorithmName.FEDSGD:
       return of_gradient(acoustic, federated, augmentation)
 
@@ -59,3 +65,11 @@ def of_gradient(
     federated.weighting,
     federated.client.clip_norm,
   )
+
+
+def _base(federated: config.FederatedConfig) -> frozen.Frozen:
+  """The client's optimizer, with statistics that only the server changes."""
+  client, settings = federated.client, federated.mimelite
+  if client.optimizer is config.ClientOptimizer.MOMENTUM:
+    return frozen.momentum(client.momentum)
+  return frozen.adam(client.momentum, settings.beta2, settings.epsilon)

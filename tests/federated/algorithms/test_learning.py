@@ -9,10 +9,16 @@ from fedjax_asr import config
 from fedjax_asr.federated import algorithms, rounds
 
 NUM_ROUNDS = 4
+MOMENTUM = {
+  'optimizer': config.ClientOptimizer.MOMENTUM,
+  'learning_rate': 0.05,
+  'momentum': 0.5,
+}
 FIELDS = {
   'fedprox': {'fedprox': config.FedProxConfig(mu=0.1)},
   'scaffold': {},
   'fednova': {},
+  'mimelite': {'client': MOMENTUM},
   'feddyn': {'weighting': config.Weighting.UNIFORM},
 }
 
@@ -43,11 +49,15 @@ def losses(settings) -> list[float]:
 
 @pytest.mark.parametrize('name', FIELDS)
 def test_a_recogniser_is_trained(name):
-  fields = {'algorithm': config.AlgorithmName(name), 'cohort_size': 7}
+  fields = dict(FIELDS[name])
   # Two steps compile in half the time of all.
-  client = {'learning_rate': 0.02, 'local_steps': 2}
+  client = {'learning_rate': 0.02, 'local_steps': 2} | fields.pop('client', {})
   settings = population.federated(
-    **{'block_size': 7, 'client': client} | fields | FIELDS[name]
+    client,
+    algorithm=config.AlgorithmName(name),
+    cohort_size=7,
+    block_size=7,
+    **fields,
   )
   first, *_, last = losses(settings)
   assert last < 0.9 * first
