@@ -81,6 +81,16 @@ def _federated(algorithm, **fields):
       'config.federated.mimelite.beta2=0.5; want 0.99 without '
       'federated.client.optimizer=adam.',
     ),
+    (
+      _federated('qffl'),
+      "config.federated.weighting='utterances'; want uniform with "
+      'federated.algorithm=qffl',
+    ),
+    (
+      _federated('qffl', weighting=UNIFORM, privacy=CENTRAL_NOISE),
+      'config.federated.privacy.central_noise_multiplier=0.1; want 0 with '
+      'federated.algorithm=qffl, by whose rule',
+    ),
   ],
 )
 def test_what_does_not_go_with_an_algorithm_is_named(cfg, message):
@@ -100,6 +110,7 @@ def test_what_does_not_go_with_an_algorithm_is_named(cfg, message):
       client=config.ClientConfig(optimizer=ADAM),
       mimelite=config.MimeLiteConfig(beta2=0.5),
     ),
+    _federated('qffl', weighting=UNIFORM, qffl=config.QfflConfig(q=0.0)),
     _federated('fednova', privacy=LOCAL_NOISE),
     _federated('feddyn', weighting=UNIFORM, privacy=CENTRAL_NOISE),
     _federated('feddyn', weighting=UNIFORM, privacy=LOCAL_NOISE),

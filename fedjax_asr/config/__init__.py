@@ -14,6 +14,7 @@ from fedjax_asr.config.algorithms import ControlVariate as ControlVariate
 from fedjax_asr.config.algorithms import FedDynConfig as FedDynConfig
 from fedjax_asr.config.algorithms import FedProxConfig as FedProxConfig
 from fedjax_asr.config.algorithms import MimeLiteConfig as MimeLiteConfig
+from fedjax_asr.config.algorithms import QfflConfig as QfflConfig
 from fedjax_asr.config.algorithms import ScaffoldConfig as ScaffoldConfig
 from fedjax_asr.config.attack import AttackConfig as AttackConfig
 from fedjax_asr.config.attack import AttackMethod as AttackMethod

@@ -16,6 +16,7 @@ class AlgorithmName(enum.StrEnum):
   FEDDYN = 'feddyn'
   FEDNOVA = 'fednova'
   MIMELITE = 'mimelite'
+  QFFL = 'qffl'
 
 
 class ControlVariate(enum.StrEnum):
@@ -56,3 +57,11 @@ class MimeLiteConfig:
   # Of client.optimizer=adam. The first round divides its steps by epsilon.
   beta2: float = bounded(0.99, low=0.0, below=1.0)
   epsilon: float = bounded(1e-3, above=0.0)
+
+
+@dataclasses.dataclass(slots=True, kw_only=True)
+class QfflConfig:
+  """Of algorithm=qffl."""
+
+  # Power of a client's loss by which it counts for more; 0 is FedAvg.
+  q: float = bounded(1.0, low=0.0)

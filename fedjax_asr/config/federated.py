@@ -8,6 +8,7 @@ from fedjax_asr.config.algorithms import (
   FedDynConfig,
   FedProxConfig,
   MimeLiteConfig,
+  QfflConfig,
   ScaffoldConfig,
 )
 from fedjax_asr.config.defences import CompressionConfig, PrivacyConfig
@@ -116,6 +117,7 @@ class FederatedConfig:
   scaffold: ScaffoldConfig = dataclasses.field(default_factory=ScaffoldConfig)
   feddyn: FedDynConfig = dataclasses.field(default_factory=FedDynConfig)
   mimelite: MimeLiteConfig = dataclasses.field(default_factory=MimeLiteConfig)
+  qffl: QfflConfig = dataclasses.field(default_factory=QfflConfig)
   privacy: PrivacyConfig = dataclasses.field(default_factory=PrivacyConfig)
   compression: CompressionConfig = dataclasses.field(
     default_factory=CompressionConfig

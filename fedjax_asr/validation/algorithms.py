@@ -12,6 +12,7 @@ _SECTIONS = (
   config.AlgorithmName.SCAFFOLD,
   config.AlgorithmName.FEDDYN,
   config.AlgorithmName.MIMELITE,
+  config.AlgorithmName.QFFL,
 )
 # What their rules are defined for; all others take any client optimizer.
 _OPTIMIZERS = {
@@ -26,7 +27,7 @@ _OPTIMIZERS = {
   ),
 }
 # These have weights of their own, or none.
-_UNIFORM = (config.AlgorithmName.FEDDYN,)
+_UNIFORM = (config.AlgorithmName.FEDDYN, config.AlgorithmName.QFFL)
 # Numbers that these send beside the update pass no channel.
 _SENDING_MORE = (
   config.AlgorithmName.SCAFFOLD,
@@ -34,7 +35,7 @@ _SENDING_MORE = (
 )
 
 # What they divide by, or weigh with, is the clients' own.
-_SCALED_BY_CLIENTS = (config.AlgorithmName.FEDNOVA,)
+_SCALED_BY_CLIENTS = (config.AlgorithmName.FEDNOVA, config.AlgorithmName.QFFL)
 
 
 def check(cfg: config.Config) -> None:

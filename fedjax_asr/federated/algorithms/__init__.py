@@ -9,6 +9,7 @@ from fedjax_asr.federated.algorithms import fedprox as fedprox_lib
 from fedjax_asr.federated.algorithms import fedsgd as fedsgd_lib
 from fedjax_asr.federated.algorithms import frozen
 from fedjax_asr.federated.algorithms import mimelite as mimelite_lib
+from fedjax_asr.federated.algorithms import qffl as qffl_lib
 from fedjax_asr.federated.algorithms import scaffold as scaffold_lib
 from fedjax_asr.models import model
 
@@ -50,6 +51,8 @@ def make(
       return mimelite_lib.mimelite(
         gradient, _base(federated), weighting, federated.client.clip_norm
       )
+    case config.AlgorithmName.QFFL:
+      return qffl_lib.qffl(gradient, optimizer, federated.qffl.q)
     case config.AlgorithmName.FEDSGD:
       return of_gradient(acoustic, federated, augmentation)
 

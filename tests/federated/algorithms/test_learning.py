@@ -19,6 +19,7 @@ FIELDS = {
   'scaffold': {},
   'fednova': {},
   'mimelite': {'client': MOMENTUM},
+  'qffl': {'weighting': config.Weighting.UNIFORM},
   'feddyn': {'weighting': config.Weighting.UNIFORM},
 }
 
