@@ -91,6 +91,16 @@ def _federated(algorithm, **fields):
       'config.federated.privacy.central_noise_multiplier=0.1; want 0 with '
       'federated.algorithm=qffl, by whose rule',
     ),
+    (
+      _federated('agnostic', weighting=UNIFORM, privacy=CENTRAL_NOISE),
+      'config.federated.privacy.central_noise_multiplier=0.1; want 0 with '
+      'federated.algorithm=agnostic, by whose rule',
+    ),
+    (
+      _federated('agnostic'),
+      "config.federated.weighting='utterances'; want uniform with "
+      'federated.algorithm=agnostic',
+    ),
   ],
 )
 def test_what_does_not_go_with_an_algorithm_is_named(cfg, message):
@@ -111,6 +121,7 @@ def test_what_does_not_go_with_an_algorithm_is_named(cfg, message):
       mimelite=config.MimeLiteConfig(beta2=0.5),
     ),
     _federated('qffl', weighting=UNIFORM, qffl=config.QfflConfig(q=0.0)),
+    _federated('agnostic', weighting=UNIFORM, privacy=LOCAL_NOISE),
     _federated('fednova', privacy=LOCAL_NOISE),
     _federated('feddyn', weighting=UNIFORM, privacy=CENTRAL_NOISE),
     _federated('feddyn', weighting=UNIFORM, privacy=LOCAL_NOISE),

@@ -9,6 +9,7 @@ import dataclasses
 import enum
 import operator
 
+from fedjax_asr.config.algorithms import AgnosticConfig as AgnosticConfig
 from fedjax_asr.config.algorithms import AlgorithmName as AlgorithmName
 from fedjax_asr.config.algorithms import ControlVariate as ControlVariate
 from fedjax_asr.config.algorithms import FedDynConfig as FedDynConfig

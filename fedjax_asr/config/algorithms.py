@@ -17,6 +17,7 @@ class AlgorithmName(enum.StrEnum):
   FEDNOVA = 'fednova'
   MIMELITE = 'mimelite'
   QFFL = 'qffl'
+  AGNOSTIC = 'agnostic'
 
 
 class ControlVariate(enum.StrEnum):
@@ -65,3 +66,11 @@ class QfflConfig:
 
   # Power of a client's loss by which it counts for more; 0 is FedAvg.
   q: float = bounded(1.0, low=0.0)
+
+
+@dataclasses.dataclass(slots=True, kw_only=True)
+class AgnosticConfig:
+  """Of algorithm=agnostic."""
+
+  # Of the clients' weights, which sum to one, for a loss of one nat.
+  learning_rate: float = bounded(1e-4, above=0.0)

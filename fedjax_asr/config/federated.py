@@ -4,6 +4,7 @@ import dataclasses
 import enum
 
 from fedjax_asr.config.algorithms import (
+  AgnosticConfig,
   AlgorithmName,
   FedDynConfig,
   FedProxConfig,
@@ -118,6 +119,7 @@ class FederatedConfig:
   feddyn: FedDynConfig = dataclasses.field(default_factory=FedDynConfig)
   mimelite: MimeLiteConfig = dataclasses.field(default_factory=MimeLiteConfig)
   qffl: QfflConfig = dataclasses.field(default_factory=QfflConfig)
+  agnostic: AgnosticConfig = dataclasses.field(default_factory=AgnosticConfig)
   privacy: PrivacyConfig = dataclasses.field(default_factory=PrivacyConfig)
   compression: CompressionConfig = dataclasses.field(
     default_factory=CompressionConfig

@@ -13,6 +13,7 @@ _SECTIONS = (
   config.AlgorithmName.FEDDYN,
   config.AlgorithmName.MIMELITE,
   config.AlgorithmName.QFFL,
+  config.AlgorithmName.AGNOSTIC,
 )
 # What their rules are defined for; all others take any client optimizer.
 _OPTIMIZERS = {
@@ -27,7 +28,11 @@ _OPTIMIZERS = {
   ),
 }
 # These have weights of their own, or none.
-_UNIFORM = (config.AlgorithmName.FEDDYN, config.AlgorithmName.QFFL)
+_UNIFORM = (
+  config.AlgorithmName.FEDDYN,
+  config.AlgorithmName.QFFL,
+  config.AlgorithmName.AGNOSTIC,
+)
 # Numbers that these send beside the update pass no channel.
 _SENDING_MORE = (
   config.AlgorithmName.SCAFFOLD,
@@ -35,7 +40,11 @@ _SENDING_MORE = (
 )
 
 # What they divide by, or weigh with, is the clients' own.
-_SCALED_BY_CLIENTS = (config.AlgorithmName.FEDNOVA, config.AlgorithmName.QFFL)
+_SCALED_BY_CLIENTS = (
+  config.AlgorithmName.FEDNOVA,
+  config.AlgorithmName.QFFL,
+  config.AlgorithmName.AGNOSTIC,
+)
 
 
 def check(cfg: config.Config) -> None:

@@ -2,6 +2,7 @@
 
 from fedjax_asr import config
 from fedjax_asr.federated import algorithm, local_gradient, optimizers
+from fedjax_asr.federated.algorithms import agnostic as agnostic_lib
 from fedjax_asr.federated.algorithms import fedavg as fedavg_lib
 from fedjax_asr.federated.algorithms import feddyn as feddyn_lib
 from fedjax_asr.federated.algorithms import fednova as fednova_lib
@@ -53,6 +54,11 @@ def make(
       )
     case config.AlgorithmName.QFFL:
       return qffl_lib.qffl(gradient, optimizer, federated.qffl.q)
+    case config.AlgorithmName.AGNOSTIC:
+      rate_of_weights = federated.agnostic.learning_rate
+      return agnostic_lib.agnostic(
+        gradient, optimizer, rate_of_weights, num_clients
+      )
     case config.AlgorithmName.FEDSGD:
       return of_gradient(acoustic, federated, augmentation)
 

@@ -20,6 +20,7 @@ FIELDS = {
   'fednova': {},
   'mimelite': {'client': MOMENTUM},
   'qffl': {'weighting': config.Weighting.UNIFORM},
+  'agnostic': {'weighting': config.Weighting.UNIFORM},
   'feddyn': {'weighting': config.Weighting.UNIFORM},
 }
 
