@@ -14,6 +14,9 @@ from fedjax_asr.config.algorithms import AlgorithmName as AlgorithmName
 from fedjax_asr.config.algorithms import ControlVariate as ControlVariate
 from fedjax_asr.config.algorithms import FedDynConfig as FedDynConfig
 from fedjax_asr.config.algorithms import FedProxConfig as FedProxConfig
+from fedjax_asr.config.algorithms import (
+  LossWeightedConfig as LossWeightedConfig,
+)
 from fedjax_asr.config.algorithms import MimeLiteConfig as MimeLiteConfig
 from fedjax_asr.config.algorithms import QfflConfig as QfflConfig
 from fedjax_asr.config.algorithms import ScaffoldConfig as ScaffoldConfig

@@ -18,6 +18,7 @@ class AlgorithmName(enum.StrEnum):
   MIMELITE = 'mimelite'
   QFFL = 'qffl'
   AGNOSTIC = 'agnostic'
+  LOSS_WEIGHTED = 'loss_weighted'
 
 
 class ControlVariate(enum.StrEnum):
@@ -74,3 +75,11 @@ class AgnosticConfig:
 
   # Of the clients' weights, which sum to one, for a loss of one nat.
   learning_rate: float = bounded(1e-4, above=0.0)
+
+
+@dataclasses.dataclass(slots=True, kw_only=True)
+class LossWeightedConfig:
+  """Of algorithm=loss_weighted."""
+
+  # Nats of loss that make a client weigh e times as much; below 0: less.
+  temperature: float = 10.0

@@ -8,6 +8,7 @@ from fedjax_asr.config.algorithms import (
   AlgorithmName,
   FedDynConfig,
   FedProxConfig,
+  LossWeightedConfig,
   MimeLiteConfig,
   QfflConfig,
   ScaffoldConfig,
@@ -120,6 +121,9 @@ class FederatedConfig:
   mimelite: MimeLiteConfig = dataclasses.field(default_factory=MimeLiteConfig)
   qffl: QfflConfig = dataclasses.field(default_factory=QfflConfig)
   agnostic: AgnosticConfig = dataclasses.field(default_factory=AgnosticConfig)
+  loss_weighted: LossWeightedConfig = dataclasses.field(
+    default_factory=LossWeightedConfig
+  )
   privacy: PrivacyConfig = dataclasses.field(default_factory=PrivacyConfig)
   compression: CompressionConfig = dataclasses.field(
     default_factory=CompressionConfig

@@ -14,6 +14,7 @@ _SECTIONS = (
   config.AlgorithmName.MIMELITE,
   config.AlgorithmName.QFFL,
   config.AlgorithmName.AGNOSTIC,
+  config.AlgorithmName.LOSS_WEIGHTED,
 )
 # What their rules are defined for; all others take any client optimizer.
 _OPTIMIZERS = {
@@ -44,6 +45,7 @@ _SCALED_BY_CLIENTS = (
   config.AlgorithmName.FEDNOVA,
   config.AlgorithmName.QFFL,
   config.AlgorithmName.AGNOSTIC,
+  config.AlgorithmName.LOSS_WEIGHTED,
 )
 
 
@@ -55,6 +57,7 @@ def check(cfg: config.Config) -> None:
   _check_optimizer(cfg)
   _check_weighting(cfg)
   _check_noise(cfg)
+  _check_temperature(cfg)
 
 
 def _check_unread(
@@ -115,4 +118,14 @@ def _check_noise(cfg: config.Config) -> None:
     or name not in _SCALED_BY_CLIENTS,
     f'0 with federated.algorithm={name}, by whose rule one client may move the '
     'mean by more than its share of clip_norm',
+  )
+
+
+def _check_temperature(cfg: config.Config) -> None:
+  temperature = cfg.federated.loss_weighted.temperature
+  requirement.require(
+    cfg,
+    'federated.loss_weighted.temperature',
+    temperature != 0,
+    'a number above or below 0',
   )

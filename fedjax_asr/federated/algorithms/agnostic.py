@@ -53,7 +53,9 @@ def agnostic(
     return aggregation.mean(sums), weights
 
   return base._replace(
-    init_server=lambda params: jnp.full(num_clients, 1 / num_clients),
+    init_server=lambda params: jnp.full(
+      num_clients, 1 / num_clients, jnp.float32
+    ),
     start=start,
     finish=finish,
     combine=combine,

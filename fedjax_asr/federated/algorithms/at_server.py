@@ -37,6 +37,13 @@ class Measure(NamedTuple):
   of_batch: Callable[[algorithm.Broadcast, cohort.Batch, jax.Array], Any]
 
 
+class Score(NamedTuple):
+  """A number of each client, of what it measured by its last step."""
+
+  measure: Measure
+  of_client: Callable[[algorithm.ClientState], Float[Array, '']]
+
+
 def measured(
   base: algorithm.Algorithm, measure: Measure
 ) -> algorithm.Algorithm:
@@ -92,3 +99,8 @@ def per_utterance(state: algorithm.ClientState) -> Any:
   """Means of the sums; zero without a usable utterance."""
   count: Float[Array, ''] = jnp.maximum(state.totals.num_utterances, 1)
   return jax.tree.map(lambda leaf: leaf / count, state.memory.sums)
+
+
+def loss_score(gradient: local_gradient.GradientFn) -> Score:
+  """The mean loss of an utterance."""
+  return Score(losses(gradient), per_utterance)

@@ -21,6 +21,7 @@ FIELDS = {
   'mimelite': {'client': MOMENTUM},
   'qffl': {'weighting': config.Weighting.UNIFORM},
   'agnostic': {'weighting': config.Weighting.UNIFORM},
+  'loss_weighted': {},
   'feddyn': {'weighting': config.Weighting.UNIFORM},
 }
 
