@@ -7,6 +7,7 @@ from fedjax_asr import config, validation
 GRADIENT = config.ControlVariate.SERVER_GRADIENT
 ADAM, MOMENTUM = config.ClientOptimizer.ADAM, config.ClientOptimizer.MOMENTUM
 UNIFORM = config.Weighting.UNIFORM
+ROOM_TEMPERATURE = config.WerWeightedConfig(temperature=300.0)
 CENTRAL_NOISE = config.PrivacyConfig(
   clip_norm=1.0, central_noise_multiplier=0.1
 )
@@ -110,6 +111,11 @@ def _federated(algorithm, **fields):
       'below 0.',
     ),
     (
+      _federated('loss_weighted', wer_weighted=ROOM_TEMPERATURE),
+      'config.federated.wer_weighted.temperature=300.0; want -1.0 without '
+      'federated.algorithm=wer_weighted.',
+    ),
+    (
       _federated('loss_weighted', weighting=UNIFORM, privacy=CENTRAL_NOISE),
       'config.federated.privacy.central_noise_multiplier=0.1; want 0 with '
       'federated.algorithm=loss_weighted, by whose rule',
@@ -140,6 +146,7 @@ def test_what_does_not_go_with_an_algorithm_is_named(cfg, message):
       loss_weighted=config.LossWeightedConfig(temperature=-5.0),
       privacy=LOCAL_NOISE,
     ),
+    _federated('wer_weighted', wer_weighted=ROOM_TEMPERATURE),
     _federated('fednova', privacy=LOCAL_NOISE),
     _federated('feddyn', weighting=UNIFORM, privacy=CENTRAL_NOISE),
     _federated('feddyn', weighting=UNIFORM, privacy=LOCAL_NOISE),

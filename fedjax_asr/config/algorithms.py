@@ -19,6 +19,7 @@ class AlgorithmName(enum.StrEnum):
   QFFL = 'qffl'
   AGNOSTIC = 'agnostic'
   LOSS_WEIGHTED = 'loss_weighted'
+  WER_WEIGHTED = 'wer_weighted'
 
 
 class ControlVariate(enum.StrEnum):
@@ -83,3 +84,12 @@ class LossWeightedConfig:
 
   # Nats of loss that make a client weigh e times as much; below 0: less.
   temperature: float = 10.0
+
+
+@dataclasses.dataclass(slots=True, kw_only=True)
+class WerWeightedConfig:
+  """Of algorithm=wer_weighted."""
+
+  # Word error rate, as a fraction, that makes a client weigh e times as much;
+  # below 0: as little. Weights of -1 are exp(1 - WER).
+  temperature: float = -1.0

@@ -12,6 +12,7 @@ from fedjax_asr.config.algorithms import (
   MimeLiteConfig,
   QfflConfig,
   ScaffoldConfig,
+  WerWeightedConfig,
 )
 from fedjax_asr.config.defences import CompressionConfig, PrivacyConfig
 from fedjax_asr.config.fields import bounded
@@ -123,6 +124,9 @@ class FederatedConfig:
   agnostic: AgnosticConfig = dataclasses.field(default_factory=AgnosticConfig)
   loss_weighted: LossWeightedConfig = dataclasses.field(
     default_factory=LossWeightedConfig
+  )
+  wer_weighted: WerWeightedConfig = dataclasses.field(
+    default_factory=WerWeightedConfig
   )
   privacy: PrivacyConfig = dataclasses.field(default_factory=PrivacyConfig)
   compression: CompressionConfig = dataclasses.field(

@@ -15,6 +15,7 @@ _SECTIONS = (
   config.AlgorithmName.QFFL,
   config.AlgorithmName.AGNOSTIC,
   config.AlgorithmName.LOSS_WEIGHTED,
+  config.AlgorithmName.WER_WEIGHTED,
 )
 # What their rules are defined for; all others take any client optimizer.
 _OPTIMIZERS = {
@@ -46,6 +47,7 @@ _SCALED_BY_CLIENTS = (
   config.AlgorithmName.QFFL,
   config.AlgorithmName.AGNOSTIC,
   config.AlgorithmName.LOSS_WEIGHTED,
+  config.AlgorithmName.WER_WEIGHTED,
 )
 
 
@@ -122,10 +124,10 @@ def _check_noise(cfg: config.Config) -> None:
 
 
 def _check_temperature(cfg: config.Config) -> None:
-  temperature = cfg.federated.loss_weighted.temperature
-  requirement.require(
-    cfg,
-    'federated.loss_weighted.temperature',
-    temperature != 0,
-    'a number above or below 0',
-  )
+  for name in ('loss_weighted', 'wer_weighted'):
+    requirement.require(
+      cfg,
+      f'federated.{name}.temperature',
+      getattr(cfg.federated, name).temperature != 0,
+      'a number above or below 0',
+    )

@@ -3,7 +3,7 @@
 from fedjax_asr import config
 from fedjax_asr.federated import algorithm, local_gradient, optimizers
 from fedjax_asr.federated.algorithms import agnostic as agnostic_lib
-from fedjax_asr.federated.algorithms import at_server, frozen
+from fedjax_asr.federated.algorithms import at_server, frozen, recognition
 from fedjax_asr.federated.algorithms import fedavg as fedavg_lib
 from fedjax_asr.federated.algorithms import feddyn as feddyn_lib
 from fedjax_asr.federated.algorithms import fednova as fednova_lib
@@ -67,6 +67,12 @@ def make(
         fedavg_lib.fedavg(gradient, optimizer, weighting),
         at_server.loss_score(gradient),
         federated.loss_weighted.temperature,
+      )
+    case config.AlgorithmName.WER_WEIGHTED:
+      return score_weighted_lib.score_weighted(
+        fedavg_lib.fedavg(gradient, optimizer, weighting),
+        recognition.word_error_rate(acoustic),
+        federated.wer_weighted.temperature,
       )
     case config.AlgorithmName.FEDSGD:
       return of_gradient(acoustic, federated, augmentation)

@@ -22,6 +22,7 @@ FIELDS = {
   'qffl': {'weighting': config.Weighting.UNIFORM},
   'agnostic': {'weighting': config.Weighting.UNIFORM},
   'loss_weighted': {},
+  'wer_weighted': {},
   'feddyn': {'weighting': config.Weighting.UNIFORM},
 }
 
