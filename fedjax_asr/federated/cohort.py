@@ -17,7 +17,7 @@ import jax
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from fedjax_asr import config
+from fedjax_asr import config, streams
 from fedjax_asr.corpora import dataset
 from fedjax_asr.federated import partition
 
@@ -74,7 +74,6 @@ class Draw(NamedTuple):
   utterances: Int[np.ndarray, 'clients steps batch']
 
 
-_COHORT_STREAM = 0x636F
 _FRAME_QUANTUM = 8
 _PLANNED_ROUNDS = 32
 
@@ -83,7 +82,7 @@ def sample(
   num_clients: int, cohort_size: int, seed: int, round_index: int
 ) -> Int[np.ndarray, ' cohort']:
   """Clients of a round, without replacement; a function of (seed, round)."""
-  rng = np.random.default_rng([seed, round_index, _COHORT_STREAM])
+  rng = streams.rng(seed, streams.Stream.COHORT, round_index)
   return rng.choice(num_clients, cohort_size, replace=False)
 
 
@@ -137,7 +136,7 @@ def client_steps(
   et al. 2015, 3.3). An epoch that `local_steps` cuts short has random
   utterances, not the shortest.
   """
-  rng = np.random.default_rng([seed, round_index, index])
+  rng = streams.rng(seed, streams.Stream.CLIENT_UTTERANCES, round_index, index)
   utterances = clients[index].utterances
   size = client.batch_size
   if client.max_utterances:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fedjax_asr import config
+from fedjax_asr import config, streams
 
 
 class Client(NamedTuple):
@@ -30,7 +30,7 @@ def partition(
     config.ConfigError: fewer utterances than clients, or fewer clients than
       the cohort needs.
   """
-  rng = np.random.default_rng([seed, _PARTITION_STREAM])
+  rng = streams.rng(seed, streams.Stream.PARTITION)
   labels = np.unique(speakers, return_inverse=True)
   match federated.partition:
     case config.Partition.SPEAKER:
@@ -71,8 +71,6 @@ def settled(
 
 _USUAL_COHORT = 8
 _MOST_WARMUP_ROUNDS = 10
-# Keeps this use of the seed apart from the cohort's.
-_PARTITION_STREAM = 0x7061
 
 
 def _by_speaker(names: np.ndarray, speaker: np.ndarray) -> list[Client]:

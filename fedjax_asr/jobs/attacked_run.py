@@ -6,9 +6,8 @@ import pathlib
 from typing import NamedTuple
 
 import jax
-import numpy as np
 
-from fedjax_asr import config, saved_run
+from fedjax_asr import config, saved_run, streams
 from fedjax_asr.corpora import dataset, datasets, store, utterance
 from fedjax_asr.federated import partition
 from fedjax_asr.jobs import evaluated_set
@@ -76,7 +75,9 @@ def _fresh(
   """As a run is before its first round."""
   acoustic = model.acoustic(cfg.model, cfg.features.num_features)
   # Under jit: a large model's initialisation is thousands of operations.
-  params, norm_state = jax.jit(acoustic.init)(jax.random.key(cfg.seed))
+  params, norm_state = jax.jit(acoustic.init)(
+    streams.key(cfg.seed, streams.Stream.INITIAL_PARAMETERS)
+  )
   return saved_run.SavedRun(
     path=path,
     config=cfg,
@@ -139,7 +140,7 @@ def _others(attacked, speakers) -> list[int]:
     for index, speaker in enumerate(attacked.examples.speakers)
     if speaker not in speakers
   ]
-  rng = np.random.default_rng(attacked.saved.config.seed)
+  rng = streams.rng(attacked.saved.config.seed, streams.Stream.PUBLIC_SPEECH)
   return rng.permutation(others)[:_NUM_PUBLIC].astype(int).tolist()
 
 
