@@ -50,7 +50,7 @@ def load(
     saved = saved_run.load(attack.run, 'attack.run', attack.round)
     saved_run.check_apart(saved, workdir)
   else:
-    saved = _fresh(cfg, pathlib.Path(workdir), report)
+    saved = untrained(cfg, pathlib.Path(workdir), report)
   found = evaluated_set.load(
     attack.subset, 'attack.subset', cfg.data, saved, report
   )
@@ -69,7 +69,7 @@ def load(
   return AttackedRun(saved, settings, found.examples, clients)
 
 
-def _fresh(
+def untrained(
   cfg: config.Config, path: pathlib.Path, report: store.Report
 ) -> saved_run.SavedRun:
   """As a run is before its first round."""
