@@ -51,6 +51,7 @@ def load(
     saved_run.check_apart(saved, workdir)
   else:
     saved = untrained(cfg, pathlib.Path(workdir), report)
+  _check_algorithm(attack, saved.config.federated.algorithm)
   found = evaluated_set.load(
     attack.subset, 'attack.subset', cfg.data, saved, report
   )
@@ -67,6 +68,20 @@ def load(
     found.examples.speakers, settings, saved.config.seed
   )
   return AttackedRun(saved, settings, found.examples, clients)
+
+
+def _check_algorithm(
+  attack: config.AttackConfig, trained: config.AlgorithmName
+) -> None:
+  """Attacks on deltas undo FedAvg's local steps; a gradient is of the server's
+  values whatever the algorithm does with it."""
+  if attack.observed is config.Observed.GRADIENT:
+    return
+  if trained is not config.AlgorithmName.FEDAVG:
+    raise config.ConfigError(
+      f'config.attack.observed={attack.observed} of a run with '
+      f'config.federated.algorithm={trained}; want gradient, or a run of fedavg.'
+    )
 
 
 def untrained(
