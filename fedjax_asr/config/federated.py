@@ -11,6 +11,7 @@ from fedjax_asr.config.fields import bounded
 class Partition(enum.StrEnum):
   SPEAKER = 'speaker'
   DIRICHLET = 'dirichlet'
+  TRANSCRIPT = 'transcript'
   IID = 'iid'
   SIZE = 'size'
 
@@ -90,9 +91,9 @@ class FederatedConfig:
   # Clients of a round; 0: 8 of them, or all where there are fewer.
   cohort_size: int = bounded(8, low=0)
   partition: Partition = Partition.SPEAKER
-  # Clients of the dirichlet, iid and size partitions.
+  # Clients of every partition but speaker.
   num_clients: int = bounded(100, low=1)
-  # Concentration of the dirichlet partition.
+  # Concentration of the dirichlet and transcript partitions.
   dirichlet_alpha: float = bounded(0.5, above=0.0)
   # Exponent of the size partition: sizes fall as rank ** -exponent.
   size_exponent: float = bounded(1.0, low=0.0)

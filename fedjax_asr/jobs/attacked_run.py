@@ -65,7 +65,10 @@ def load(
     )
   settings = partition.settled(settings, found.examples.speakers)
   clients = partition.partition(
-    found.examples.speakers, settings, saved.config.seed
+    found.examples.speakers,
+    found.examples.texts,
+    settings,
+    saved.config.seed,
   )
   return AttackedRun(saved, settings, found.examples, clients)
 
@@ -79,8 +82,8 @@ def _check_algorithm(
     return
   if trained is not config.AlgorithmName.FEDAVG:
     raise config.ConfigError(
-      f'config.attack.observed={attack.observed} of a run with '
-      f'config.federated.algorithm={trained}; want gradient, or a run of fedavg.'
+      f'config.attack.observed={attack.observed} of a run with config.'
+      f'federated.algorithm={trained}; want gradient, or a run of fedavg.'
     )
 
 

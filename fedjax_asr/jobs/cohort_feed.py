@@ -41,7 +41,9 @@ class CohortFeed:
     self._federated = federated
     self._seed = seed
     self._devices = device_list
-    self.clients = partition.partition(examples.speakers, federated, seed)
+    self.clients = partition.partition(
+      examples.speakers, examples.texts, federated, seed
+    )
     self.layout = cohort.plan(
       self.clients, examples, federated, seed, len(device_list)
     )

@@ -177,7 +177,9 @@ class Simulation:
     self.settings = settings
     self.examples = training_set or examples(uneven())
     self.devices = devices.select(settings)
-    self.clients = partition.partition(self.examples.speakers, settings, SEED)
+    self.clients = partition.partition(
+      self.examples.speakers, self.examples.texts, settings, SEED
+    )
     self.layout = cohort.plan(
       self.clients, self.examples, settings, SEED, len(self.devices)
     )

@@ -11,7 +11,9 @@ from fedjax_asr.federated import cohort, partition
 
 SEED = population.SEED
 EXAMPLES = population.examples(population.uneven())
-CLIENTS = partition.partition(EXAMPLES.speakers, population.federated(), SEED)
+CLIENTS = partition.partition(
+  EXAMPLES.speakers, EXAMPLES.texts, population.federated(), SEED
+)
 
 
 def draw(round_index=0, seed=SEED, examples=EXAMPLES, **fields):
@@ -179,7 +181,7 @@ def test_a_layout_has_the_steps_of_the_largest_client(client, wanted):
 def test_a_layout_without_a_label_has_room_for_one():
   silent = population.examples([population.Spoken('s', '', 9)] * 5)
   settings = population.federated(partition=config.Partition.IID, num_clients=5)
-  clients = partition.partition(silent.speakers, settings, SEED)
+  clients = partition.partition(silent.speakers, silent.texts, settings, SEED)
   assert cohort.plan(clients, silent, settings, SEED, 1).num_labels == 1
 
 
