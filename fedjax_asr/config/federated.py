@@ -34,6 +34,7 @@ class ServerOptimizer(enum.StrEnum):
   YOGI = 'yogi'
   ADAGRAD = 'adagrad'
   LAMB = 'lamb'
+  LARS = 'lars'
 
 
 class Schedule(enum.StrEnum):
