@@ -9,7 +9,14 @@ import dataclasses
 import enum
 import operator
 
+from fedjax_asr.config.algorithms import AgnosticConfig as AgnosticConfig
 from fedjax_asr.config.algorithms import AlgorithmName as AlgorithmName
+from fedjax_asr.config.algorithms import ControlVariate as ControlVariate
+from fedjax_asr.config.algorithms import FedDynConfig as FedDynConfig
+from fedjax_asr.config.algorithms import FedProxConfig as FedProxConfig
+from fedjax_asr.config.algorithms import MimeLiteConfig as MimeLiteConfig
+from fedjax_asr.config.algorithms import QfflConfig as QfflConfig
+from fedjax_asr.config.algorithms import ScaffoldConfig as ScaffoldConfig
 from fedjax_asr.config.attack import AttackConfig as AttackConfig
 from fedjax_asr.config.attack import AttackMethod as AttackMethod
 from fedjax_asr.config.attack import DemixingConfig as DemixingConfig

@@ -1,6 +1,9 @@
 """Federated algorithms, and what each of them has to set."""
 
+import dataclasses
 import enum
+
+from fedjax_asr.config.fields import bounded
 
 
 class AlgorithmName(enum.StrEnum):
@@ -8,3 +11,66 @@ class AlgorithmName(enum.StrEnum):
 
   FEDAVG = 'fedavg'
   FEDSGD = 'fedsgd'
+  FEDPROX = 'fedprox'
+  SCAFFOLD = 'scaffold'
+  FEDDYN = 'feddyn'
+  FEDNOVA = 'fednova'
+  MIMELITE = 'mimelite'
+  QFFL = 'qffl'
+  AGNOSTIC = 'agnostic'
+
+
+class ControlVariate(enum.StrEnum):
+  """What a client's is made of: options I and II of SCAFFOLD."""
+
+  SERVER_GRADIENT = 'server_gradient'
+  STEPS = 'steps'
+
+
+@dataclasses.dataclass(slots=True, kw_only=True)
+class FedProxConfig:
+  """Of algorithm=fedprox."""
+
+  # How strongly a client is held at the server's model; 0 is FedAvg.
+  mu: float = bounded(0.01, low=0.0)
+
+
+@dataclasses.dataclass(slots=True, kw_only=True)
+class ScaffoldConfig:
+  """Of algorithm=scaffold."""
+
+  # The gradient at the server's model (twice the work), or the mean step.
+  variate: ControlVariate = ControlVariate.STEPS
+
+
+@dataclasses.dataclass(slots=True, kw_only=True)
+class FedDynConfig:
+  """Of algorithm=feddyn."""
+
+  # How strongly a client is held at the server's model.
+  alpha: float = bounded(0.1, above=0.0)
+
+
+@dataclasses.dataclass(slots=True, kw_only=True)
+class MimeLiteConfig:
+  """Of algorithm=mimelite, beside client.momentum, which is its beta1."""
+
+  # Of client.optimizer=adam. The first round divides its steps by epsilon.
+  beta2: float = bounded(0.99, low=0.0, below=1.0)
+  epsilon: float = bounded(1e-3, above=0.0)
+
+
+@dataclasses.dataclass(slots=True, kw_only=True)
+class QfflConfig:
+  """Of algorithm=qffl."""
+
+  # Power of a client's loss by which it counts for more; 0 is FedAvg.
+  q: float = bounded(1.0, low=0.0)
+
+
+@dataclasses.dataclass(slots=True, kw_only=True)
+class AgnosticConfig:
+  """Of algorithm=agnostic."""
+
+  # Of the clients' weights, which sum to one, for a loss of one nat.
+  learning_rate: float = bounded(1e-4, above=0.0)

@@ -3,7 +3,15 @@
 import dataclasses
 import enum
 
-from fedjax_asr.config.algorithms import AlgorithmName
+from fedjax_asr.config.algorithms import (
+  AgnosticConfig,
+  AlgorithmName,
+  FedDynConfig,
+  FedProxConfig,
+  MimeLiteConfig,
+  QfflConfig,
+  ScaffoldConfig,
+)
 from fedjax_asr.config.defences import CompressionConfig, PrivacyConfig
 from fedjax_asr.config.fields import bounded
 
@@ -108,6 +116,12 @@ class FederatedConfig:
   device_map: DeviceMap = DeviceMap.SHARD_MAP
   client: ClientConfig = dataclasses.field(default_factory=ClientConfig)
   server: ServerConfig = dataclasses.field(default_factory=ServerConfig)
+  fedprox: FedProxConfig = dataclasses.field(default_factory=FedProxConfig)
+  scaffold: ScaffoldConfig = dataclasses.field(default_factory=ScaffoldConfig)
+  feddyn: FedDynConfig = dataclasses.field(default_factory=FedDynConfig)
+  mimelite: MimeLiteConfig = dataclasses.field(default_factory=MimeLiteConfig)
+  qffl: QfflConfig = dataclasses.field(default_factory=QfflConfig)
+  agnostic: AgnosticConfig = dataclasses.field(default_factory=AgnosticConfig)
   privacy: PrivacyConfig = dataclasses.field(default_factory=PrivacyConfig)
   compression: CompressionConfig = dataclasses.field(
     default_factory=CompressionConfig

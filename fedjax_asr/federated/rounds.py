@@ -202,7 +202,11 @@ def _of_device(training: block.Training, line: channel.Channel):
       state, sent, received, was_clipped
     )
     usable = aggregation.without(received, reports.report.is_broken)
-    memories = ClientMemory(memory, line_memory)
+    memories = aggregation.kept_where(
+      reports.report.is_broken,
+      local.memories,
+      ClientMemory(memory, line_memory),
+    )
     return aggregation.summed(usable), _Kept(memories, reports)
 
   def of_device(shared: _Shared, local: _Local):

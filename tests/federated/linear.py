@@ -41,6 +41,8 @@ UNEQUAL = (
   Data([[((1.0, 2.0), 3), ((0.5, -1.0), 1)], [((2.0, 0.0), -1)]]),
   Data([[((-1.0, 1.0), 2)]]),
 )
+# (block_size, num_devices): all at once, one by one, and with padding clients.
+LAYOUTS = ((0, 1), (1, 1), (1, 2), (4, 1))
 
 
 def gradient(params, norm_state, batch, key):
@@ -77,6 +79,14 @@ def loss_by_hand(w, rows):
   return np.mean([0.5 * (np.dot(x, w) - y) ** 2 for x, y in rows])
 
 
+def sgd_by_hand(w, client: Data, rate, correct=lambda slope, w: slope):
+  """Where a client's steps lead from `w`; each gradient is corrected."""
+  w = np.array(w, float)
+  for rows in client.batches:
+    w -= rate * correct(slope_by_hand(w, rows), w)
+  return w
+
+
 def members(
   clients: Sequence[Data],
   client_ids: Sequence[int],
@@ -85,9 +95,9 @@ def members(
 ) -> cohort.Cohort:
   """The cohort of these clients, padded as the real ones are."""
   taken = [clients[index] for index in client_ids]
-  num_steps = max(len(client.batches) for client in taken)
-  batch_size = max(len(b) for client in taken for b in client.batches)
-  width = len(taken[0].batches[0][0][0])
+  num_steps = max(len(client.batches) for client in clients)
+  batch_size = max(len(b) for client in clients for b in client.batches)
+  width = len(clients[0].batches[0][0][0])
   block_size = block_size or len(taken)
   num_blocks = -(-len(taken) // (block_size * num_devices))
   shape = (num_devices, num_blocks, num_steps, block_size, batch_size)

@@ -218,18 +218,22 @@ class Simulation:
     return state, outcome.metrics
 
   def outcome(self, state, members, key=None):
-    """(state, metrics and reports) after one round."""
+    """(state, metrics and reports) after one round without memories."""
+    state, _, outcome = self.full(state, members, rounds.NO_MEMORIES, key)
+    return state, outcome
+
+  def full(self, state, members, memories, key=None):
+    """(state, memories, metrics and reports) after one round."""
     key = self.key if key is None else devices.replicate(key, self.devices)
     arguments = (
       state,
       devices.spread(members, self.devices),
-      rounds.NO_MEMORIES,
+      devices.spread(memories, self.devices),
       key,
     )
     if self._compiled is None:
       self._compiled = self._compile(self.round_fn, *arguments)
-    state, _, outcome = self._compiled(*arguments)
-    return state, outcome
+    return self._compiled(*arguments)
 
   def run(self, num_rounds: int):
     """(state, metrics of the last round), on the host."""
