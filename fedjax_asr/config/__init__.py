@@ -47,6 +47,8 @@ from fedjax_asr.config.federated import ClientConfig as ClientConfig
 from fedjax_asr.config.federated import ClientOptimizer as ClientOptimizer
 from fedjax_asr.config.federated import DeviceMap as DeviceMap
 from fedjax_asr.config.federated import FederatedConfig as FederatedConfig
+from fedjax_asr.config.federated import MemoryConfig as MemoryConfig
+from fedjax_asr.config.federated import MemoryPlace as MemoryPlace
 from fedjax_asr.config.federated import Partition as Partition
 from fedjax_asr.config.federated import Schedule as Schedule
 from fedjax_asr.config.federated import ServerConfig as ServerConfig

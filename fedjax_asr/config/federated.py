@@ -79,6 +79,21 @@ class ServerConfig:
   epsilon: float = bounded(1e-8, above=0.0)
 
 
+class MemoryPlace(enum.StrEnum):
+  AUTO = 'auto'
+  HOST = 'host'
+  DISK = 'disk'
+
+
+@dataclasses.dataclass(slots=True, kw_only=True)
+class MemoryConfig:
+  """What clients keep from round to round, for algorithms that keep some."""
+
+  # While training: in this machine's memory, or read from the disk round by
+  # round; auto: in memory where that takes a quarter of it at most.
+  where: MemoryPlace = MemoryPlace.AUTO
+
+
 @dataclasses.dataclass(slots=True, kw_only=True)
 class FederatedConfig:
   """Population, cohort and round."""
@@ -110,3 +125,4 @@ class FederatedConfig:
   compression: CompressionConfig = dataclasses.field(
     default_factory=CompressionConfig
   )
+  memory: MemoryConfig = dataclasses.field(default_factory=MemoryConfig)
