@@ -10,6 +10,8 @@ import enum
 import operator
 
 from fedjax_asr.config.algorithms import AlgorithmName as AlgorithmName
+from fedjax_asr.config.algorithms import DittoConfig as DittoConfig
+from fedjax_asr.config.algorithms import FedRepConfig as FedRepConfig
 from fedjax_asr.config.attack import AttackConfig as AttackConfig
 from fedjax_asr.config.attack import AttackMethod as AttackMethod
 from fedjax_asr.config.attack import DemixingConfig as DemixingConfig

@@ -3,7 +3,11 @@
 import dataclasses
 import enum
 
-from fedjax_asr.config.algorithms import AlgorithmName
+from fedjax_asr.config.algorithms import (
+  AlgorithmName,
+  DittoConfig,
+  FedRepConfig,
+)
 from fedjax_asr.config.defences import CompressionConfig, PrivacyConfig
 from fedjax_asr.config.fields import bounded
 
@@ -126,3 +130,5 @@ class FederatedConfig:
     default_factory=CompressionConfig
   )
   memory: MemoryConfig = dataclasses.field(default_factory=MemoryConfig)
+  ditto: DittoConfig = dataclasses.field(default_factory=DittoConfig)
+  fedrep: FedRepConfig = dataclasses.field(default_factory=FedRepConfig)
