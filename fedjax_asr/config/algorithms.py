@@ -18,6 +18,9 @@ class AlgorithmName(enum.StrEnum):
   MIMELITE = 'mimelite'
   QFFL = 'qffl'
   AGNOSTIC = 'agnostic'
+  DITTO = 'ditto'
+  FEDBN = 'fedbn'
+  FEDREP = 'fedrep'
 
 
 class ControlVariate(enum.StrEnum):
@@ -74,3 +77,20 @@ class AgnosticConfig:
 
   # Of the clients' weights, which sum to one, for a loss of one nat.
   learning_rate: float = bounded(1e-4, above=0.0)
+
+
+@dataclasses.dataclass(slots=True, kw_only=True)
+class DittoConfig:
+  """The personal model of each client beside the one that is averaged."""
+
+  # Weight of the squared distance to the server's model (lambda).
+  regularization: float = bounded(0.1, low=0.0)
+  learning_rate: float = bounded(0.1, above=0.0)
+
+
+@dataclasses.dataclass(slots=True, kw_only=True)
+class FedRepConfig:
+  """Which of a client's steps train its own output layer."""
+
+  # The first so many; the others train what is shared.
+  head_steps: int = bounded(1, low=1)

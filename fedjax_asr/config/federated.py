@@ -6,8 +6,10 @@ import enum
 from fedjax_asr.config.algorithms import (
   AgnosticConfig,
   AlgorithmName,
+  DittoConfig,
   FedDynConfig,
   FedProxConfig,
+  FedRepConfig,
   MimeLiteConfig,
   QfflConfig,
   ScaffoldConfig,
@@ -89,6 +91,21 @@ class ServerConfig:
   epsilon: float = bounded(1e-8, above=0.0)
 
 
+class MemoryPlace(enum.StrEnum):
+  AUTO = 'auto'
+  HOST = 'host'
+  DISK = 'disk'
+
+
+@dataclasses.dataclass(slots=True, kw_only=True)
+class MemoryConfig:
+  """What clients keep from round to round, for algorithms that keep some."""
+
+  # While training: in this machine's memory, or read from the disk round by
+  # round; auto: in memory where that takes a quarter of it at most.
+  where: MemoryPlace = MemoryPlace.AUTO
+
+
 @dataclasses.dataclass(slots=True, kw_only=True)
 class FederatedConfig:
   """Population, cohort and round."""
@@ -126,3 +143,6 @@ class FederatedConfig:
   compression: CompressionConfig = dataclasses.field(
     default_factory=CompressionConfig
   )
+  memory: MemoryConfig = dataclasses.field(default_factory=MemoryConfig)
+  ditto: DittoConfig = dataclasses.field(default_factory=DittoConfig)
+  fedrep: FedRepConfig = dataclasses.field(default_factory=FedRepConfig)

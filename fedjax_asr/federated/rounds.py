@@ -108,11 +108,12 @@ def make_round(
 
   Gives (server_state, memories, Outcome). Jitted; the server state and the
   memories are donated. `memories` are those of the cohort's clients, outermost
-  axes devices, blocks, clients; what comes back of a padding client is to be
-  thrown away. `num_clients` are in the population. The result does not depend
-  on block size, number of devices or padding, up to the order of float32 sums.
-  `key` is the run's; the round's randomness is a function of it, the round and
-  the client. A cohort without a usable utterance gives a delta of exactly zero.
+  axes devices, blocks, clients; what comes back of padding, and of a client
+  that is broken (`ClientReport`), is to be thrown away. `num_clients` are in
+  the population. The result does not depend on block size, number of devices or
+  padding, up to the order of float32 sums. `key` is the run's; the round's
+  randomness is a function of it, the round and the client. A cohort without a
+  usable utterance gives a delta of exactly zero.
   """
   return of_algorithm(
     algorithms.make(acoustic, federated, augmentation, num_clients),
@@ -198,15 +199,13 @@ def _of_device(training: block.Training, line: channel.Channel):
     received, line_memory, was_clipped = jax.vmap(line.client)(
       sent, local.memories.channel, keys
     )
+    memories = ClientMemory(memory, line_memory)
     reports = jax.vmap(client_report.of_client)(
-      state, sent, received, was_clipped
+      state, sent, received, memories, was_clipped
     )
-    usable = aggregation.without(received, reports.report.is_broken)
-    memories = aggregation.kept_where(
-      reports.report.is_broken,
-      local.memories,
-      ClientMemory(memory, line_memory),
-    )
+    is_broken = reports.report.is_broken
+    usable = aggregation.without(received, is_broken)
+    memories = aggregation.kept_where(is_broken, local.memories, memories)
     return aggregation.summed(usable), _Kept(memories, reports)
 
   def of_device(shared: _Shared, local: _Local):

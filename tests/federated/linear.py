@@ -53,7 +53,9 @@ def gradient(params, norm_state, batch, key):
   count = real.sum()
 
   def loss(params):
-    squares = 0.5 * jnp.square(x @ params['w'] - y) * real
+    # Of a model in two parts, each predicts by itself.
+    predicted = sum(x @ w for w in jax.tree.leaves(params))
+    squares = 0.5 * jnp.square(predicted - y) * real
     return squares.sum() / jnp.maximum(count, 1), squares.sum()
 
   slope, total = jax.grad(loss, has_aux=True)(params)
@@ -132,7 +134,9 @@ class Simulation:
     line: channel.Channel | None = None,
     block_size: int = 0,
     num_devices: int = 1,
+    params: dict | None = None,
   ):
+    """`params`: zero weights by default."""
     self.clients = clients
     self.layout = {'block_size': block_size, 'num_devices': num_devices}
     self.devices = jax.local_devices()[:num_devices]
@@ -140,7 +144,7 @@ class Simulation:
     self.round_fn = rounds.of_algorithm(
       method, line, federated, BUCKETS, self.devices
     )
-    params = {'w': jnp.zeros(len(clients[0].batches[0][0][0]))}
+    params = params or {'w': jnp.zeros(len(clients[0].batches[0][0][0]))}
     optimizer = optimizers.server_optimizer(
       federated.server, federated.num_rounds
     )
