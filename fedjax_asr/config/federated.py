@@ -6,6 +6,7 @@ import enum
 from fedjax_asr.config.algorithms import AlgorithmName
 from fedjax_asr.config.defences import CompressionConfig, PrivacyConfig
 from fedjax_asr.config.fields import bounded
+from fedjax_asr.config.systems import SystemsConfig
 
 
 class Partition(enum.StrEnum):
@@ -45,6 +46,7 @@ class Weighting(enum.StrEnum):
   UTTERANCES = 'utterances'
   FRAMES = 'frames'
   UNIFORM = 'uniform'
+  STEPS = 'steps'
 
 
 @dataclasses.dataclass(slots=True, kw_only=True)
@@ -110,3 +112,4 @@ class FederatedConfig:
   compression: CompressionConfig = dataclasses.field(
     default_factory=CompressionConfig
   )
+  systems: SystemsConfig = dataclasses.field(default_factory=SystemsConfig)

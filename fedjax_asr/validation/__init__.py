@@ -6,7 +6,7 @@ import typing
 from typing import Any
 
 from fedjax_asr import config
-from fedjax_asr.validation import jobs, requirement
+from fedjax_asr.validation import jobs, requirement, systems
 
 
 def validate(cfg: config.Config) -> None:
@@ -26,6 +26,7 @@ def validate(cfg: config.Config) -> None:
   _check_federated(cfg)
   _check_privacy(cfg)
   _check_compression(cfg)
+  systems.check(cfg)
   _check_checkpoint(cfg)
   jobs.check(cfg)
 
