@@ -22,6 +22,7 @@ from fedjax_asr.federated import (
   client,
   cohort,
   partition,
+  schedule,
 )
 from fedjax_asr.models import model
 
@@ -128,11 +129,10 @@ def chosen(
 
   Raises:
     VictimError: there is no such client.
+    ConfigError: the run's clients as systems are not known any more.
   """
   if not attack.victim:
-    drawn = cohort.sample(
-      len(clients), federated.cohort_size, seed, round_index
-    )
+    drawn = schedule.members(clients, federated, seed, round_index)
     return [int(index) for index in drawn]
   names = [each.name for each in clients]
   if attack.victim not in names:

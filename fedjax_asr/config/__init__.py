@@ -85,6 +85,9 @@ from fedjax_asr.config.models import DeepSpeech2Config as DeepSpeech2Config
 from fedjax_asr.config.models import Dtype as Dtype
 from fedjax_asr.config.models import ModelConfig as ModelConfig
 from fedjax_asr.config.models import Norm as Norm
+from fedjax_asr.config.systems import LateWork as LateWork
+from fedjax_asr.config.systems import Speeds as Speeds
+from fedjax_asr.config.systems import SystemsConfig as SystemsConfig
 
 # Fields that follow the corpus (and the rounds) while they hold these values.
 BY_CORPUS = {

@@ -16,6 +16,7 @@ from fedjax_asr.config.algorithms import (
 )
 from fedjax_asr.config.defences import CompressionConfig, PrivacyConfig
 from fedjax_asr.config.fields import bounded
+from fedjax_asr.config.systems import SystemsConfig
 
 
 class Partition(enum.StrEnum):
@@ -57,6 +58,7 @@ class Weighting(enum.StrEnum):
   UTTERANCES = 'utterances'
   FRAMES = 'frames'
   UNIFORM = 'uniform'
+  STEPS = 'steps'
 
 
 @dataclasses.dataclass(slots=True, kw_only=True)
@@ -146,3 +148,4 @@ class FederatedConfig:
   memory: MemoryConfig = dataclasses.field(default_factory=MemoryConfig)
   ditto: DittoConfig = dataclasses.field(default_factory=DittoConfig)
   fedrep: FedRepConfig = dataclasses.field(default_factory=FedRepConfig)
+  systems: SystemsConfig = dataclasses.field(default_factory=SystemsConfig)

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
+import numpy as np
 from jaxtyping import Array, Float, Int
 
 from fedjax_asr.federated import cohort
@@ -41,9 +42,11 @@ class Participant(NamedTuple):
   """Who a client is in a round.
 
   client: its index in the population; -1: padding of a block.
+  staleness: rounds since the server's values that it starts from.
   """
 
   client: Int[cohort.AnyArray, '']
+  staleness: Int[cohort.AnyArray, ''] = np.zeros((), np.int32)
 
 
 class Totals(NamedTuple):

@@ -61,7 +61,9 @@ class Training(NamedTuple):
     steps = Step(jnp.arange(num_steps), members.bucket, members.batches)
     axes = _SHARED if _shares_first_step(self.method, num_steps) else 0
     state = jax.vmap(self.method.start, (None, 0, 0), axes)(
-      broadcast, algorithm.Participant(members.client_ids), memories
+      broadcast,
+      algorithm.Participant(members.client_ids, members.staleness),
+      memories,
     )
     if axes is _SHARED:
       first = jax.tree.map(lambda leaf: leaf[0], steps)

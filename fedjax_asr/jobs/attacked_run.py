@@ -62,6 +62,8 @@ def load(
       settings,
       partition=config.Partition.SPEAKER,
       cohort_size=min(settings.cohort_size, num_speakers),
+      # How fast others are is not known.
+      systems=config.SystemsConfig(),
     )
   settings = partition.settled(settings, found.examples.speakers)
   clients = partition.partition(

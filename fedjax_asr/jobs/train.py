@@ -215,7 +215,7 @@ def _run_rounds(
   compile_seconds: float,
 ) -> None:
   """Runs every round that is left; ends after one, saved, for a signal."""
-  record: dict[str, float] = {'compile_seconds': compile_seconds}
+  record: dict[str, float | None] = {'compile_seconds': compile_seconds}
   num_rounds = loop.cfg.federated.num_rounds
   for index in range(first + 1, num_rounds + 1):
     is_last = index == num_rounds
@@ -226,6 +226,7 @@ def _run_rounds(
     state, outcome = _round(loop, index, state, fed)
     seconds = time.perf_counter() - clock
     record |= metrics.of_round(outcome.metrics, seconds, loop.cfg.features)
+    record |= metrics.of_clock(fed.timing, loop.cfg.federated.systems)
     _tell_of_clients(loop, index, fed.client_ids, outcome, record)
     if is_last or loop.held_out.is_due(index):
       record |= loop.held_out.evaluate(state, loop.bar.print)
@@ -280,7 +281,7 @@ def _tell_of_clients(
   index: int,
   client_ids: np.ndarray,
   outcome: rounds.Outcome,
-  record: dict[str, float],
+  record: dict[str, float | None],
 ) -> None:
   """Raises where a round diverged, its line written, its state not saved."""
   names = [client.name for client in loop.clients]

@@ -94,6 +94,7 @@ def members(
   client_ids: Sequence[int],
   block_size: int = 0,
   num_devices: int = 1,
+  staleness: Sequence[int] | None = None,
 ) -> cohort.Cohort:
   """The cohort of these clients, padded as the real ones are."""
   taken = [clients[index] for index in client_ids]
@@ -108,10 +109,12 @@ def members(
   y = np.full((*shape, 1), 9, np.int32)
   num_frames = np.zeros(shape, np.int32)
   ids = np.full((num_devices, num_blocks, block_size), -1, np.int32)
+  stale = np.zeros_like(ids)
   for place, (index, client) in enumerate(zip(client_ids, taken, strict=True)):
     block, rest = divmod(place, num_devices * block_size)
     device, row = divmod(rest, block_size)
     ids[device, block, row] = index
+    stale[device, block, row] = staleness[place] if staleness else 0
     for step, rows in enumerate(client.batches):
       for column, (values, target) in enumerate(rows):
         at = device, block, step, row, column
@@ -120,6 +123,7 @@ def members(
     batches=cohort.Batch(x, num_frames, y, num_frames),
     bucket=(num_frames.max((3, 4)) > 0).astype(np.int32),
     client_ids=ids,
+    staleness=stale,
   )
 
 
@@ -165,11 +169,17 @@ class Simulation:
   def w(self) -> np.ndarray:
     return np.asarray(self.state.params['w'])
 
-  def round(self, client_ids: Sequence[int] | None = None) -> rounds.Outcome:
-    """One round of these clients; all of them by default."""
+  def round(
+    self,
+    client_ids: Sequence[int] | None = None,
+    staleness: Sequence[int] | None = None,
+  ) -> rounds.Outcome:
+    """One round of these clients; all of them by default, and none stale."""
     if client_ids is None:
       client_ids = range(len(self.clients))
-    drawn = members(self.clients, list(client_ids), **self.layout)
+    drawn = members(
+      self.clients, list(client_ids), **self.layout, staleness=staleness
+    )
     memories = jax.tree.map(
       lambda *leaves: np.stack(leaves).reshape(
         *drawn.client_ids.shape, *np.shape(leaves[0])

@@ -240,7 +240,9 @@ def test_padding_waste_by_hand():
     frame_buckets=(24,),
     num_labels=1,
   )
-  drawn = cohort.Draw(np.array([0]), np.array([[[0, 1], [-1, -1]]]))
+  drawn = cohort.Draw(
+    np.array([0]), np.array([[[0, 1], [-1, -1]]]), np.array([0])
+  )
   members = cohort.assemble(drawn, examples, planned)
   # A block of two clients and one step that is computed: 4 x 24 frames.
   assert cohort.padding_waste(members, planned) == pytest.approx(1 - 31 / 96)
