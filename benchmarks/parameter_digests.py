@@ -49,6 +49,10 @@ def main(argv: list[str]) -> int:
   if len(argv) < 2 or argv[1].startswith('-'):
     print(__doc__, file=sys.stderr)
     return 2
+  import main_job
+
+  from fedjax_asr import environment
+
   rounds, against, flags = '2', None, []
   for flag in argv[2:]:
     name, _, value = flag.partition('=')
@@ -56,7 +60,7 @@ def main(argv: list[str]) -> int:
       case '--rounds':
         rounds = value
       case '--against':
-        against = json.loads(pathlib.Path(value).read_text())
+        against = json.loads(pathlib.Path(value).read_text())['digests']
       case _:
         flags.append(flag)
   path = pathlib.Path(argv[1])
@@ -64,7 +68,13 @@ def main(argv: list[str]) -> int:
   for name, config, settings in cases():
     cut = [f'--config.federated.num_rounds={rounds}', *settings, *flags]
     found[name] = digest_after(config, cut)
-    path.write_text(json.dumps(found, indent=1) + '\n')
+    record = {
+      'command': ' '.join(['parameter_digests.py', 'RESULT.json', *argv[2:]]),
+      'machine': main_job.machine(),
+      'versions': environment.versions(),
+      'digests': found,
+    }
+    path.write_text(json.dumps(record, indent=1) + '\n')
     same = '' if against is None else against.get(name) == found[name]
     print(name, found[name][:16], same, flush=True)
   return int(against is not None and against != found)

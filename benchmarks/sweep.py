@@ -21,6 +21,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 
 import main_job
 
@@ -53,7 +54,7 @@ def main(argv: list[str]) -> int:
   if not points:
     source = command_line.parse(['sweep.py', *flags]).source
     points = config_file.sweep(source)
-  record = _opened(result, ['sweep.py', *argv[1:]])
+  record = opened(result, ['sweep.py', *argv[1:]])
   return measure(result, record, points, flags, own['--jobs'])
 
 
@@ -63,13 +64,17 @@ def measure(
   points: list[dict],
   flags: list[str],
   num_jobs: int,
+  of_run: Callable[[pathlib.Path], dict] = lambda workdir: {},
 ) -> int:
-  """Runs what the record lacks; 1 if a point failed."""
+  """Runs what the record lacks; 1 if a point failed.
+
+  `of_run` gives more columns, of a finished run's directory.
+  """
   had = [row['point'] for row in record['points']]
   points = [each for each in points if each not in had]
   failed = 0
   with concurrent.futures.ThreadPoolExecutor(num_jobs) as pool:
-    running = [pool.submit(_trained, point, flags) for point in points]
+    running = [pool.submit(_trained, point, flags, of_run) for point in points]
     for done in concurrent.futures.as_completed(running):
       row = done.result()
       print(json.dumps(row), flush=True)
@@ -81,7 +86,7 @@ def measure(
   return failed
 
 
-def _opened(result: pathlib.Path, command: list[str]) -> dict:
+def opened(result: pathlib.Path, command: list[str]) -> dict:
   if result.exists():
     return json.loads(result.read_text())
   return {
@@ -92,7 +97,11 @@ def _opened(result: pathlib.Path, command: list[str]) -> dict:
   }
 
 
-def _trained(point: dict, flags: list[str]) -> dict:
+def _trained(
+  point: dict,
+  flags: list[str],
+  of_run: Callable[[pathlib.Path], dict],
+) -> dict:
   """One row, from a process of `main`."""
   overrides = [f'--config.{name}={value}' for name, value in point.items()]
   started = time.perf_counter()
@@ -112,12 +121,14 @@ def _trained(point: dict, flags: list[str]) -> dict:
     if done.returncode:
       return {'point': point, 'error': done.stderr[-2000:]}
     rounds = run_log.read_metrics(run_files.RunFiles(workdir).metrics)
+    more = of_run(workdir)
   summary = main_job.summary(rounds)
   kept = ('final', 'wer_by_round', 'round_seconds')
   return {
     'point': point,
     'seconds': round(time.perf_counter() - started, 1),
     **{name: summary[name] for name in kept},
+    **more,
   }
 
 

@@ -20,7 +20,7 @@ from fedjax_asr import (
 )
 
 # Where things lie and how many processes read them: never a changed config.
-_PLACES = ('data.cache_dir', 'data.num_workers')
+_PLACES = ('data.cache_dir', 'data.num_workers', 'federated.memory.where')
 # Nor these, in a run that knows its speech by its record of the corpus.
 _SPEECH = ('data.path', 'data.heldout_path')
 

@@ -87,6 +87,16 @@ class RunFiles:
     return self.path / 'checkpoints'
 
   @property
+  def client_memory(self) -> pathlib.Path:
+    """The folder of what clients keep from round to round, a row a file."""
+    return self.path / 'client_memory'
+
+  @property
+  def client_rows(self) -> pathlib.Path:
+    """Whose the rows are, and what lies in one."""
+    return self.client_memory / 'rows.json'
+
+  @property
   def speakers(self) -> pathlib.Path:
     """Scores of each held-out speaker; of an attack, who was recognised."""
     return self.path / 'speakers.json'

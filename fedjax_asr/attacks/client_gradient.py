@@ -33,7 +33,7 @@ class Transcripts(NamedTuple):
   num_labels: np.ndarray
 
 
-class Sent(NamedTuple):
+class Start(NamedTuple):
   """The values that a client starts from."""
 
   params: model.Params
@@ -113,27 +113,19 @@ def attacked_model(
 
   `smoothing` is the width of its clipped ReLUs' kinks; 0: exact.
   """
-  if not (smoothing or _section(observed.model).dropout):
+  if not (smoothing or observed.model.chosen.dropout):
     return observed.acoustic
   # The caller's own record is not touched.
   cfg = config.from_dict(config.ModelConfig, config.as_dict(observed.model))
-  _section(cfg).dropout = 0.0
+  cfg.chosen.dropout = 0.0
   return model.acoustic(cfg, observed.features.num_features, smoothing)
-
-
-def _section(cfg):
-  match cfg.architecture:
-    case config.Architecture.DS1:
-      return cfg.ds1
-    case config.Architecture.DS2:
-      return cfg.ds2
 
 
 def update(
   observed: observation.Observation,
   acoustic: model.Model,
   names: tuple[str, ...],
-  sent: Sent,
+  start: Start,
   spoken: cohort.Batch,
 ) -> dict[str, jax.Array]:
   """These parameters' part of what the client sends; {name: values}.
@@ -141,8 +133,8 @@ def update(
   By the algorithm of the round itself. Of `observed` only settings are read,
   so that its arrays do not become constants of a compiled program. The model
   trains as the client's does, with batch norm's statistics of the batch; every
-  local step is on all of `spoken`. Differentiable with respect to `sent` and to
-  the features any number of times, client Adam included.
+  local step is on all of `spoken`. Differentiable with respect to `start` and
+  to the features any number of times, client Adam included.
   """
   gradient = local_gradient.local_gradient(acoustic, config.AugmentConfig())
   client_config = observed.client
@@ -159,7 +151,7 @@ def update(
         correct=_correction(client_config),
       )
   broadcast = algorithm.Broadcast(
-    sent.params, sent.norm_state, (), jnp.float32(observed.learning_rate)
+    start.params, start.norm_state, (), jnp.float32(observed.learning_rate)
   )
   steps = jax.tree.map(
     lambda leaf: jnp.broadcast_to(leaf, (observed.num_steps, *leaf.shape)),

@@ -44,7 +44,7 @@ class Search(NamedTuple):
 class Problem(NamedTuple):
   """The arrays of an attack, which the compiled program is given."""
 
-  sent: client_gradient.Sent
+  start: client_gradient.Start
   target: gradient_distance.Target
 
 
@@ -98,8 +98,8 @@ def _opened(observed, cfg):
   names = observation.telling(observed, cfg.layers)
   spoken = client_gradient.transcripts(observed)
   chosen = matching_objective.matched(observed, names)
-  sent = client_gradient.Sent(observed.params, observed.norm_state)
-  return names, spoken, Problem(sent, gradient_distance.target(chosen, 1.0))
+  start = client_gradient.Start(observed.params, observed.norm_state)
+  return names, spoken, Problem(start, gradient_distance.target(chosen, 1.0))
 
 
 def _objective(observed, names, spoken, problem, point):
@@ -107,7 +107,7 @@ def _objective(observed, names, spoken, problem, point):
   acoustic = client_gradient.attacked_model(observed)
   batch = client_gradient.batch(point, spoken)
   update = client_gradient.update(
-    observed, acoustic, names, problem.sent, batch
+    observed, acoustic, names, problem.start, batch
   )
   return gradient_distance.distance(
     config.Distance.COSINE, update, problem.target, per_layer=False

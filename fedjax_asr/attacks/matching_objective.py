@@ -23,7 +23,7 @@ class Problem(NamedTuple):
   speech: the units in which guesses are optimised.
   """
 
-  sent: client_gradient.Sent
+  start: client_gradient.Start
   target: gradient_distance.Target
   speech: features_lib.Statistics
 
@@ -51,7 +51,7 @@ def opened(
   chosen = matched(observed, names)
   width = observed.features.num_features
   problem = Problem(
-    client_gradient.Sent(observed.params, observed.norm_state),
+    client_gradient.Start(observed.params, observed.norm_state),
     gradient_distance.target(chosen, cfg.top_fraction),
     speech or standard(width),
   )
@@ -109,7 +109,7 @@ def objective(
     observed,
     client_gradient.attacked_model(observed, smoothing),
     names,
-    problem.sent,
+    problem.start,
     batch,
   )
   distance = gradient_distance.distance(
@@ -132,14 +132,14 @@ def relative_residual(
   names = observation.telling(observed, ())
 
   @jax.jit
-  def residual(sent, target, features):
+  def residual(start, target, features):
     batch = client_gradient.batch(features, spoken)
     acoustic = client_gradient.attacked_model(observed)
-    got = client_gradient.update(observed, acoustic, names, sent, batch)
+    got = client_gradient.update(observed, acoustic, names, start, batch)
     return gradient_distance.distance(
       config.Distance.L2, got, target, per_layer=False
     )
 
-  sent = client_gradient.Sent(observed.params, observed.norm_state)
+  start = client_gradient.Start(observed.params, observed.norm_state)
   target = gradient_distance.target(matched(observed, names), 1.0)
-  return float(residual(sent, target, features))
+  return float(residual(start, target, features))

@@ -22,6 +22,7 @@ from fedjax_asr.federated import (
   client,
   cohort,
   partition,
+  schedule,
 )
 from fedjax_asr.models import model
 
@@ -30,7 +31,7 @@ class VictimError(config.UserError):
   """A victim that does not exist, or sends nothing of that kind."""
 
 
-# (broadcast, participant, memory, batches, round_key) -> algorithm.Message.
+# (broadcast, participant, memory, batches, key) -> algorithm.Message.
 SendFn = Callable[..., algorithm.Message]
 
 # Victims' batches are padded to multiples, so that many share a compilation.
@@ -45,10 +46,11 @@ def make_send(
   observed: config.Observed,
   num_clients: int,
 ) -> SendFn:
-  """`send(broadcast, participant, memory, batches, round_key)`.
+  """`send(broadcast, participant, memory, batches, key)`.
 
   The message of that client as the server decodes it, after local training on
-  `batches`, whose leading axis are its steps. For a delta it is what
+  `batches`, whose leading axis are its steps; `key` is the client's in the
+  round. For a delta it is what
   `rounds.make_round` adds up for this client, whatever the cohort; for a
   gradient, what FedSGD would send of the only step, through the same channel.
   `num_clients` are in the population. Jitted: compiled once for each shape of
@@ -61,13 +63,12 @@ def make_send(
       method = algorithms.make(acoustic, federated, augmentation, num_clients)
   line = channels.make(federated.privacy, federated.compression)
 
-  def send(broadcast, participant, memory, batches, round_key):
+  def send(broadcast, participant, memory, batches, key):
     num_steps = len(batches.num_frames)
     if observed is config.Observed.GRADIENT and num_steps != 1:
       raise VictimError(
         f'{num_steps} local steps; want 1 for config.attack.observed=gradient.'
       )
-    key = jax.random.fold_in(round_key, participant.client)
     message, _ = client.message(
       method, broadcast, participant, memory, batches, key
     )
@@ -75,11 +76,6 @@ def make_send(
     return received
 
   return jax.jit(send)
-
-
-def round_key(key: jax.Array, round_index: int) -> jax.Array:
-  """Of the round behind which `round_index` others lie; `key` is the run's."""
-  return jax.random.fold_in(key, round_index)
 
 
 def aggregate(
@@ -92,8 +88,8 @@ def aggregate(
   With the server's noise, where there is some: the attacker then is whoever
   sees what the server made of the round. Of one message, it is that client's
   update as it was sent (and the noise that one who knows all others' updates
-  has to deal with). Exactly zero where no utterance was usable. `key` is the
-  round's.
+  has to deal with). Exactly zero where no utterance was usable. `key` is that
+  of the server's noise in the round.
   """
   if len(messages) == 1:
     (alone,) = messages
@@ -133,11 +129,10 @@ def chosen(
 
   Raises:
     VictimError: there is no such client.
+    ConfigError: the run's clients as systems are not known any more.
   """
   if not attack.victim:
-    drawn = cohort.sample(
-      len(clients), federated.cohort_size, seed, round_index
-    )
+    drawn = schedule.members(clients, federated, seed, round_index)
     return [int(index) for index in drawn]
   names = [each.name for each in clients]
   if attack.victim not in names:

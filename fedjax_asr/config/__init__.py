@@ -12,8 +12,10 @@ import operator
 from fedjax_asr.config.algorithms import AgnosticConfig as AgnosticConfig
 from fedjax_asr.config.algorithms import AlgorithmName as AlgorithmName
 from fedjax_asr.config.algorithms import ControlVariate as ControlVariate
+from fedjax_asr.config.algorithms import DittoConfig as DittoConfig
 from fedjax_asr.config.algorithms import FedDynConfig as FedDynConfig
 from fedjax_asr.config.algorithms import FedProxConfig as FedProxConfig
+from fedjax_asr.config.algorithms import FedRepConfig as FedRepConfig
 from fedjax_asr.config.algorithms import (
   LossWeightedConfig as LossWeightedConfig,
 )
@@ -58,6 +60,8 @@ from fedjax_asr.config.federated import ClientConfig as ClientConfig
 from fedjax_asr.config.federated import ClientOptimizer as ClientOptimizer
 from fedjax_asr.config.federated import DeviceMap as DeviceMap
 from fedjax_asr.config.federated import FederatedConfig as FederatedConfig
+from fedjax_asr.config.federated import MemoryConfig as MemoryConfig
+from fedjax_asr.config.federated import MemoryPlace as MemoryPlace
 from fedjax_asr.config.federated import Partition as Partition
 from fedjax_asr.config.federated import Schedule as Schedule
 from fedjax_asr.config.federated import ServerConfig as ServerConfig
@@ -85,6 +89,9 @@ from fedjax_asr.config.models import DeepSpeech2Config as DeepSpeech2Config
 from fedjax_asr.config.models import Dtype as Dtype
 from fedjax_asr.config.models import ModelConfig as ModelConfig
 from fedjax_asr.config.models import Norm as Norm
+from fedjax_asr.config.systems import LateWork as LateWork
+from fedjax_asr.config.systems import Speeds as Speeds
+from fedjax_asr.config.systems import SystemsConfig as SystemsConfig
 
 # Fields that follow the corpus (and the rounds) while they hold these values.
 BY_CORPUS = {

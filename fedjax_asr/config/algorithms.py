@@ -18,6 +18,9 @@ class AlgorithmName(enum.StrEnum):
   MIMELITE = 'mimelite'
   QFFL = 'qffl'
   AGNOSTIC = 'agnostic'
+  DITTO = 'ditto'
+  FEDBN = 'fedbn'
+  FEDREP = 'fedrep'
   LOSS_WEIGHTED = 'loss_weighted'
   WER_WEIGHTED = 'wer_weighted'
 
@@ -93,3 +96,20 @@ class WerWeightedConfig:
   # Word error rate, as a fraction, that makes a client weigh e times as much;
   # below 0: as little. Weights of -1 are exp(1 - WER).
   temperature: float = -1.0
+
+
+@dataclasses.dataclass(slots=True, kw_only=True)
+class DittoConfig:
+  """The personal model of each client beside the one that is averaged."""
+
+  # Weight of the squared distance to the server's model (lambda).
+  regularization: float = bounded(0.1, low=0.0)
+  learning_rate: float = bounded(0.1, above=0.0)
+
+
+@dataclasses.dataclass(slots=True, kw_only=True)
+class FedRepConfig:
+  """Which of a client's steps train its own output layer."""
+
+  # The first so many; the others train what is shared.
+  head_steps: int = bounded(1, low=1)

@@ -55,7 +55,7 @@ class SyntheticConfig:
   grammar: Grammar = Grammar.COMMANDS
   num_speakers: int = bounded(120, low=1)
   utterances_per_speaker: int = bounded(24, low=1)
-  seed: int = bounded(0, low=0)
+  seed: int = bounded(0, low=0, below=2**32)
 
 
 @dataclasses.dataclass(slots=True, kw_only=True)

@@ -6,8 +6,10 @@ import enum
 from fedjax_asr.config.algorithms import (
   AgnosticConfig,
   AlgorithmName,
+  DittoConfig,
   FedDynConfig,
   FedProxConfig,
+  FedRepConfig,
   LossWeightedConfig,
   MimeLiteConfig,
   QfflConfig,
@@ -16,11 +18,13 @@ from fedjax_asr.config.algorithms import (
 )
 from fedjax_asr.config.defences import CompressionConfig, PrivacyConfig
 from fedjax_asr.config.fields import bounded
+from fedjax_asr.config.systems import SystemsConfig
 
 
 class Partition(enum.StrEnum):
   SPEAKER = 'speaker'
   DIRICHLET = 'dirichlet'
+  TRANSCRIPT = 'transcript'
   IID = 'iid'
   SIZE = 'size'
 
@@ -43,6 +47,7 @@ class ServerOptimizer(enum.StrEnum):
   YOGI = 'yogi'
   ADAGRAD = 'adagrad'
   LAMB = 'lamb'
+  LARS = 'lars'
 
 
 class Schedule(enum.StrEnum):
@@ -55,6 +60,7 @@ class Weighting(enum.StrEnum):
   UTTERANCES = 'utterances'
   FRAMES = 'frames'
   UNIFORM = 'uniform'
+  STEPS = 'steps'
 
 
 @dataclasses.dataclass(slots=True, kw_only=True)
@@ -89,6 +95,21 @@ class ServerConfig:
   epsilon: float = bounded(1e-8, above=0.0)
 
 
+class MemoryPlace(enum.StrEnum):
+  AUTO = 'auto'
+  HOST = 'host'
+  DISK = 'disk'
+
+
+@dataclasses.dataclass(slots=True, kw_only=True)
+class MemoryConfig:
+  """What clients keep from round to round, for algorithms that keep some."""
+
+  # While training: in this machine's memory, or read from the disk round by
+  # round; auto: in memory where that takes a quarter of it at most.
+  where: MemoryPlace = MemoryPlace.AUTO
+
+
 @dataclasses.dataclass(slots=True, kw_only=True)
 class FederatedConfig:
   """Population, cohort and round."""
@@ -100,9 +121,9 @@ class FederatedConfig:
   # Clients of a round; 0: 8 of them, or all where there are fewer.
   cohort_size: int = bounded(8, low=0)
   partition: Partition = Partition.SPEAKER
-  # Clients of the dirichlet, iid and size partitions.
+  # Clients of every partition but speaker.
   num_clients: int = bounded(100, low=1)
-  # Concentration of the dirichlet partition.
+  # Concentration of the dirichlet and transcript partitions.
   dirichlet_alpha: float = bounded(0.5, above=0.0)
   # Exponent of the size partition: sizes fall as rank ** -exponent.
   size_exponent: float = bounded(1.0, low=0.0)
@@ -132,3 +153,7 @@ class FederatedConfig:
   compression: CompressionConfig = dataclasses.field(
     default_factory=CompressionConfig
   )
+  memory: MemoryConfig = dataclasses.field(default_factory=MemoryConfig)
+  ditto: DittoConfig = dataclasses.field(default_factory=DittoConfig)
+  fedrep: FedRepConfig = dataclasses.field(default_factory=FedRepConfig)
+  systems: SystemsConfig = dataclasses.field(default_factory=SystemsConfig)

@@ -6,12 +6,10 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Int
 
-from fedjax_asr import config
+from fedjax_asr import config, streams
 from fedjax_asr.corpora import utterance
 
 _Indices = Int[np.ndarray, '_']
-
-_STREAM = 4  # Keeps the split apart from other uses of the seed.
 
 
 class Splits(NamedTuple):
@@ -44,7 +42,7 @@ def split(
     ConfigError: if no speaker would be left to train on.
     CorpusError: if no utterance would be.
   """
-  rng = np.random.default_rng([seed, _STREAM])
+  rng = streams.rng(seed, streams.Stream.SPLIT)
   speakers = np.array([item.speaker for item in utterances], dtype=object)
   reserved = heldout_speakers or _drawn_speakers(speakers, data, rng)
   is_reserved = np.array([name in reserved for name in speakers], dtype=bool)

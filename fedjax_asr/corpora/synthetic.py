@@ -11,14 +11,13 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float32
 
-from fedjax_asr import config
+from fedjax_asr import config, streams
 from fedjax_asr.corpora import espeak, grammar, utterance, voices
 from fedjax_asr.speech import features, resampling
 
 SAMPLE_RATE = 16_000
 
 _VERSION = 1  # Of the render: raise it when the waveforms change.
-_SENTENCE_STREAM, _RENDER_STREAM = 2, 3
 
 _Waveform = Float32[np.ndarray, '_']
 
@@ -68,7 +67,7 @@ def utterances(cfg: config.SyntheticConfig) -> list[utterance.Utterance]:
 def _utterance(
   cfg: config.SyntheticConfig, speaker: int, index: int
 ) -> utterance.Utterance:
-  rng = np.random.default_rng([cfg.seed, _SENTENCE_STREAM, speaker, index])
+  rng = streams.rng(cfg.seed, streams.Stream.SENTENCE, speaker, index)
   text = grammar.sentence(cfg.grammar, rng)
   return utterance.Utterance(
     id=f's{speaker:04d}-u{index:04d}',
@@ -92,8 +91,8 @@ def _synthesizer() -> espeak.Synthesizer:
 def _render(speech: SyntheticSpeech) -> _Waveform:
   """The waveform at `SAMPLE_RATE`, as the speaker's channel leaves it."""
   speaker = voices.speaker(speech.seed, speech.speaker)
-  rng = np.random.default_rng(
-    [speech.seed, _RENDER_STREAM, speech.speaker, speech.number]
+  rng = streams.rng(
+    speech.seed, streams.Stream.RENDER, speech.speaker, speech.number
   )
   rendered = _synthesizer().speech(
     speaker.accent,

@@ -8,9 +8,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from fedjax_asr import streams
 from fedjax_asr.corpora import espeak
 
-_STREAM = 1  # Keeps speakers, sentences and renders apart for one seed.
 _ACCENT_SHARES = (0.3, 0.15, 0.12, 0.1, 0.1, 0.08, 0.1, 0.05)
 
 
@@ -44,7 +44,7 @@ class Speaker(NamedTuple):
 
 def speaker(seed: int, index: int) -> Speaker:
   """The speaker that is a function of (seed, index)."""
-  rng = np.random.default_rng([seed, _STREAM, index])
+  rng = streams.rng(seed, streams.Stream.VOICE, index)
   build = _BUILDS[rng.choice(len(_BUILDS), p=[b.share for b in _BUILDS])]
   variant = _variant(build, rng)
   accent = rng.choice(len(espeak.ACCENTS), p=_ACCENT_SHARES)

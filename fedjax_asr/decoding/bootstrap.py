@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
-_STREAM = 0x626F  # Keeps the draws apart from other uses of the seed.
+from fedjax_asr import streams
 
 
 class Interval(NamedTuple):
@@ -68,7 +68,7 @@ def _resampled_rates(
   num_resamples: int,
   seed: int,
 ) -> Float[np.ndarray, ' resamples']:
-  rng = np.random.default_rng([seed, _STREAM])
+  rng = streams.rng(seed, streams.Stream.BOOTSTRAP)
   rates = np.empty(num_resamples)
   for index in range(num_resamples):
     drawn = rng.integers(len(errors), size=len(errors))

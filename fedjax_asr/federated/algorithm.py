@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
+import numpy as np
 from jaxtyping import Array, Float, Int
 
 from fedjax_asr.federated import cohort
@@ -41,9 +42,11 @@ class Participant(NamedTuple):
   """Who a client is in a round.
 
   client: its index in the population; -1: padding of a block.
+  staleness: rounds since the server's values that it starts from.
   """
 
   client: Int[cohort.AnyArray, '']
+  staleness: Int[cohort.AnyArray, ''] = np.zeros((), np.int32)
 
 
 class Totals(NamedTuple):
@@ -98,7 +101,8 @@ class Algorithm(NamedTuple):
   """One way of learning together, for one client and for the server.
 
   init_server(params) -> the server's memory before the first round
-  init_client(params, norm_state) -> a client's before its first round
+  init_client(params, norm_state) -> a client's before its first round, of what
+    the server holds when it is first drawn
   start(broadcast, participant, memory) -> ClientState
   step(broadcast, state, batch, key) -> ClientState; a batch without a usable
     utterance returns the state as it was, but for the counts
@@ -106,6 +110,9 @@ class Algorithm(NamedTuple):
   combine(broadcast, sums) -> (Update along which the server steps, its memory)
   shares_start: all clients start from the same values (but for their memory),
     so that the first step may be computed on shared weights
+  personal(params, norm_state, memory) -> the values that a client recognises
+    its own speech with, of the server's values and its memory; None: with the
+    server's
   """
 
   init_server: Callable[[model.Params], Memory]
@@ -115,3 +122,10 @@ class Algorithm(NamedTuple):
   finish: Callable[[Broadcast, ClientState], tuple[Message, Memory]]
   combine: Callable[[Broadcast, Sums], tuple[Update, Memory]]
   shares_start: bool
+  personal: (
+    Callable[
+      [model.Params, model.NormState, Memory],
+      tuple[model.Params, model.NormState],
+    ]
+    | None
+  ) = None

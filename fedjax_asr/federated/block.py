@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Int
 
-from fedjax_asr.federated import algorithm, cohort
+from fedjax_asr.federated import algorithm, client, cohort
 
 # Which of a client's values have an axis of clients while all are the
 # server's; its memory always has.
@@ -61,7 +61,9 @@ class Training(NamedTuple):
     steps = Step(jnp.arange(num_steps), members.bucket, members.batches)
     axes = _SHARED if _shares_first_step(self.method, num_steps) else 0
     state = jax.vmap(self.method.start, (None, 0, 0), axes)(
-      broadcast, algorithm.Participant(members.client_ids), memories
+      broadcast,
+      algorithm.Participant(members.client_ids, members.staleness),
+      memories,
     )
     if axes is _SHARED:
       first = jax.tree.map(lambda leaf: leaf[0], steps)
@@ -84,7 +86,7 @@ class Training(NamedTuple):
     `axes`: of `state`. Where all clients still have the server's weights, what
     multiplies them is one product for all clients.
     """
-    step_keys = jax.vmap(jax.random.fold_in, (0, None))(keys, step.number)
+    step_keys = jax.vmap(client.step_key, (0, None))(keys, step.number)
     advance = jax.vmap(self.method.step, (None, axes, 0, 0))
 
     def at_length(frames):

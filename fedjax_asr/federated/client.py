@@ -3,7 +3,13 @@
 import jax
 import jax.numpy as jnp
 
+from fedjax_asr import streams
 from fedjax_asr.federated import algorithm, cohort
+
+
+def step_key(key: jax.Array, number: streams.Index) -> jax.Array:
+  """Of one local step, from the client's key in the round."""
+  return streams.of_client(key, streams.ClientStream.STEP, number)
 
 
 def message(
@@ -29,9 +35,8 @@ def message(
   """
 
   def advance(state, inputs):
-    index, batch = inputs
-    step_key = jax.random.fold_in(key, index)
-    return method.step(broadcast, state, batch, step_key), None
+    number, batch = inputs
+    return method.step(broadcast, state, batch, step_key(key, number)), None
 
   start = method.start(broadcast, participant, memory)
   steps = jnp.arange(len(batches.num_frames))

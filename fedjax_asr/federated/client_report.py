@@ -19,7 +19,8 @@ class ClientReport(NamedTuple):
   cosine: between what the server got and the mean of that over the round, by a
     sketch (`sketch.SIZE`).
   was_clipped: by the channel.
-  is_broken: what it sent is not finite, so that it was left out.
+  is_broken: what it sent, or would keep, is not finite, so that it was left
+    out and keeps what it had.
   """
 
   totals: algorithm.Totals
@@ -43,9 +44,13 @@ def of_client(
   state: algorithm.ClientState,
   sent: algorithm.Message,
   received: algorithm.Message,
+  kept: PyTree,
   was_clipped: Bool[Array, ''],
 ) -> Sketched:
-  """After its steps; `sent` before the channel and `received` after it."""
+  """After its steps; `sent` before the channel and `received` after it.
+
+  `kept`: its memory of this round.
+  """
   report = ClientReport(
     totals=state.totals,
     first_loss=state.first_loss,
@@ -54,7 +59,7 @@ def of_client(
     weight=received.weight,
     cosine=jnp.zeros(()),
     was_clipped=was_clipped,
-    is_broken=~is_finite((state.totals, received)),
+    is_broken=~is_finite((state.totals, received, kept)),
   )
   return Sketched(report, sketch.sketched(received.update.params))
 

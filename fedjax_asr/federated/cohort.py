@@ -17,7 +17,7 @@ import jax
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from fedjax_asr import config
+from fedjax_asr import config, streams
 from fedjax_asr.corpora import dataset
 from fedjax_asr.federated import partition
 
@@ -47,6 +47,7 @@ class Cohort(NamedTuple):
   batches: Batch  # Axes: devices blocks steps clients batch.
   bucket: Int[AnyArray, 'devices blocks steps']
   client_ids: Int[AnyArray, 'devices blocks clients']
+  staleness: Int[AnyArray, 'devices blocks clients']
 
 
 class Layout(NamedTuple):
@@ -64,17 +65,30 @@ class Layout(NamedTuple):
   num_labels: int
 
 
+class Working(NamedTuple):
+  """Who sends in a round; at most the cohort, and possibly nobody.
+
+  num_steps: that each takes, of those of its local work.
+  staleness: rounds since the server's values that each starts from.
+  """
+
+  client_ids: Int[np.ndarray, ' clients']
+  num_steps: Int[np.ndarray, ' clients']
+  staleness: Int[np.ndarray, ' clients']
+
+
 class Draw(NamedTuple):
   """A round's clients and, for each, the utterances of its steps.
 
   utterances: [clients, steps, batch] into the training set, -1 for padding.
+  staleness: as `Working` has it.
   """
 
   client_ids: Int[np.ndarray, ' clients']
   utterances: Int[np.ndarray, 'clients steps batch']
+  staleness: Int[np.ndarray, ' clients']
 
 
-_COHORT_STREAM = 0x636F
 _FRAME_QUANTUM = 8
 _PLANNED_ROUNDS = 32
 
@@ -83,7 +97,7 @@ def sample(
   num_clients: int, cohort_size: int, seed: int, round_index: int
 ) -> Int[np.ndarray, ' cohort']:
   """Clients of a round, without replacement; a function of (seed, round)."""
-  rng = np.random.default_rng([seed, round_index, _COHORT_STREAM])
+  rng = streams.rng(seed, streams.Stream.COHORT, round_index)
   return rng.choice(num_clients, cohort_size, replace=False)
 
 
@@ -91,12 +105,16 @@ def num_steps(
   clients: Sequence[partition.Client], client: config.ClientConfig
 ) -> int:
   """Steps of the client that has most."""
+  return max(work(len(member.utterances), client) for member in clients)
+
+
+def work(num_utterances: int, client: config.ClientConfig) -> int:
+  """Steps of a client that has so many utterances."""
   if client.local_steps:
     return client.local_steps
-  largest = max(len(member.utterances) for member in clients)
   if client.max_utterances:
-    largest = min(largest, client.max_utterances)
-  return client.local_epochs * -(-largest // client.batch_size)
+    num_utterances = min(num_utterances, client.max_utterances)
+  return client.local_epochs * -(-num_utterances // client.batch_size)
 
 
 def draw(
@@ -105,9 +123,16 @@ def draw(
   federated: config.FederatedConfig,
   seed: int,
   round_index: int,
+  working: Working | None = None,
 ) -> Draw:
-  """The cohort and its batches of one round, padded to one length."""
-  ids = sample(len(clients), federated.cohort_size, seed, round_index)
+  """The cohort and its batches of one round, padded to one length.
+
+  `working`: who sends; None: a sample, and each does all its local work.
+  """
+  if working is None:
+    ids = sample(len(clients), federated.cohort_size, seed, round_index)
+  else:
+    ids = working.client_ids
   steps = [
     client_steps(
       clients, int(index), num_frames, federated.client, seed, round_index
@@ -118,8 +143,13 @@ def draw(
   utterances = np.full((*shape, federated.client.batch_size), -1)
   for row, batches in zip(utterances, steps, strict=True):
     row[: len(batches)] = batches
+  staleness = np.zeros_like(ids)
+  if working is not None:
+    is_late = np.arange(shape[1]) >= working.num_steps[:, None]
+    utterances[is_late] = -1
+    staleness = working.staleness
   order = _length_order(utterances, num_frames)
-  return Draw(ids[order], utterances[order])
+  return Draw(ids[order], utterances[order], staleness[order])
 
 
 def client_steps(
@@ -137,7 +167,7 @@ def client_steps(
   et al. 2015, 3.3). An epoch that `local_steps` cuts short has random
   utterances, not the shortest.
   """
-  rng = np.random.default_rng([seed, round_index, index])
+  rng = streams.rng(seed, streams.Stream.CLIENT_UTTERANCES, round_index, index)
   utterances = clients[index].utterances
   size = client.batch_size
   if client.max_utterances:
@@ -167,11 +197,13 @@ def plan(
   federated: config.FederatedConfig,
   seed: int,
   num_devices: int,
+  working: Sequence[Working] | None = None,
 ) -> Layout:
   """The padded shape of every round of a run.
 
   Frame buckets are those that waste least on the first rounds, which are
-  known in advance, being functions of the seed.
+  known in advance, being functions of the seed. `working`: of each round, as
+  `draw` takes it.
   """
   per_device = -(-federated.cohort_size // num_devices)
   block_size = min(federated.block_size, per_device)
@@ -186,7 +218,14 @@ def plan(
   )
   needed = [
     step_frames(
-      draw(clients, examples.num_frames, federated, seed, index),
+      draw(
+        clients,
+        examples.num_frames,
+        federated,
+        seed,
+        index,
+        working[index] if working else None,
+      ),
       examples.num_frames,
       layout,
     ).ravel()
@@ -264,6 +303,7 @@ def assemble(drawn: Draw, examples: dataset.Dataset, layout: Layout) -> Cohort:
     batches=Batch(*batches),
     bucket=np.where(longest > 0, bucket, 0).astype(np.int32),
     client_ids=_blocks(drawn.client_ids, layout, fill=-1).astype(np.int32),
+    staleness=_blocks(drawn.staleness, layout, fill=0).astype(np.int32),
   )
 
 
@@ -285,6 +325,7 @@ def shapes(layout: Layout, num_features: int) -> Cohort:
     ),
     bucket=of(*blocks, layout.num_steps),
     client_ids=of(*blocks, layout.block_size),
+    staleness=of(*blocks, layout.block_size),
   )
 
 

@@ -11,12 +11,10 @@ import jax.flatten_util
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
-from fedjax_asr import config
+from fedjax_asr import config, streams
 from fedjax_asr.federated import channel
 
 _AnyFloat = Float[Array, '...']
-# Apart from a client's steps and from its noise.
-_STREAM = 2**31 + 1
 
 
 def coding(cfg: config.CompressionConfig) -> channel.Channel:
@@ -72,7 +70,9 @@ def _int8(update: PyTree, rounding: config.Rounding, key: jax.Array) -> PyTree:
       return jax.tree.map(lambda leaf: _levels(leaf, jnp.round), update)
     case config.Rounding.STOCHASTIC:
       flat, like_update = jax.flatten_util.ravel_pytree(update)
-      draws = jax.random.uniform(jax.random.fold_in(key, _STREAM), flat.shape)
+      draws = jax.random.uniform(
+        streams.of_client(key, streams.ClientStream.CODING), flat.shape
+      )
       return jax.tree.map(
         lambda leaf, draw: _levels(leaf, lambda level: jnp.floor(level + draw)),
         update,

@@ -61,7 +61,9 @@ def server_optimizer(
 ) -> optax.GradientTransformation:
   """The server's step along the mean delta (Reddi et al. 2021).
 
-  SGD with learning rate 1 is FedAvg, with momentum FedAvgM.
+  SGD with learning rate 1 is FedAvg, with momentum FedAvgM (Hsu et al. 2019);
+  adam, yogi and adagrad are FedAdam, FedYogi and FedAdagrad. lamb (You et al.
+  2020) and lars (You et al. 2017) scale the step of each array by its norm.
   """
   rate = schedule(
     server.schedule, server.learning_rate, num_rounds, server.warmup_rounds
@@ -80,3 +82,6 @@ def server_optimizer(
       return optax.adagrad(rate, eps=server.epsilon)
     case config.ServerOptimizer.LAMB:
       return optax.lamb(rate, b1, b2, server.epsilon)
+    case config.ServerOptimizer.LARS:
+      # A step is this share of each array's norm: no second coefficient.
+      return optax.lars(rate, trust_coefficient=1.0, momentum=server.momentum)

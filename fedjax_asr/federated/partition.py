@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fedjax_asr import config
+from fedjax_asr import config, streams
 
 
 class Client(NamedTuple):
@@ -17,12 +17,16 @@ class Client(NamedTuple):
 
 
 def partition(
-  speakers: Sequence[str], federated: config.FederatedConfig, seed: int
+  speakers: Sequence[str],
+  texts: Sequence[str],
+  federated: config.FederatedConfig,
+  seed: int,
 ) -> list[Client]:
   """Divides utterances among clients: each to exactly one, none left out.
 
   Args:
     speakers: the speaker of each utterance.
+    texts: its transcript.
     federated: the kind of partition and its parameters.
     seed: decides the divisions that are random.
 
@@ -30,13 +34,15 @@ def partition(
     config.ConfigError: fewer utterances than clients, or fewer clients than
       the cohort needs.
   """
-  rng = np.random.default_rng([seed, _PARTITION_STREAM])
+  rng = streams.rng(seed, streams.Stream.PARTITION)
   labels = np.unique(speakers, return_inverse=True)
   match federated.partition:
     case config.Partition.SPEAKER:
       clients = _by_speaker(*labels)
     case config.Partition.DIRICHLET:
       clients = _dirichlet(labels[1], federated, rng)
+    case config.Partition.TRANSCRIPT:
+      clients = _dirichlet(_first_words(texts), federated, rng)
     case config.Partition.IID:
       sizes = np.ones(federated.num_clients)
       clients = _by_size(len(speakers), sizes, rng)
@@ -71,8 +77,6 @@ def settled(
 
 _USUAL_COHORT = 8
 _MOST_WARMUP_ROUNDS = 10
-# Keeps this use of the seed apart from the cohort's.
-_PARTITION_STREAM = 0x7061
 
 
 def _by_speaker(names: np.ndarray, speaker: np.ndarray) -> list[Client]:
@@ -82,26 +86,32 @@ def _by_speaker(names: np.ndarray, speaker: np.ndarray) -> list[Client]:
   ]
 
 
+def _first_words(texts: Sequence[str]) -> np.ndarray:
+  """What an utterance is about, as far as its first word says it."""
+  words = [text.split(' ', 1)[0] for text in texts]
+  return np.unique(words, return_inverse=True)[1]
+
+
 def _dirichlet(
-  speaker: np.ndarray,
+  kinds: np.ndarray,
   federated: config.FederatedConfig,
   rng: np.random.Generator,
 ) -> list[Client]:
-  """Clients of equal size whose speaker mixtures are Dirichlet draws.
+  """Clients of equal size whose mixtures of kinds are Dirichlet draws.
 
-  The construction of Hsu et al. 2019 with speakers in place of classes: a
-  client draws its mixture, then its utterances one by one from the speakers
-  that still have some.
+  The construction of Hsu et al. 2019 with speakers, or first words, in place of
+  classes: a client draws its mixture, then its utterances one by one from the
+  kinds that still have some.
   """
-  _require_enough(len(speaker), federated.num_clients)
+  _require_enough(len(kinds), federated.num_clients)
   pools = [
-    rng.permutation(np.flatnonzero(speaker == index))
-    for index in range(speaker.max() + 1)
+    rng.permutation(np.flatnonzero(kinds == index))
+    for index in range(kinds.max() + 1)
   ]
   left = np.array([len(pool) for pool in pools])
-  concentration = federated.dirichlet_alpha * len(pools) * left / len(speaker)
+  concentration = federated.dirichlet_alpha * len(pools) * left / len(kinds)
   clients = []
-  for index, size in enumerate(_equal_sizes(len(speaker), federated)):
+  for index, size in enumerate(_equal_sizes(len(kinds), federated)):
     mixture = rng.dirichlet(concentration)
     chosen = []
     for _ in range(size):
@@ -109,17 +119,18 @@ def _dirichlet(
       source = rng.choice(len(pools), p=mixture)
       left[source] -= 1
       chosen.append(pools[source][left[source]])
-    clients.append(Client(f'dirichlet_{index}', np.sort(chosen)))
+    name = f'{federated.partition}_{index}'
+    clients.append(Client(name, np.sort(chosen)))
   return clients
 
 
 def _over_what_is_left(
   mixture: np.ndarray, left: np.ndarray, rng: np.random.Generator
 ) -> np.ndarray:
-  """The mixture without the speakers that have run out.
+  """The mixture without the kinds that have run out.
 
-  Where none of its speakers has any left, one speaker that has: the limit of a
-  small concentration, at which alone it happens.
+  Where none of its kinds has any left, one kind that has: the limit of a small
+  concentration, at which alone it happens.
   """
   weights = np.where(left > 0, mixture, 0.0)
   if not weights.sum() > 0:

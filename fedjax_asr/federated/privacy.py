@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, PyTree
 
+from fedjax_asr import streams
 from fedjax_asr.federated import channel
 
 
@@ -51,7 +52,7 @@ def client_noise(stddev: float) -> channel.Channel:
   """Noise of the client's own on every number of its update."""
   return channel.of_params(
     lambda params, key: noised(
-      params, stddev, jax.random.fold_in(key, _CLIENT_STREAM)
+      params, stddev, streams.of_client(key, streams.ClientStream.NOISE)
     )
   )
 
@@ -65,9 +66,7 @@ def server_noise(stddev: float) -> channel.Channel:
 
   def server(sums, key):
     scale = jnp.where(sums.weight > 0, stddev, 0.0)
-    params = noised(
-      sums.update.params, scale, jax.random.fold_in(key, _SERVER_STREAM)
-    )
+    params = noised(sums.update.params, scale, key)
     return sums._replace(update=sums.update._replace(params=params))
 
   def client(message, memory, key):
@@ -75,9 +74,3 @@ def server_noise(stddev: float) -> channel.Channel:
     return message, memory, jnp.array(False)
 
   return channel.Channel(None, client, server)
-
-
-# Steps fold their index into a client's key, and clients theirs into a
-# round's.
-_CLIENT_STREAM = 2**31
-_SERVER_STREAM = 2**31

@@ -13,9 +13,9 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, Int
 
-from fedjax_asr import config
+from fedjax_asr import config, streams
 from fedjax_asr.federated import (
   aggregation,
   algorithm,
@@ -71,6 +71,7 @@ class _Shared(NamedTuple):
 
   sent: algorithm.Broadcast
   key: jax.Array
+  round: Int[Array, '']
 
 
 class _Local(NamedTuple):
@@ -107,11 +108,12 @@ def make_round(
 
   Gives (server_state, memories, Outcome). Jitted; the server state and the
   memories are donated. `memories` are those of the cohort's clients, outermost
-  axes devices, blocks, clients; what comes back of a padding client is to be
-  thrown away. `num_clients` are in the population. The result does not depend
-  on block size, number of devices or padding, up to the order of float32 sums.
-  `key` is the run's; the round's randomness is a function of it, the round and
-  the client. A cohort without a usable utterance gives a delta of exactly zero.
+  axes devices, blocks, clients; what comes back of padding, and of a client
+  that is broken (`ClientReport`), is to be thrown away. `num_clients` are in
+  the population. The result does not depend on block size, number of devices or
+  padding, up to the order of float32 sums. `key` is the run's; the round's
+  randomness is a function of it, the round and the client. A cohort without a
+  usable utterance gives a delta of exactly zero.
   """
   return of_algorithm(
     algorithms.make(acoustic, federated, augmentation, num_clients),
@@ -141,13 +143,13 @@ def of_algorithm(
 
   def round_fn(state, members, memories, key):
     sent = server.broadcast(state, federated)
-    round_key = jax.random.fold_in(key, state.round)
     sums, kept = over_clients(
-      _Shared(sent, round_key), _Local(members, memories)
+      _Shared(sent, key, state.round), _Local(members, memories)
     )
     mean = aggregation.mean(sums)
     reports = client_report.of_round(kept.reports, mean)
-    update, memory = method.combine(sent, line.server(sums, round_key))
+    noise_key = streams.of_root(key, streams.Stream.SERVER_NOISE, state.round)
+    update, memory = method.combine(sent, line.server(sums, noise_key))
     state = server.stepped(state, update, memory, optimizer)
     metrics = _metrics(reports, update, state, sent.learning_rate)
     return state, kept.memories, Outcome(metrics, reports)
@@ -187,19 +189,23 @@ def _of_device(training: block.Training, line: channel.Channel):
   finish = jax.vmap(training.method.finish, (None, 0))
 
   def of_block(shared: _Shared, local: _Local):
-    keys = jax.vmap(jax.random.fold_in, (None, 0))(
-      shared.key, local.members.client_ids
-    )
+    keys = jax.vmap(
+      lambda client: streams.of_root(
+        shared.key, streams.Stream.CLIENT, shared.round, client
+      )
+    )(local.members.client_ids)
     state = training(shared.sent, local.members, local.memories.algorithm, keys)
     sent, memory = finish(shared.sent, state)
     received, line_memory, was_clipped = jax.vmap(line.client)(
       sent, local.memories.channel, keys
     )
-    reports = jax.vmap(client_report.of_client)(
-      state, sent, received, was_clipped
-    )
-    usable = aggregation.without(received, reports.report.is_broken)
     memories = ClientMemory(memory, line_memory)
+    reports = jax.vmap(client_report.of_client)(
+      state, sent, received, memories, was_clipped
+    )
+    is_broken = reports.report.is_broken
+    usable = aggregation.without(received, is_broken)
+    memories = aggregation.kept_where(is_broken, local.memories, memories)
     return aggregation.summed(usable), _Kept(memories, reports)
 
   def of_device(shared: _Shared, local: _Local):

@@ -1,13 +1,15 @@
 """Error rates of several runs on one plot.
 
-  python -m fedjax_asr.figures.comparison OUT.png RUN [RUN ...]
+  python -m fedjax_asr.figures.comparison [--virtual_time] OUT.png RUN [RUN ...]
 
 Each RUN is a directory that the job `train` wrote, and is named in the figure
 by as much of its path as tells it from the others. The axis is what was trained
-on, in utterances, because a round of one run is not a round of another. Where
-what was held out is not the same, figure and terminal say so.
+on, in utterances, because a round of one run is not a round of another; or,
+with --virtual_time, the seconds of a run's clock (config.federated.systems).
+Where what was held out is not the same, figure and terminal say so.
 """
 
+import enum
 import pathlib
 import sys
 import textwrap
@@ -28,8 +30,19 @@ from fedjax_asr import (
 from fedjax_asr.figures import style
 
 
-def plot(runs: Sequence[pathlib.Path], output: pathlib.Path) -> pathlib.Path:
-  """WER and CER on held-out speakers of each run, by utterances trained on.
+class Axis(enum.StrEnum):
+  """By what runs are compared; the label of the axis."""
+
+  UTTERANCES = 'utterances trained on'
+  VIRTUAL_TIME = 'virtual seconds'
+
+
+def plot(
+  runs: Sequence[pathlib.Path],
+  output: pathlib.Path,
+  axis: Axis = Axis.UTTERANCES,
+) -> pathlib.Path:
+  """WER and CER on held-out speakers of each run.
 
   Raises:
     RunError: metrics are missing or have no evaluation, a run is given twice,
@@ -44,14 +57,14 @@ def plot(runs: Sequence[pathlib.Path], output: pathlib.Path) -> pathlib.Path:
     panels = figure.subplots(2, 1, sharex=True)
     for metric, axes in zip(('wer', 'cer'), panels, strict=True):
       for index, (run, name) in enumerate(zip(runs, names, strict=True)):
-        counts, rates = series(run, f'eval/{metric}')
+        counts, rates = series(run, f'eval/{metric}', axis)
         look = style.line(index, len(runs) - 1 - index)
         axes.plot(counts, rates, label=name, **look)
       _finish(axes, metric.upper())
     if warning:
       said = '\n'.join(textwrap.wrap(f'{warning}.', 48))
       figure.suptitle(said, fontsize=11, color=style.DISTINCT[4])
-    panels[1].set_xlabel('utterances trained on')
+    panels[1].set_xlabel(axis.value)
     lines, _ = panels[0].get_legend_handles_labels()
     figure.legend(lines, _legend(runs, names), loc='outside lower left')
     return style.save(figure, output)
@@ -145,31 +158,50 @@ def _max_utterances(run: pathlib.Path) -> int:
     ) from error
 
 
-def series(run: pathlib.Path, metric: str) -> tuple[list[float], list[float]]:
-  """Utterances trained on at each evaluation, and the metric there.
+def series(
+  run: pathlib.Path, metric: str, axis: Axis = Axis.UTTERANCES
+) -> tuple[list[float], list[float]]:
+  """The place on the axis of each evaluation, and the metric there.
 
   Raises:
-    RunError: the metrics are missing, damaged or have no evaluation.
+    RunError: the metrics are missing, damaged, have no evaluation, or no
+      virtual time where that is the axis.
   """
   metrics = run_files.RunFiles(run).metrics
   processed, counts, values = 0.0, [], []
   for record in run_log.read_metrics(metrics):
     processed += record.get('train/num_utterances') or 0
     if record.get(metric) is not None:
-      counts.append(processed)
+      counts.append(
+        processed if axis is Axis.UTTERANCES else _virtual_time(record, metrics)
+      )
       values.append(record[metric])
   if not values:
     raise run_error.RunError(f'{metrics} has no evaluation; want one.')
   return counts, values
 
 
+def _virtual_time(record: dict[str, Any], metrics: pathlib.Path) -> float:
+  time = record.get('virtual_time')
+  if time is None:
+    raise run_error.RunError(
+      f'{metrics} has no virtual_time; want a run with '
+      'config.federated.systems.speeds.'
+    )
+  return time
+
+
 def main(argv: list[str]) -> int:
+  axis = Axis.UTTERANCES
+  if argv[1:2] == ['--virtual_time']:
+    axis = Axis.VIRTUAL_TIME
+    argv = [argv[0], *argv[2:]]
   if len(argv) < 3:
     print(__doc__, file=sys.stderr)
     return 2
   runs = [pathlib.Path(run) for run in argv[2:]]
   try:
-    path = plot(runs, pathlib.Path(argv[1]))
+    path = plot(runs, pathlib.Path(argv[1]), axis)
     warning = held_out_warning(runs)
   except config.UserError as error:
     print(f'error: {error}', file=sys.stderr)

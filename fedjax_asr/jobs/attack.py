@@ -4,10 +4,9 @@ import dataclasses
 import os
 import pathlib
 
-import jax
 import rich.console
 
-from fedjax_asr import config, run_directory, run_files
+from fedjax_asr import config, run_directory, run_files, streams
 from fedjax_asr.attacks import score_summary, together
 from fedjax_asr.figures import reconstruction
 from fedjax_asr.jobs import (
@@ -112,7 +111,6 @@ def _attack_all(cfg, directory, attacked, victims, transcriber, console):
   if not left and not _is_of_speakers(directory.changes):
     directory.check_unchanged('is finished')
   directory.begin()
-  key = jax.random.key(cfg.seed)
   speech = attack_victims.public_speech(attacked, victims)
   public = attack_victims.public_units(attacked, victims)
   observations = attack_victims.observations(attacked, cfg.attack, left, speech)
@@ -133,7 +131,7 @@ def _attack_all(cfg, directory, attacked, victims, transcriber, console):
       return attack_methods.attempts(
         observed,
         cfg.attack,
-        jax.random.fold_in(key, victim.clients[0]),
+        streams.key(cfg.seed, streams.Stream.ATTACKER, victim.clients[0]),
         lambda line: progress.report(where, line),
         directory.progress(victim.clients[0]),
       )

@@ -5,11 +5,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import h5py
-import jax
 import numpy as np
 import rich.console
 
-from fedjax_asr import config, interruption, run_files, whole_file
+from fedjax_asr import config, interruption, run_files, streams, whole_file
 from fedjax_asr.attacks import speaker_id
 from fedjax_asr.jobs import attack_results, attack_victims, attacked_run
 
@@ -38,16 +37,14 @@ def identify(
     for index, speaker in enumerate(attacked.examples.speakers)
     if speaker not in enrolled
   ]
-  seed = attacked.saved.config.seed
+  key = streams.key(attacked.saved.config.seed, streams.Stream.SPEAKER_ID)
   with console.status('speakers') as status:
 
     def told(line: str) -> None:
       interruption.check()
       status.update(line)
 
-    identifier = speaker_id.train(
-      others, attack.speaker_id, jax.random.key(seed), told
-    )
+    identifier = speaker_id.train(others, attack.speaker_id, key, told)
   report: dict[str, Any] = {'training_accuracy': identifier.accuracy}
   for method in ['original', *dict.fromkeys(methods)]:
     interruption.check()

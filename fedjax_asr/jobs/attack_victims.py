@@ -8,15 +8,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from fedjax_asr import config
+from fedjax_asr import config, streams
 from fedjax_asr.attacks import observation, precision, score, victim
 from fedjax_asr.corpora import utterance as utterance_lib
 from fedjax_asr.federated import algorithm, cohort, optimizers
 from fedjax_asr.jobs import attacked_run
 from fedjax_asr.speech import features as features_lib
 from fedjax_asr.speech import text
-
-_STREAM = 0x6174
 
 
 class Spoken(NamedTuple):
@@ -82,7 +80,7 @@ def _candidates(attacked, attack) -> list[int]:
   named = victim.chosen(clients, settings, attack, seed, round_index)
   anybody = dataclasses.replace(attack, victim='')
   drawn = victim.chosen(clients, settings, anybody, seed, round_index)
-  rng = np.random.default_rng([seed, round_index, _STREAM])
+  rng = streams.rng(seed, streams.Stream.VICTIMS, round_index)
   left = np.setdiff1d(np.arange(len(clients)), [*named, *drawn])
   return list(dict.fromkeys([*named, *drawn, *rng.permutation(left).tolist()]))
 
@@ -110,7 +108,7 @@ def _positions(attacked, attack, client):
   ]
   if len(eligible) < attack.batch_size:
     return None
-  rng = np.random.default_rng([seed, round_index, _STREAM, client])
+  rng = streams.rng(seed, streams.Stream.VICTIM_UTTERANCES, round_index, client)
   chosen = rng.permutation(eligible)[: attack.batch_size]
   client_config = attacked.settings.client
   steps = (
@@ -200,7 +198,7 @@ def observations(
     attack.observed,
     len(attacked.clients),
   )
-  round_key = victim.round_key(jax.random.key(saved.config.seed), saved.round)
+  root = jax.random.key(saved.config.seed)
   broadcast = algorithm.Broadcast(
     params=saved.params,
     norm_state=saved.norm_state,
@@ -218,11 +216,13 @@ def observations(
         algorithm.Participant(jnp.int32(client)),
         (),
         victim.padded(_batches(each.spoken, steps)),
-        round_key,
+        streams.of_root(root, streams.Stream.CLIENT, saved.round, client),
       )
       for client, steps in zip(each.clients, each.steps, strict=True)
     ]
-    update = aggregate(messages, round_key)
+    update = aggregate(
+      messages, streams.of_root(root, streams.Stream.SERVER_NOISE, saved.round)
+    )
     norm_update = None
     if len(messages) == 1:
       norm_update = messages[0].update.norm_state

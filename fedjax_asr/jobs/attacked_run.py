@@ -6,9 +6,8 @@ import pathlib
 from typing import NamedTuple
 
 import jax
-import numpy as np
 
-from fedjax_asr import config, saved_run
+from fedjax_asr import config, saved_run, streams
 from fedjax_asr.corpora import dataset, datasets, store, utterance
 from fedjax_asr.federated import partition
 from fedjax_asr.jobs import evaluated_set
@@ -51,7 +50,8 @@ def load(
     saved = saved_run.load(attack.run, 'attack.run', attack.round)
     saved_run.check_apart(saved, workdir)
   else:
-    saved = _fresh(cfg, pathlib.Path(workdir), report)
+    saved = untrained(cfg, pathlib.Path(workdir), report)
+  _check_algorithm(attack, saved.config.federated.algorithm)
   found = evaluated_set.load(
     attack.subset, 'attack.subset', cfg.data, saved, report
   )
@@ -62,21 +62,42 @@ def load(
       settings,
       partition=config.Partition.SPEAKER,
       cohort_size=min(settings.cohort_size, num_speakers),
+      # How fast others are is not known.
+      systems=config.SystemsConfig(),
     )
   settings = partition.settled(settings, found.examples.speakers)
   clients = partition.partition(
-    found.examples.speakers, settings, saved.config.seed
+    found.examples.speakers,
+    found.examples.texts,
+    settings,
+    saved.config.seed,
   )
   return AttackedRun(saved, settings, found.examples, clients)
 
 
-def _fresh(
+def _check_algorithm(
+  attack: config.AttackConfig, trained: config.AlgorithmName
+) -> None:
+  """Attacks on deltas undo FedAvg's local steps; a gradient is of the server's
+  values whatever the algorithm does with it."""
+  if attack.observed is config.Observed.GRADIENT:
+    return
+  if trained is not config.AlgorithmName.FEDAVG:
+    raise config.ConfigError(
+      f'config.attack.observed={attack.observed} of a run with config.'
+      f'federated.algorithm={trained}; want gradient, or a run of fedavg.'
+    )
+
+
+def untrained(
   cfg: config.Config, path: pathlib.Path, report: store.Report
 ) -> saved_run.SavedRun:
   """As a run is before its first round."""
   acoustic = model.acoustic(cfg.model, cfg.features.num_features)
   # Under jit: a large model's initialisation is thousands of operations.
-  params, norm_state = jax.jit(acoustic.init)(jax.random.key(cfg.seed))
+  params, norm_state = jax.jit(acoustic.init)(
+    streams.key(cfg.seed, streams.Stream.INITIAL_PARAMETERS)
+  )
   return saved_run.SavedRun(
     path=path,
     config=cfg,
@@ -139,7 +160,7 @@ def _others(attacked, speakers) -> list[int]:
     for index, speaker in enumerate(attacked.examples.speakers)
     if speaker not in speakers
   ]
-  rng = np.random.default_rng(attacked.saved.config.seed)
+  rng = streams.rng(attacked.saved.config.seed, streams.Stream.PUBLIC_SPEECH)
   return rng.permutation(others)[:_NUM_PUBLIC].astype(int).tolist()
 
 

@@ -9,18 +9,20 @@ from jaxtyping import Int
 
 from fedjax_asr import config
 from fedjax_asr.corpora import dataset
-from fedjax_asr.federated import cohort, devices, partition
+from fedjax_asr.federated import cohort, devices, partition, schedule
 
 
 class Fed(NamedTuple):
   """One round's clients; `padding_waste` is the fraction that is padding.
 
   client_ids: those of `members`, on the host.
+  timing: when they work; None where nothing but a sample decides.
   """
 
   members: cohort.Cohort
   client_ids: Int[np.ndarray, 'devices blocks clients']
   padding_waste: float
+  timing: schedule.Round | None
 
 
 class CohortFeed:
@@ -41,9 +43,17 @@ class CohortFeed:
     self._federated = federated
     self._seed = seed
     self._devices = device_list
-    self.clients = partition.partition(examples.speakers, federated, seed)
+    self.clients = partition.partition(
+      examples.speakers, examples.texts, federated, seed
+    )
+    self._schedule = schedule.rounds(self.clients, federated, seed)
     self.layout = cohort.plan(
-      self.clients, examples, federated, seed, len(device_list)
+      self.clients,
+      examples,
+      federated,
+      seed,
+      len(device_list),
+      [timing.working for timing in self._schedule] if self._schedule else None,
     )
 
   @property
@@ -53,17 +63,19 @@ class CohortFeed:
     return devices.spread_shapes(shapes, self._devices)
 
   def __call__(self, round_index: int) -> Fed:
+    timing = self._schedule[round_index] if self._schedule else None
     drawn = cohort.draw(
       self.clients,
       self._examples.num_frames,
       self._federated,
       self._seed,
       round_index,
+      timing.working if timing else None,
     )
     members = cohort.assemble(drawn, self._examples, self.layout)
     waste = cohort.padding_waste(members, self.layout)
     ids = np.asarray(members.client_ids)
-    return Fed(devices.spread(members, self._devices), ids, waste)
+    return Fed(devices.spread(members, self._devices), ids, waste, timing)
 
   def ahead(self, rounds: Iterable[int]) -> Generator[Fed, None, None]:
     """The cohorts of these rounds, each assembled while the last one is used.

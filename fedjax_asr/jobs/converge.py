@@ -13,7 +13,14 @@ import numpy as np
 import optax
 import rich.console
 
-from fedjax_asr import config, interruption, json_file, progress, run_directory
+from fedjax_asr import (
+  config,
+  interruption,
+  json_file,
+  progress,
+  run_directory,
+  streams,
+)
 from fedjax_asr.corpora import dataset, utterance
 from fedjax_asr.decoding import greedy, scores
 from fedjax_asr.federated import cohort
@@ -22,7 +29,6 @@ from fedjax_asr.jobs import batch_fit, disk_errors, preparation
 from fedjax_asr.models import model
 
 _FRAME_QUANTUM = 16
-_STREAM = 0x6366  # Keeps the choice of batches apart from other draws.
 
 # What a batch should reach: loss in nats, its fall, gradient norm.
 TARGET_LOSS = 0.0013
@@ -106,7 +112,7 @@ def _chosen(examples: dataset.Dataset, cfg: config.Config) -> np.ndarray:
       f'max_seconds={fit.max_seconds:g}; want {wanted} for '
       f'{fit.num_batches} batches of {fit.batch_size}.'
     )
-  rng = np.random.default_rng([cfg.seed, _STREAM])
+  rng = streams.rng(cfg.seed, streams.Stream.CONVERGE_BATCHES)
   chosen = rng.permutation(eligible)[:wanted]
   return chosen.reshape(fit.num_batches, fit.batch_size)
 
@@ -123,8 +129,9 @@ def _fit_all(
   longest = int(examples.num_frames[positions].max())
   frames = -(-longest // _FRAME_QUANTUM) * _FRAME_QUANTUM
   labels = max(len(examples.labels[index]) for index in positions.flat)
-  key = jax.random.key(cfg.seed)
-  params, norm_state = acoustic.init(key)
+  params, norm_state = acoustic.init(
+    streams.key(cfg.seed, streams.Stream.INITIAL_PARAMETERS)
+  )
   outcomes = []
   total = len(positions) * (cfg.converge.num_iterations + 1)
   with (
@@ -138,7 +145,8 @@ def _fit_all(
       records = []
       for iteration in range(cfg.converge.num_iterations + 1):
         interruption.check()
-        fit, measured = step(fit, batch, jax.random.fold_in(key, iteration))
+        key = streams.key(cfg.seed, streams.Stream.CONVERGE, iteration)
+        fit, measured = step(fit, batch, key)
         record = _record(index, iteration, jax.device_get(measured))
         log.write(json.dumps(record) + '\n')
         records.append(record)

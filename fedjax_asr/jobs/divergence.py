@@ -34,11 +34,12 @@ class LossWatch:
     self._lowest, self._num_lowest = np.inf, 0
     self._was_high = False
     for loss in losses:
-      if loss is not None:
-        self.warning(loss)
+      self.warning(loss)
 
-  def warning(self, loss: float) -> str:
-    """Of one more round; '' where there is nothing to say."""
+  def warning(self, loss: float | None) -> str:
+    """Of one more round; '' where there is nothing to say, as of no loss."""
+    if loss is None:
+      return ''
     was_high, self._was_high = self._was_high, loss > _FACTOR * self._lowest
     times = self._times()
     self._last = [*self._last[1 - _WINDOW :], loss]

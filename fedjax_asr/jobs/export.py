@@ -29,6 +29,7 @@ from fedjax_asr import (
   run_error,
   run_files,
   saved_run,
+  streams,
 )
 from fedjax_asr.decoding import long_form
 from fedjax_asr.jobs import disk_errors, exported_program
@@ -164,7 +165,7 @@ def _difference(serialized: bytes, saved: saved_run.SavedRun) -> float:
     RunError: it is more than rounding.
   """
   num_features = saved.config.features.num_features
-  rng = np.random.default_rng(0)
+  rng = streams.rng(saved.config.seed, streams.Stream.EXPORT_PROBE, 0)
   features = rng.normal(size=(2, 96, num_features)).astype(np.float32)
   num_frames = np.array([96, 61], np.int32)
   program = export.deserialize(bytearray(serialized))
@@ -175,7 +176,7 @@ def _difference(serialized: bytes, saved: saved_run.SavedRun) -> float:
 
 def _heard_difference(serialized: bytes, saved: saved_run.SavedRun) -> float:
   """As `_difference`, of waveforms; features are held to NumPy's by tests."""
-  rng = np.random.default_rng(0)
+  rng = streams.rng(saved.config.seed, streams.Stream.EXPORT_PROBE, 1)
   sample_rate = saved.config.features.sample_rate
   waveforms = 0.1 * rng.normal(size=(2, sample_rate)).astype(np.float32)
   num_samples = np.array([sample_rate, sample_rate * 2 // 3], np.int32)

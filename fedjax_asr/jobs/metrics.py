@@ -1,15 +1,18 @@
 """A round's numbers, under the names that `metrics.jsonl` has for them."""
 
 from fedjax_asr import config
-from fedjax_asr.federated import rounds
+from fedjax_asr.federated import rounds, schedule
 
 
 def of_round(
   metrics: rounds.RoundMetrics, seconds: float, cfg: config.FeaturesConfig
-) -> dict[str, float]:
-  """Metrics of a round by name; `seconds` is what the round took."""
+) -> dict[str, float | None]:
+  """Metrics of a round by name; `seconds` is what the round took.
+
+  There is no loss of a round in which nobody trained.
+  """
   return {
-    'train/loss': float(metrics.loss),
+    'train/loss': float(metrics.loss) if metrics.num_clients else None,
     'train/gradient_norm': float(metrics.gradient_norm),
     'train/delta_norm': float(metrics.delta_norm),
     'train/num_utterances': int(metrics.num_utterances),
@@ -22,6 +25,19 @@ def of_round(
     # Seconds of speech trained on in a second.
     'times_real_time': 3600 * hours(float(metrics.num_frames), cfg) / seconds,
   }
+
+
+def of_clock(
+  timing: schedule.Round | None, systems: config.SystemsConfig
+) -> dict[str, float]:
+  """When a round's clients worked; {} where nothing but a sample decides."""
+  if timing is None:
+    return {}
+  found: dict[str, float] = {'train/num_lost': timing.num_lost}
+  if systems.speeds is not config.Speeds.NONE:
+    found['virtual_seconds'] = timing.end - timing.start
+    found['virtual_time'] = timing.end
+  return found
 
 
 def hours(num_frames: float, cfg: config.FeaturesConfig) -> float:

@@ -7,13 +7,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from fedjax_asr import checkpoint, config, saved_run
+from fedjax_asr import checkpoint, config, saved_run, streams
 from fedjax_asr.federated import devices, server
 from fedjax_asr.models import model
 
-# Keeps this use of the run's key apart from the rounds', which fold in their
-# index.
-_INITIAL_STREAM = 2**31
 _SEED = 'federated.init_from'
 
 
@@ -48,7 +45,7 @@ def fresh(
   cfg: config.Config, acoustic: model.Model, num_clients: int
 ) -> server.ServerState:
   """The state of the run before its first round."""
-  key = jax.random.fold_in(jax.random.key(cfg.seed), _INITIAL_STREAM)
+  key = streams.key(cfg.seed, streams.Stream.INITIAL_PARAMETERS)
   return server.initial_state(acoustic, cfg.federated, key, num_clients)
 
 

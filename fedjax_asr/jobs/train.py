@@ -22,7 +22,14 @@ from fedjax_asr import (
   run_log,
 )
 from fedjax_asr.corpora import audit, datasets
-from fedjax_asr.federated import cohort, devices, partition, rounds, server
+from fedjax_asr.federated import (
+  client_memory,
+  cohort,
+  devices,
+  partition,
+  rounds,
+  server,
+)
 from fedjax_asr.figures import training
 from fedjax_asr.jobs import (
   cohort_feed,
@@ -32,6 +39,7 @@ from fedjax_asr.jobs import (
   metrics,
   preparation,
   run_corpus,
+  run_memory,
   settling,
   starting_point,
   summary,
@@ -119,11 +127,19 @@ def _train(
   console.print(summary.text(cfg, data, feed, device_list, state))
   signals.check()
   key = jax.random.key(cfg.seed)
+  memories = run_memory.open_memories(
+    cfg, acoustic, directory, feed.clients, device_list, first
+  )
   round_fn, compile_seconds = _compiled(
-    _round_fn(cfg, acoustic, feed, device_list), state, feed.shapes, key
+    _round_fn(cfg, acoustic, feed, device_list),
+    state,
+    feed.shapes,
+    memories.shapes(feed.shapes.client_ids.shape),
+    key,
   )
   signals.check()
   _begin(cfg, directory, data, first, console)
+  run_memory.begin(memories, directory, feed.clients)
   cohorts = feed.ahead(range(first, cfg.federated.num_rounds))
   with (
     contextlib.closing(cohorts),
@@ -139,11 +155,10 @@ def _train(
   ):
     losses = run_log.read_metrics(directory.metrics)
     loop = _Loop(
-      round_fn=lambda state, members: round_fn(
-        state, members, rounds.NO_MEMORIES, key
-      ),
+      round_fn=lambda state, members, kept: round_fn(state, members, kept, key),
       cfg=cfg,
       clients=feed.clients,
+      memories=memories,
       held_out=held_out,
       watch=divergence.LossWatch(line.get('train/loss') for line in losses),
       checkpoints=checkpoints,
@@ -177,11 +192,12 @@ class _Loop(NamedTuple):
   """What each round uses."""
 
   round_fn: Callable[
-    [server.ServerState, cohort.Cohort],
+    [server.ServerState, cohort.Cohort, rounds.ClientMemory],
     tuple[server.ServerState, rounds.ClientMemory, rounds.Outcome],
   ]
   cfg: config.Config
   clients: Sequence[partition.Client]
+  memories: client_memory.ClientMemories
   held_out: heldout.HeldOut
   watch: divergence.LossWatch
   checkpoints: checkpoint.Checkpoints
@@ -199,7 +215,7 @@ def _run_rounds(
   compile_seconds: float,
 ) -> None:
   """Runs every round that is left; ends after one, saved, for a signal."""
-  record: dict[str, float] = {'compile_seconds': compile_seconds}
+  record: dict[str, float | None] = {'compile_seconds': compile_seconds}
   num_rounds = loop.cfg.federated.num_rounds
   for index in range(first + 1, num_rounds + 1):
     is_last = index == num_rounds
@@ -207,18 +223,17 @@ def _run_rounds(
     # With the wait for a cohort, if there is one.
     fed = next(cohorts)
     record['padding_waste'] = fed.padding_waste
-    state, _, outcome = loop.round_fn(state, fed.members)
-    # Waits for the devices, while the next cohort is assembled.
-    outcome = jax.device_get(outcome)
+    state, outcome = _round(loop, index, state, fed)
     seconds = time.perf_counter() - clock
     record |= metrics.of_round(outcome.metrics, seconds, loop.cfg.features)
+    record |= metrics.of_clock(fed.timing, loop.cfg.federated.systems)
     _tell_of_clients(loop, index, fed.client_ids, outcome, record)
     if is_last or loop.held_out.is_due(index):
       record |= loop.held_out.evaluate(state, loop.bar.print)
     # In this order: a resumed run drops the lines after its checkpoint.
     loop.log.write(index, record)
     wer = record.get('eval/wer')
-    loop.checkpoints.save(index, state, wer, force=is_last)
+    _save(loop, index, state, wer, force=is_last)
     loop.bar.advance(
       loss=record['train/loss'],
       wer=wer,
@@ -226,9 +241,39 @@ def _run_rounds(
       times_real_time=record['times_real_time'],
     )
     if loop.signals.came and not is_last:
-      loop.checkpoints.save(index, state, wer, force=True)
+      _save(loop, index, state, wer, force=True)
       loop.signals.check()
     record = {}
+
+
+def _round(
+  loop: _Loop, index: int, state: server.ServerState, fed: cohort_feed.Fed
+) -> tuple[server.ServerState, rounds.Outcome]:
+  """What its clients keep goes from the disk and back."""
+  ids = fed.client_ids
+  memories = loop.memories.gather(ids, state.params, state.norm_state)
+  state, memories, outcome = loop.round_fn(state, fed.members, memories)
+  # Waits for the devices, while the next cohort is assembled.
+  outcome = jax.device_get(outcome)
+  kept = np.where(outcome.reports.is_broken, -1, ids)
+  loop.memories.scatter(index, kept, memories)
+  return state, outcome
+
+
+def _save(
+  loop: _Loop,
+  index: int,
+  state: server.ServerState,
+  wer: float | None,
+  *,
+  force: bool,
+) -> None:
+  """Memories first: a run may go on from a checkpoint once it is there."""
+  if not (force or loop.checkpoints.is_due(index)):
+    return
+  loop.memories.sync(index)
+  loop.checkpoints.save(index, state, wer, force=force)
+  loop.memories.prune(loop.checkpoints.rounds)
 
 
 def _tell_of_clients(
@@ -236,7 +281,7 @@ def _tell_of_clients(
   index: int,
   client_ids: np.ndarray,
   outcome: rounds.Outcome,
-  record: dict[str, float],
+  record: dict[str, float | None],
 ) -> None:
   """Raises where a round diverged, its line written, its state not saved."""
   names = [client.name for client in loop.clients]
@@ -278,6 +323,7 @@ def _compiled(
   round_fn: rounds.RoundFn,
   state: server.ServerState,
   members: cohort.Cohort,
+  memories: rounds.ClientMemory,
   key: jax.Array,
 ) -> tuple[rounds.RoundFn, float]:
   """The function for arguments of these shapes, and the seconds it took.
@@ -287,6 +333,6 @@ def _compiled(
   """
   started = time.perf_counter()
   jitted = typing.cast(jax.stages.Wrapped, round_fn)
-  lowered = jitted.lower(state, members, rounds.NO_MEMORIES, key)
+  lowered = jitted.lower(state, members, memories, key)
   compiled = lowered.compile()
   return compiled, time.perf_counter() - started

@@ -106,3 +106,8 @@ def _applied(module: nn.Module) -> Callable[..., Any]:
 def num_parameters(params: Params) -> int:
   """Scalars in a tree of arrays."""
   return sum(leaf.size for leaf in jax.tree.leaves(params))
+
+
+def is_output_layer(path: jax.tree_util.KeyPath) -> bool:
+  """Whether a parameter is of the last layer, which gives the logits."""
+  return path[0].key == 'output'

@@ -111,3 +111,8 @@ def apply(
       return norm(inputs, mask, train and not model.frozen_norm)
     case config.Norm.NONE:
       return inputs
+
+
+def is_norm(path: jax.tree_util.KeyPath) -> bool:
+  """Whether a parameter is of a norm: `norm` is a word of a module's name."""
+  return any('norm' in str(entry.key).split('_') for entry in path)

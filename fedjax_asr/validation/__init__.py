@@ -6,7 +6,7 @@ import typing
 from typing import Any
 
 from fedjax_asr import config
-from fedjax_asr.validation import algorithms, jobs, requirement
+from fedjax_asr.validation import algorithms, jobs, requirement, systems
 
 
 def validate(cfg: config.Config) -> None:
@@ -27,6 +27,7 @@ def validate(cfg: config.Config) -> None:
   algorithms.check(cfg)
   _check_privacy(cfg)
   _check_compression(cfg)
+  systems.check(cfg)
   _check_checkpoint(cfg)
   jobs.check(cfg)
 

@@ -92,9 +92,9 @@ def test_the_gradient_goes_back_through_clients_adam():
   spoken = client_gradient.transcripts(made)
 
   def total(features):
-    sent = client_gradient.Sent(made.params, made.norm_state)
+    start = client_gradient.Start(made.params, made.norm_state)
     batch = client_gradient.batch(features, spoken)
-    delta = client_gradient.update(made, made.acoustic, names, sent, batch)
+    delta = client_gradient.update(made, made.acoustic, names, start, batch)
     zeros = sum((leaf == 0).sum() for leaf in delta.values())
     return sum(jnp.square(leaf).sum() for leaf in delta.values()), zeros
 
@@ -107,13 +107,13 @@ def test_only_the_asked_parameters_are_given():
   made, features = tiny_victim.unsent()
   names = observation.selected(made.params, ('output',))
   spoken = client_gradient.transcripts(made)
-  sent = client_gradient.Sent(made.params, made.norm_state)
+  start = client_gradient.Start(made.params, made.norm_state)
   got = quick.jit(
     lambda features: client_gradient.update(
       made,
       made.acoustic,
       names,
-      sent,
+      start,
       client_gradient.batch(features, spoken),
     )
   )(jnp.asarray(features))

@@ -8,7 +8,7 @@ import population
 import pytest
 import quick
 
-from fedjax_asr import config
+from fedjax_asr import config, streams
 from fedjax_asr.attacks import victim
 from fedjax_asr.federated import (
   algorithm,
@@ -117,12 +117,16 @@ def message(
     algorithm.Participant(client),
     (),
     batches,
-    round_key(),
+    key_of(client),
   )
 
 
-def round_key():
-  return victim.round_key(jax.random.key(population.KEY_SEED), ROUND)
+def key_of(client):
+  return streams.key(population.KEY_SEED, streams.Stream.CLIENT, ROUND, client)
+
+
+def noise_key():
+  return streams.key(population.KEY_SEED, streams.Stream.SERVER_NOISE, ROUND)
 
 
 @pytest.mark.parametrize('num_clients', [1, 5])
@@ -134,7 +138,7 @@ def test_updates_are_what_the_round_sums_up(simulation, num_clients):
     message(simulation, before, int(client), own_batches(simulation, client))
     for client in drawn.client_ids
   ]
-  mean = victim.aggregate(messages, SETTINGS, round_key())
+  mean = victim.aggregate(messages, SETTINGS, noise_key())
   moved = population.norm(wanted)
   assert moved > 0.1
   assert population.distance(mean, wanted) < 1e-5 * moved
@@ -161,13 +165,16 @@ def test_gradient_is_of_one_step_in_train_mode_clipped_noised_and_coded(
   batches = batch_of(simulation, [[5, 6]])
   sent = message(simulation, before, 3, batches, config.Observed.GRADIENT)
 
-  key = jax.random.fold_in(round_key(), 3)
+  key = key_of(3)
   gradient = quick.jit(
     local_gradient.local_gradient(simulation.acoustic, AUGMENT)
   )
   batch = jax.tree.map(lambda leaf: leaf[0], batches)
   slope, _ = gradient(
-    before.params, before.norm_state, batch, jax.random.fold_in(key, 0)
+    before.params,
+    before.norm_state,
+    batch,
+    streams.of_client(key, streams.ClientStream.STEP, 0),
   )
   norm = population.norm(slope)
   assert norm > 1.0
@@ -216,7 +223,7 @@ def test_nothing_usable_weighs_nothing(simulation):
   silent = batches._replace(num_labels=np.zeros_like(batches.num_labels))
   sent = message(simulation, before, 6, silent)
   assert sent.weight == 0
-  mean = victim.aggregate([sent], SETTINGS, round_key())
+  mean = victim.aggregate([sent], SETTINGS, noise_key())
   assert population.norm(mean) == 0
 
 

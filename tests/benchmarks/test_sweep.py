@@ -20,7 +20,7 @@ def test_table_has_the_lowest_error_rate_first():
 def test_points_that_are_there_are_not_trained_again(tmp_path, monkeypatch):
   trained = []
 
-  def train(point, flags):
+  def train(point, flags, of_run):
     trained.append(point)
     if point['seed'] == 2:
       return {'point': point, 'error': 'diverged'}

@@ -53,7 +53,9 @@ def gradient(params, norm_state, batch, key):
   count = real.sum()
 
   def loss(params):
-    squares = 0.5 * jnp.square(x @ params['w'] - y) * real
+    # Of a model in two parts, each predicts by itself.
+    predicted = sum(x @ w for w in jax.tree.leaves(params))
+    squares = 0.5 * jnp.square(predicted - y) * real
     return squares.sum() / jnp.maximum(count, 1), squares.sum()
 
   slope, total = jax.grad(loss, has_aux=True)(params)
@@ -92,6 +94,7 @@ def members(
   client_ids: Sequence[int],
   block_size: int = 0,
   num_devices: int = 1,
+  staleness: Sequence[int] | None = None,
 ) -> cohort.Cohort:
   """The cohort of these clients, padded as the real ones are."""
   taken = [clients[index] for index in client_ids]
@@ -106,10 +109,12 @@ def members(
   y = np.full((*shape, 1), 9, np.int32)
   num_frames = np.zeros(shape, np.int32)
   ids = np.full((num_devices, num_blocks, block_size), -1, np.int32)
+  stale = np.zeros_like(ids)
   for place, (index, client) in enumerate(zip(client_ids, taken, strict=True)):
     block, rest = divmod(place, num_devices * block_size)
     device, row = divmod(rest, block_size)
     ids[device, block, row] = index
+    stale[device, block, row] = staleness[place] if staleness else 0
     for step, rows in enumerate(client.batches):
       for column, (values, target) in enumerate(rows):
         at = device, block, step, row, column
@@ -118,6 +123,7 @@ def members(
     batches=cohort.Batch(x, num_frames, y, num_frames),
     bucket=(num_frames.max((3, 4)) > 0).astype(np.int32),
     client_ids=ids,
+    staleness=stale,
   )
 
 
@@ -132,7 +138,9 @@ class Simulation:
     line: channel.Channel | None = None,
     block_size: int = 0,
     num_devices: int = 1,
+    params: dict | None = None,
   ):
+    """`params`: zero weights by default."""
     self.clients = clients
     self.layout = {'block_size': block_size, 'num_devices': num_devices}
     self.devices = jax.local_devices()[:num_devices]
@@ -140,7 +148,7 @@ class Simulation:
     self.round_fn = rounds.of_algorithm(
       method, line, federated, BUCKETS, self.devices
     )
-    params = {'w': jnp.zeros(len(clients[0].batches[0][0][0]))}
+    params = params or {'w': jnp.zeros(len(clients[0].batches[0][0][0]))}
     optimizer = optimizers.server_optimizer(
       federated.server, federated.num_rounds
     )
@@ -161,11 +169,17 @@ class Simulation:
   def w(self) -> np.ndarray:
     return np.asarray(self.state.params['w'])
 
-  def round(self, client_ids: Sequence[int] | None = None) -> rounds.Outcome:
-    """One round of these clients; all of them by default."""
+  def round(
+    self,
+    client_ids: Sequence[int] | None = None,
+    staleness: Sequence[int] | None = None,
+  ) -> rounds.Outcome:
+    """One round of these clients; all of them by default, and none stale."""
     if client_ids is None:
       client_ids = range(len(self.clients))
-    drawn = members(self.clients, list(client_ids), **self.layout)
+    drawn = members(
+      self.clients, list(client_ids), **self.layout, staleness=staleness
+    )
     memories = jax.tree.map(
       lambda *leaves: np.stack(leaves).reshape(
         *drawn.client_ids.shape, *np.shape(leaves[0])
@@ -180,8 +194,7 @@ class Simulation:
     )
     memories, outcome = jax.device_get((memories, outcome))
     for place, index in np.ndenumerate(drawn.client_ids):
-      # As the run does: of who was left out nothing is kept.
-      if index >= 0 and not outcome.reports.is_broken[place]:
+      if index >= 0:
         self.memories[index] = jax.tree.map(
           lambda leaf, place=place: leaf[place], memories
         )

@@ -1,6 +1,7 @@
 """A small population, and one round of it through the real code."""
 
 import functools
+import pathlib
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -9,7 +10,17 @@ import numpy as np
 
 from fedjax_asr import config
 from fedjax_asr.corpora import dataset, store, utterance
-from fedjax_asr.federated import cohort, devices, partition, rounds, server
+from fedjax_asr.federated import (
+  algorithms,
+  channels,
+  client_memory,
+  client_rows,
+  cohort,
+  devices,
+  partition,
+  rounds,
+  server,
+)
 from fedjax_asr.models import model
 
 NUM_FEATURES = 8
@@ -177,7 +188,9 @@ class Simulation:
     self.settings = settings
     self.examples = training_set or examples(uneven())
     self.devices = devices.select(settings)
-    self.clients = partition.partition(self.examples.speakers, settings, SEED)
+    self.clients = partition.partition(
+      self.examples.speakers, self.examples.texts, settings, SEED
+    )
     self.layout = cohort.plan(
       self.clients, self.examples, settings, SEED, len(self.devices)
     )
@@ -188,6 +201,9 @@ class Simulation:
       self.layout.frame_buckets,
       self.devices,
       len(self.clients),
+    )
+    self.memories = _memories(
+      acoustic, settings, len(self.clients), self.devices
     )
     self.key = devices.replicate(jax.random.key(KEY_SEED), self.devices)
     self._compile, self._compiled = compiled, None
@@ -216,22 +232,23 @@ class Simulation:
     return state, outcome.metrics
 
   def outcome(self, state, members, key=None):
-    """(state, metrics and reports) after one round without memories."""
-    state, _, outcome = self.full(state, members, rounds.NO_MEMORIES, key)
-    return state, outcome
+    """(state, metrics and reports) after one round.
 
-  def full(self, state, members, memories, key=None):
-    """(state, memories, metrics and reports) after one round."""
+    What clients keep is kept from call to call, whatever the state.
+    """
     key = self.key if key is None else devices.replicate(key, self.devices)
+    ids = np.asarray(members.client_ids)
     arguments = (
       state,
       devices.spread(members, self.devices),
-      devices.spread(memories, self.devices),
+      self.memories.gather(ids, state.params, state.norm_state),
       key,
     )
     if self._compiled is None:
       self._compiled = self._compile(self.round_fn, *arguments)
-    return self._compiled(*arguments)
+    state, memories, outcome = self._compiled(*arguments)
+    self.memories.scatter(int(state.round), ids, memories)
+    return state, outcome
 
   def run(self, num_rounds: int):
     """(state, metrics of the last round), on the host."""
@@ -239,6 +256,29 @@ class Simulation:
     for index in range(num_rounds):
       state, metrics = self.step(state, self.members(index))
     return jax.device_get((state, metrics))
+
+
+def _memories(acoustic, settings, num_clients, device_list):
+  """Held by this process alone."""
+  initial = client_memory.initial_memory(
+    algorithms.make(acoustic, settings, config.AugmentConfig(), num_clients),
+    channels.make(settings.privacy, settings.compression),
+  )
+  layout = client_memory.row_layout(initial, acoustic)
+  absent = client_rows.ClientRows(pathlib.Path('absent'), layout.num_bytes, 0)
+  rows = client_rows.HeldRows(absent)
+  return client_memory.ClientMemories(initial, layout, rows, device_list)
+
+
+def losses(settings: config.FederatedConfig, num_rounds: int = 6):
+  """Of rounds of one cohort, by `uneven`'s speakers."""
+  simulation = Simulation(acoustic_model(norm=config.Norm.BATCH), settings)
+  state, members = simulation.start(), simulation.members(0)
+  found = []
+  for _ in range(num_rounds):
+    state, metrics = simulation.step(state, members)
+    found.append(float(metrics.loss))
+  return found
 
 
 # With momentum, a step of padding would move a client.

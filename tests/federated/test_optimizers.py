@@ -101,6 +101,7 @@ ADAPTIVE = {'b1': 0.8, 'b2': 0.95, 'eps': 1e-3}
     ('yogi', optax.yogi(0.3, **ADAPTIVE)),
     ('adagrad', optax.adagrad(0.3, eps=1e-3)),
     ('lamb', optax.lamb(0.3, **ADAPTIVE)),
+    ('lars', optax.lars(0.3, trust_coefficient=1.0, momentum=0.8)),
   ],
 )
 def test_a_server_optimizer_is_optax_s(kind, wanted):
@@ -122,3 +123,18 @@ def test_the_server_s_rate_follows_its_schedule():
   # Rates 1/2 while warming up, then 1.
   np.testing.assert_allclose(path[0]['b'], [0.5 - 6.0], rtol=1e-6)
   np.testing.assert_allclose(path[1]['b'], [-5.5 + 0.4], rtol=1e-6)
+
+
+def test_lars_moves_each_array_by_a_share_of_its_norm():
+  """You et al. 2017, equation 6, without weight decay; then its momentum."""
+  server = config.ServerConfig(
+    optimizer=config.ServerOptimizer.LARS, learning_rate=0.1, momentum=0.5
+  )
+  optimizer = optimizers.server_optimizer(server, 10)
+  params = {'w': np.float32([3.0, 4.0])}
+  state = optimizer.init(params)
+  # |w| = 5, |g| = 2.
+  first, state = optimizer.update({'w': np.float32([0, 2])}, state, params)
+  np.testing.assert_allclose(first['w'], [0, -0.5], rtol=1e-6)
+  second, _ = optimizer.update({'w': np.float32([4, 0])}, state, params)
+  np.testing.assert_allclose(second['w'], [-0.5, -0.25], rtol=1e-6)

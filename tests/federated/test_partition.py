@@ -12,15 +12,16 @@ SPEAKERS = [
   f's{number}'
   for number in np.random.default_rng(0).permutation(np.repeat(range(20), 30))
 ]
+# Twelve first words.
+TEXTS = [f'{"abcdefghijkl"[i % 12]} word {i}' for i in range(len(SPEAKERS))]
 
 
 def divided(kind, speakers=None, seed=0, **fields):
   settings = population.federated(
     **{'partition': kind, 'num_clients': 12} | fields
   )
-  return partition.partition(
-    SPEAKERS if speakers is None else speakers, settings, seed
-  )
+  speakers = SPEAKERS if speakers is None else speakers
+  return partition.partition(speakers, TEXTS[: len(speakers)], settings, seed)
 
 
 def speakers_of(client):
@@ -55,6 +56,24 @@ def test_by_speaker_a_client_is_a_speaker():
   clients = divided(config.Partition.SPEAKER)
   assert len(clients) == 20
   assert all(speakers_of(client) == {client.name} for client in clients)
+
+
+def test_by_transcript_few_first_words_are_a_clients():
+  """At a small concentration; speakers are mixed all the same."""
+
+  def mean_num_words(alpha):
+    clients = divided(config.Partition.TRANSCRIPT, dirichlet_alpha=alpha)
+    return np.mean(
+      [
+        len({TEXTS[index][0] for index in client.utterances})
+        for client in clients
+      ]
+    )
+
+  assert mean_num_words(1e-3) < 3
+  assert mean_num_words(100.0) > 11
+  clients = divided(config.Partition.TRANSCRIPT, dirichlet_alpha=1e-3)
+  assert np.mean([len(speakers_of(client)) for client in clients]) > 15
 
 
 def mean_num_speakers(alpha):

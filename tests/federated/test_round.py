@@ -285,7 +285,9 @@ def test_a_speaker_with_one_utterance_trains(plain):
   utterances = np.full_like(drawn.utterances[:1], -1)
   utterances[0, 0, -1] = utterance
   members = cohort.assemble(
-    cohort.Draw(np.array([lonely]), utterances), plain.examples, plain.layout
+    cohort.Draw(np.array([lonely]), utterances, np.zeros(1, int)),
+    plain.examples,
+    plain.layout,
   )
   before = jax.device_get(plain.start().params)
   state, metrics = plain.step(plain.start(), members)

@@ -44,6 +44,23 @@ def test_the_axis_is_utterances_not_rounds(tmp_path):
   assert comparison.series(run, 'eval/wer') == ([10.0, 30.0], [1.0, 0.5])
 
 
+def test_the_axis_is_virtual_seconds_where_that_is_asked_for(tmp_path, capsys):
+  run = _run(tmp_path / 'a', 'federated', [1.0, None, 0.5], 10)
+  arguments = ['x', '--virtual_time', str(tmp_path / 'x.png'), str(run)]
+  assert comparison.main(arguments) == 2
+  assert 'has no virtual_time; want' in capsys.readouterr().err
+  lines = (run / 'metrics.jsonl').read_text().splitlines()
+  (run / 'metrics.jsonl').write_text(
+    ''.join(
+      json.dumps(json.loads(line) | {'virtual_time': 2.5 * index}) + '\n'
+      for index, line in enumerate(lines, 1)
+    )
+  )
+  axis = comparison.Axis.VIRTUAL_TIME
+  assert comparison.series(run, 'eval/wer', axis) == ([2.5, 7.5], [1.0, 0.5])
+  assert comparison.main(arguments) == 0
+
+
 def test_a_run_without_an_evaluation_is_one_line(tmp_path, capsys):
   run = _run(tmp_path / 'a', 'federated', [None], 10)
   with pytest.raises(run_error.RunError, match='no evaluation'):

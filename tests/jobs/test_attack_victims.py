@@ -190,3 +190,14 @@ def test_too_few_victims_are_refused(cfg, place, fields, message):
   with pytest.raises(config.UserError, match=message) as caught:
     tiny_attack.attacked(cfg, place)
   assert isinstance(caught.value, utterance.CorpusError) or 'such' in message
+
+
+def test_deltas_of_another_algorithm_than_fedavg_are_refused(cfg, place):
+  """Their local steps are not what the attacker undoes; one line says so."""
+  cfg.federated.algorithm = config.AlgorithmName.FEDSGD
+  cfg.attack.num_victims = 1
+  cfg.attack.observed = config.Observed.DELTA
+  with pytest.raises(config.ConfigError, match='want gradient, or a run of'):
+    tiny_attack.observed(cfg, place)
+  cfg.attack.observed = config.Observed.GRADIENT
+  tiny_attack.observed(cfg, place)

@@ -7,7 +7,7 @@ import untrained_run
 
 from fedjax_asr import checkpoint, config
 from fedjax_asr.federated import devices
-from fedjax_asr.jobs import starting_point
+from fedjax_asr.jobs import attacked_run, starting_point
 from fedjax_asr.models import model
 
 
@@ -102,3 +102,15 @@ def test_a_seed_model_that_does_not_fit_is_named(
   assert message in str(caught.value)
   assert 'config.federated.init_from=' in str(caught.value)
   assert '\n' not in str(caught.value)
+
+
+def test_a_fresh_model_under_attack_is_the_one_a_run_starts_from(tmp_path):
+  """A victim before its first round has the model of the run of that seed."""
+  cfg = untrained_run.small_config()
+  cfg.seed = 7
+  cfg.features.normalization = config.Normalization.NONE
+  acoustic = model.acoustic(cfg.model, cfg.features.num_features)
+  wanted = starting_point.fresh(cfg, acoustic, 8)
+  found = attacked_run.untrained(cfg, tmp_path, lambda done, total: None)
+  assert _same(found.params, wanted.params)
+  assert _same(found.norm_state, wanted.norm_state)

@@ -104,7 +104,7 @@ def update_of(made, features):
       client_gradient.batch(features, spoken),
     )
 
-  start = client_gradient.Sent(made.params, made.norm_state)
+  start = client_gradient.Start(made.params, made.norm_state)
   leaves = quick.jit(update)(start, jnp.asarray(features))
   structure = jax.tree.structure(made.params)
   return jax.tree.unflatten(structure, list(leaves.values()))

@@ -1,13 +1,18 @@
 """Federated algorithms, each a record of pure functions in its own file."""
 
+import functools
+
 from fedjax_asr import config
 from fedjax_asr.federated import algorithm, local_gradient, optimizers
 from fedjax_asr.federated.algorithms import agnostic as agnostic_lib
 from fedjax_asr.federated.algorithms import at_server, frozen, recognition
+from fedjax_asr.federated.algorithms import ditto as ditto_lib
 from fedjax_asr.federated.algorithms import fedavg as fedavg_lib
+from fedjax_asr.federated.algorithms import fedbn as fedbn_lib
 from fedjax_asr.federated.algorithms import feddyn as feddyn_lib
 from fedjax_asr.federated.algorithms import fednova as fednova_lib
 from fedjax_asr.federated.algorithms import fedprox as fedprox_lib
+from fedjax_asr.federated.algorithms import fedrep as fedrep_lib
 from fedjax_asr.federated.algorithms import fedsgd as fedsgd_lib
 from fedjax_asr.federated.algorithms import mimelite as mimelite_lib
 from fedjax_asr.federated.algorithms import qffl as qffl_lib
@@ -15,7 +20,7 @@ from fedjax_asr.federated.algorithms import scaffold as scaffold_lib
 from fedjax_asr.federated.algorithms import (
   score_weighted as score_weighted_lib,
 )
-from fedjax_asr.models import model
+from fedjax_asr.models import model, norms
 
 
 def make(
@@ -31,9 +36,10 @@ def make(
   def optimizer(rate):
     return optimizers.client_optimizer(federated.client, rate)
 
+  fedavg = functools.partial(fedavg_lib.fedavg, gradient, optimizer, weighting)
   match federated.algorithm:
     case config.AlgorithmName.FEDAVG:
-      return fedavg_lib.fedavg(gradient, optimizer, weighting)
+      return fedavg()
     case config.AlgorithmName.FEDPROX:
       mu = federated.fedprox.mu
       return fedprox_lib.fedprox(gradient, optimizer, weighting, mu)
@@ -64,18 +70,28 @@ def make(
       )
     case config.AlgorithmName.LOSS_WEIGHTED:
       return score_weighted_lib.score_weighted(
-        fedavg_lib.fedavg(gradient, optimizer, weighting),
+        fedavg(),
         at_server.loss_score(gradient),
         federated.loss_weighted.temperature,
       )
     case config.AlgorithmName.WER_WEIGHTED:
       return score_weighted_lib.score_weighted(
-        fedavg_lib.fedavg(gradient, optimizer, weighting),
+        fedavg(),
         recognition.word_error_rate(acoustic),
         federated.wer_weighted.temperature,
       )
     case config.AlgorithmName.FEDSGD:
       return of_gradient(acoustic, federated, augmentation)
+    case config.AlgorithmName.DITTO:
+      return ditto_lib.ditto(
+        fedavg(), gradient, federated.ditto, federated.client.clip_norm
+      )
+    case config.AlgorithmName.FEDBN:
+      return fedbn_lib.fedbn(fedavg(), norms.is_norm)
+    case config.AlgorithmName.FEDREP:
+      return fedrep_lib.fedrep(
+        fedavg, model.is_output_layer, federated.fedrep.head_steps
+      )
 
 
 def of_gradient(

@@ -139,3 +139,5 @@ def weight(weighting: config.Weighting, totals: algorithm.Totals) -> jax.Array:
       return totals.num_frames
     case config.Weighting.UNIFORM:
       return (totals.num_utterances > 0).astype(jnp.float32)
+    case config.Weighting.STEPS:
+      return totals.num_steps

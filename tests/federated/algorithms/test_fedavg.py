@@ -68,3 +68,18 @@ def test_fedsgd_clips_what_it_sends():
   outcome = simulation.round([0])
   assert np.linalg.norm(simulation.w) == pytest.approx(0.5, rel=1e-5)
   assert outcome.reports.delta_norm.ravel()[0] == pytest.approx(0.5, rel=1e-5)
+
+
+def test_weights_by_steps_are_the_steps_that_were_done():
+  method = fedavg.fedavg(linear.gradient, optax.sgd, config.Weighting.STEPS)
+  simulation = linear.Simulation(method, SETTINGS)
+  outcome = simulation.round()
+  assert outcome.reports.weight.ravel().tolist() == [2.0, 1.0]
+  local = []
+  for client in linear.UNEQUAL:
+    mine = np.zeros(2)
+    for rows in client.batches:
+      mine -= RATE * linear.slope_by_hand(mine, rows)
+    local.append(mine)
+  wanted = np.average(local, axis=0, weights=[2, 1])
+  np.testing.assert_allclose(simulation.w, wanted, rtol=1e-5)

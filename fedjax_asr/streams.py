@@ -1,0 +1,102 @@
+"""Every random stream of the project, by name.
+
+What is drawn is a function of (seed, stream, indices) and of nothing else, so
+that a resumed run draws what an uninterrupted one would have. A stream's number
+stands where no other draw has one, and its indices behind it, so that no two
+streams coincide for any index. The attacker's are other streams than any that a
+client draws from, of a seed of the attack's own.
+"""
+
+import enum
+
+import jax
+import numpy as np
+from jaxtyping import Array, Int, PRNGKeyArray
+
+# A round, a client or a step; also in a compiled program.
+Index = int | np.integer | Int[Array, '']
+
+
+class Stream(enum.IntEnum):
+  """Names and numbers; a number that was used once is never given again.
+
+  In brackets: the indices. Those of the corpus go by `data.synthetic.seed`.
+  """
+
+  # Of the corpus.
+  VOICE = 1  # [speaker]
+  SENTENCE = 2  # [speaker, utterance]
+  RENDER = 3  # [speaker, utterance]
+  SPLIT = 4  # []
+  # Of a run, on the host.
+  PARTITION = 0x7061  # []
+  COHORT = 0x636F  # [round]
+  CLIENT_UTTERANCES = 0x6375  # [round, client]
+  # Of a run, on the devices.
+  INITIAL_PARAMETERS = 0x6970  # []
+  CLIENT = 0x636C  # [round, client], from which those of `ClientStream` come
+  SERVER_NOISE = 0x736E  # [round]
+  # Of other jobs.
+  BOOTSTRAP = 0x626F  # []
+  CONVERGE_BATCHES = 0x6366  # []
+  CONVERGE = 0x6376  # [iteration]
+  EXPORT_PROBE = 0x6570  # [probe]
+  # Who is attacked, and with which of their speech.
+  VICTIMS = 0x6174  # [round]
+  VICTIM_UTTERANCES = 0x7675  # [round, client]
+  PUBLIC_SPEECH = 0x7073  # []
+  # What an attacker draws.
+  ATTACKER = 0x6173  # [client]
+  SPEAKER_ID = 0x7369  # []
+
+
+class ClientStream(enum.IntEnum):
+  """Of one client in one round, from its key."""
+
+  STEP = 1  # [step]: augmentation and dropout
+  NOISE = 2  # []
+  CODING = 3  # []
+
+
+def rng(seed: int, stream: Stream, *indices: Index) -> np.random.Generator:
+  """NumPy's generator of a stream.
+
+  Raises:
+    ValueError: a number that is not of 32 bits, which would be another stream.
+  """
+  return np.random.default_rng(entropy(seed, stream, *indices))
+
+
+def entropy(seed: int, stream: Stream, *indices: Index) -> list[int]:
+  """What a NumPy stream is made of: a word each, the stream's the second."""
+  words = [seed, int(stream), *map(int, indices)]
+  for word in words:
+    if not 0 <= word < 2**32:
+      raise ValueError(f'{word} in stream {stream.name}; want 32 bits.')
+  return words
+
+
+def key(seed: int, stream: Stream, *indices: Index) -> PRNGKeyArray:
+  """JAX's key of a stream."""
+  return of_root(jax.random.key(seed), stream, *indices)
+
+
+def of_root(
+  root: PRNGKeyArray, stream: Stream, *indices: Index
+) -> PRNGKeyArray:
+  """As `key`, from `jax.random.key(seed)`; may be called under `jax.jit`."""
+  return _folded(root, stream, indices)
+
+
+def of_client(
+  client_key: PRNGKeyArray, stream: ClientStream, *indices: Index
+) -> PRNGKeyArray:
+  """From a client's key in a round, which is of the stream `CLIENT`."""
+  return _folded(client_key, stream, indices)
+
+
+def _folded(found, stream: enum.IntEnum, indices):
+  found = jax.random.fold_in(found, int(stream))
+  for index in indices:
+    found = jax.random.fold_in(found, index)
+  return found

@@ -1,0 +1,70 @@
+"""A run whose clients are slow, late or gone."""
+
+import os
+import shutil
+import signal
+
+import tiny_run
+
+from fedjax_asr import run_log
+from fedjax_asr.figures import comparison
+
+SYSTEMS = (
+  '--config.federated.systems.speeds=log_normal',
+  '--config.federated.systems.dropout=0.3',
+  '--config.federated.systems.num_drawn=3',
+  '--config.federated.systems.deadline=2',
+  '--config.federated.systems.late_work=partial',
+)
+
+
+def test_a_run_on_the_clock_that_is_resumed_ends_as_if_it_never_was(
+  main, tmp_path, monkeypatch
+):
+  whole, parts = tmp_path / 'whole', tmp_path / 'parts'
+  status, output, errors = main(whole, *SYSTEMS)
+  assert (status, errors) == (0, [])
+  write = run_log.MetricsLog.write
+
+  def terminated_write(self, index, record):
+    write(self, index, record)
+    if index == 3:
+      os.kill(os.getpid(), signal.SIGTERM)
+
+  with monkeypatch.context() as patch:
+    patch.setattr(run_log.MetricsLog, 'write', terminated_write)
+    status, _, _ = main(parts, *SYSTEMS)
+  assert status == 128 + signal.SIGTERM
+  status, output, _ = main(parts, *SYSTEMS)
+  assert status == 0
+  assert 'from round 3 of 6' in output
+  # A round saved for the signal is one more than the other has.
+  shutil.rmtree(parts / 'checkpoints' / '3', ignore_errors=True)
+  tiny_run.assert_same_outcome(parts, whole)
+  lines = tiny_run.metrics(whole)
+  time = 0.0
+  for line in lines:
+    assert 0 < line['virtual_seconds'] <= 2
+    time += line['virtual_seconds']
+    assert abs(line['virtual_time'] - time) < 1e-9
+    assert line['train/num_lost'] + line['train/num_clients'] <= 3
+  assert {line['train/num_clients'] for line in lines} >= {1, 2}
+  times, _ = comparison.series(whole, 'eval/wer', comparison.Axis.VIRTUAL_TIME)
+  assert times == [lines[index]['virtual_time'] for index in (1, 3, 5)]
+
+
+def test_a_trace_of_others_is_one_line_before_anything_is_written(
+  main, tmp_path
+):
+  trace = tmp_path / 'trace.csv'
+  trace.write_text('client,seconds_per_step\nnobody,1\n')
+  status, _, errors = main(
+    tmp_path / 'run',
+    '--config.federated.systems.speeds=trace',
+    f'--config.federated.systems.trace={trace}',
+  )
+  assert status == 2
+  (error,) = errors
+  assert error.startswith('error: config.federated.systems.trace=')
+  assert "has unknown client 'nobody'; want" in error
+  assert not (tmp_path / 'run' / 'metrics.jsonl').exists()

@@ -1,0 +1,66 @@
+"""Which fields of clients as systems go together."""
+
+import pytest
+
+from fedjax_asr import config, validation
+
+_DRAWN = {'speeds': config.Speeds.LOG_NORMAL}
+
+
+def _federated(cohort_size=8, **systems):
+  return config.Config(
+    federated=config.FederatedConfig(
+      cohort_size=cohort_size,
+      partition=config.Partition.IID,
+      num_clients=20,
+      systems=config.SystemsConfig(**systems),
+    )
+  )
+
+
+@pytest.mark.parametrize(
+  ('systems', 'message'),
+  [
+    ({'dropout': 1.0}, 'dropout=1.0; want >= 0 and < 1'),
+    ({'deadline': 1.0}, 'deadline=1.0; want 0.0 without federated.systems.sp'),
+    (
+      {'speed_spread': 1.0},
+      'speed_spread=1.0; want 0.5 without federated.systems.speeds=log_normal',
+    ),
+    (
+      {'median_seconds_per_step': 2.0},
+      'median_seconds_per_step=2.0; want 1.0 without federated.systems.speeds',
+    ),
+    ({'num_drawn': 9}, 'num_drawn=9; want 0 without federated.systems.speeds'),
+    (
+      {'num_drawn': 7} | _DRAWN,
+      'num_drawn=7; want at least federated.cohort_size=8',
+    ),
+    (
+      {'num_drawn': 21} | _DRAWN,
+      'num_drawn=21; want at most federated.num_clients=20',
+    ),
+    ({'trace': 'x.csv'}, "trace='x.csv'; want the path of a CSV file with"),
+    ({'speeds': config.Speeds.TRACE}, "trace=''; want the path of a CSV file"),
+    (
+      {'late_work': config.LateWork.PARTIAL} | _DRAWN,
+      "late_work='partial'; want left_out without a federated.systems.deadl",
+    ),
+  ],
+)
+def test_systems_that_do_not_go_together_are_named(systems, message):
+  with pytest.raises(config.ConfigError) as caught:
+    validation.validate(_federated(**systems))
+  assert str(caught.value).startswith(f'config.federated.systems.{message}')
+
+
+@pytest.mark.parametrize(
+  'systems',
+  [
+    {'dropout': 0.5, 'num_drawn': 20},
+    {'deadline': 1.0, 'late_work': config.LateWork.PARTIAL} | _DRAWN,
+    {'speeds': config.Speeds.TRACE, 'trace': 'x.csv', 'deadline': 1.0},
+  ],
+)
+def test_other_systems_do(systems):
+  validation.validate(_federated(**systems))
