@@ -7,6 +7,7 @@ from fedjax_asr import config, validation
 GRADIENT = config.ControlVariate.SERVER_GRADIENT
 ADAM, MOMENTUM = config.ClientOptimizer.ADAM, config.ClientOptimizer.MOMENTUM
 UNIFORM = config.Weighting.UNIFORM
+ROOM_TEMPERATURE = config.WerWeightedConfig(temperature=300.0)
 CENTRAL_NOISE = config.PrivacyConfig(
   clip_norm=1.0, central_noise_multiplier=0.1
 )
@@ -101,6 +102,24 @@ def _federated(algorithm, **fields):
       "config.federated.weighting='utterances'; want uniform with "
       'federated.algorithm=agnostic',
     ),
+    (
+      _federated(
+        'loss_weighted',
+        loss_weighted=config.LossWeightedConfig(temperature=0.0),
+      ),
+      'config.federated.loss_weighted.temperature=0.0; want a number above or '
+      'below 0.',
+    ),
+    (
+      _federated('loss_weighted', wer_weighted=ROOM_TEMPERATURE),
+      'config.federated.wer_weighted.temperature=300.0; want -1.0 without '
+      'federated.algorithm=wer_weighted.',
+    ),
+    (
+      _federated('loss_weighted', weighting=UNIFORM, privacy=CENTRAL_NOISE),
+      'config.federated.privacy.central_noise_multiplier=0.1; want 0 with '
+      'federated.algorithm=loss_weighted, by whose rule',
+    ),
   ],
 )
 def test_what_does_not_go_with_an_algorithm_is_named(cfg, message):
@@ -122,6 +141,12 @@ def test_what_does_not_go_with_an_algorithm_is_named(cfg, message):
     ),
     _federated('qffl', weighting=UNIFORM, qffl=config.QfflConfig(q=0.0)),
     _federated('agnostic', weighting=UNIFORM, privacy=LOCAL_NOISE),
+    _federated(
+      'loss_weighted',
+      loss_weighted=config.LossWeightedConfig(temperature=-5.0),
+      privacy=LOCAL_NOISE,
+    ),
+    _federated('wer_weighted', wer_weighted=ROOM_TEMPERATURE),
     _federated('fednova', privacy=LOCAL_NOISE),
     _federated('feddyn', weighting=UNIFORM, privacy=CENTRAL_NOISE),
     _federated('feddyn', weighting=UNIFORM, privacy=LOCAL_NOISE),

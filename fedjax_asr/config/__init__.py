@@ -16,9 +16,13 @@ from fedjax_asr.config.algorithms import DittoConfig as DittoConfig
 from fedjax_asr.config.algorithms import FedDynConfig as FedDynConfig
 from fedjax_asr.config.algorithms import FedProxConfig as FedProxConfig
 from fedjax_asr.config.algorithms import FedRepConfig as FedRepConfig
+from fedjax_asr.config.algorithms import (
+  LossWeightedConfig as LossWeightedConfig,
+)
 from fedjax_asr.config.algorithms import MimeLiteConfig as MimeLiteConfig
 from fedjax_asr.config.algorithms import QfflConfig as QfflConfig
 from fedjax_asr.config.algorithms import ScaffoldConfig as ScaffoldConfig
+from fedjax_asr.config.algorithms import WerWeightedConfig as WerWeightedConfig
 from fedjax_asr.config.attack import AttackConfig as AttackConfig
 from fedjax_asr.config.attack import AttackMethod as AttackMethod
 from fedjax_asr.config.attack import DemixingConfig as DemixingConfig

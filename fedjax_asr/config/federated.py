@@ -10,9 +10,11 @@ from fedjax_asr.config.algorithms import (
   FedDynConfig,
   FedProxConfig,
   FedRepConfig,
+  LossWeightedConfig,
   MimeLiteConfig,
   QfflConfig,
   ScaffoldConfig,
+  WerWeightedConfig,
 )
 from fedjax_asr.config.defences import CompressionConfig, PrivacyConfig
 from fedjax_asr.config.fields import bounded
@@ -141,6 +143,12 @@ class FederatedConfig:
   mimelite: MimeLiteConfig = dataclasses.field(default_factory=MimeLiteConfig)
   qffl: QfflConfig = dataclasses.field(default_factory=QfflConfig)
   agnostic: AgnosticConfig = dataclasses.field(default_factory=AgnosticConfig)
+  loss_weighted: LossWeightedConfig = dataclasses.field(
+    default_factory=LossWeightedConfig
+  )
+  wer_weighted: WerWeightedConfig = dataclasses.field(
+    default_factory=WerWeightedConfig
+  )
   privacy: PrivacyConfig = dataclasses.field(default_factory=PrivacyConfig)
   compression: CompressionConfig = dataclasses.field(
     default_factory=CompressionConfig

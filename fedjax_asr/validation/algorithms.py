@@ -14,6 +14,8 @@ _SECTIONS = (
   config.AlgorithmName.MIMELITE,
   config.AlgorithmName.QFFL,
   config.AlgorithmName.AGNOSTIC,
+  config.AlgorithmName.LOSS_WEIGHTED,
+  config.AlgorithmName.WER_WEIGHTED,
 )
 # What their rules are defined for; all others take any client optimizer.
 _OPTIMIZERS = {
@@ -44,6 +46,8 @@ _SCALED_BY_CLIENTS = (
   config.AlgorithmName.FEDNOVA,
   config.AlgorithmName.QFFL,
   config.AlgorithmName.AGNOSTIC,
+  config.AlgorithmName.LOSS_WEIGHTED,
+  config.AlgorithmName.WER_WEIGHTED,
 )
 
 
@@ -55,6 +59,7 @@ def check(cfg: config.Config) -> None:
   _check_optimizer(cfg)
   _check_weighting(cfg)
   _check_noise(cfg)
+  _check_temperature(cfg)
 
 
 def _check_unread(
@@ -116,3 +121,13 @@ def _check_noise(cfg: config.Config) -> None:
     f'0 with federated.algorithm={name}, by whose rule one client may move the '
     'mean by more than its share of clip_norm',
   )
+
+
+def _check_temperature(cfg: config.Config) -> None:
+  for name in ('loss_weighted', 'wer_weighted'):
+    requirement.require(
+      cfg,
+      f'federated.{name}.temperature',
+      getattr(cfg.federated, name).temperature != 0,
+      'a number above or below 0',
+    )

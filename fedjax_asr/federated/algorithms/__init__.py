@@ -5,6 +5,7 @@ import functools
 from fedjax_asr import config
 from fedjax_asr.federated import algorithm, local_gradient, optimizers
 from fedjax_asr.federated.algorithms import agnostic as agnostic_lib
+from fedjax_asr.federated.algorithms import at_server, frozen, recognition
 from fedjax_asr.federated.algorithms import ditto as ditto_lib
 from fedjax_asr.federated.algorithms import fedavg as fedavg_lib
 from fedjax_asr.federated.algorithms import fedbn as fedbn_lib
@@ -13,10 +14,12 @@ from fedjax_asr.federated.algorithms import fednova as fednova_lib
 from fedjax_asr.federated.algorithms import fedprox as fedprox_lib
 from fedjax_asr.federated.algorithms import fedrep as fedrep_lib
 from fedjax_asr.federated.algorithms import fedsgd as fedsgd_lib
-from fedjax_asr.federated.algorithms import frozen
 from fedjax_asr.federated.algorithms import mimelite as mimelite_lib
 from fedjax_asr.federated.algorithms import qffl as qffl_lib
 from fedjax_asr.federated.algorithms import scaffold as scaffold_lib
+from fedjax_asr.federated.algorithms import (
+  score_weighted as score_weighted_lib,
+)
 from fedjax_asr.models import model, norms
 
 
@@ -64,6 +67,18 @@ def make(
       rate_of_weights = federated.agnostic.learning_rate
       return agnostic_lib.agnostic(
         gradient, optimizer, rate_of_weights, num_clients
+      )
+    case config.AlgorithmName.LOSS_WEIGHTED:
+      return score_weighted_lib.score_weighted(
+        fedavg_lib.fedavg(gradient, optimizer, weighting),
+        at_server.loss_score(gradient),
+        federated.loss_weighted.temperature,
+      )
+    case config.AlgorithmName.WER_WEIGHTED:
+      return score_weighted_lib.score_weighted(
+        fedavg_lib.fedavg(gradient, optimizer, weighting),
+        recognition.word_error_rate(acoustic),
+        federated.wer_weighted.temperature,
       )
     case config.AlgorithmName.FEDSGD:
       return of_gradient(acoustic, federated, augmentation)

@@ -30,8 +30,7 @@ def agnostic(
   """
   base = at_server.measured(
     fedavg.fedavg(gradient, optimizer, config.Weighting.UNIFORM),
-    gradient,
-    with_gradient=False,
+    at_server.losses(gradient),
   )
 
   def start(broadcast, participant, memory):
@@ -41,7 +40,7 @@ def agnostic(
 
   def finish(broadcast, state):
     message, memory = base.finish(broadcast, state)
-    loss = message.weight * at_server.mean_loss(state)
+    loss = message.weight * at_server.per_utterance(state)
     losses = jnp.zeros(num_clients).at[memory.own].set(loss)
     return message._replace(
       weight=message.weight * broadcast.memory[memory.own],
@@ -54,7 +53,9 @@ def agnostic(
     return aggregation.mean(sums), weights
 
   return base._replace(
-    init_server=lambda params: jnp.full(num_clients, 1 / num_clients),
+    init_server=lambda params: jnp.full(
+      num_clients, 1 / num_clients, jnp.float32
+    ),
     start=start,
     finish=finish,
     combine=combine,

@@ -41,13 +41,12 @@ def mimelite(
 
   base = at_server.measured(
     fedavg.fedavg(gradient, optax.sgd, weighting, correct),
-    gradient,
-    with_gradient=True,
+    at_server.gradients(gradient),
   )
 
   def finish(broadcast, state):
     message, memory = base.finish(broadcast, state)
-    found = limited(at_server.mean_gradient(state))
+    found = limited(at_server.per_utterance(state))
     weighted = jax.tree.map(lambda leaf: message.weight * leaf, found)
     return message._replace(extra=weighted), memory.own
 

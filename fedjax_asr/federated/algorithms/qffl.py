@@ -33,14 +33,13 @@ def qffl(
   """
   base = at_server.measured(
     fedavg.fedavg(gradient, optimizer, config.Weighting.UNIFORM),
-    gradient,
-    with_gradient=False,
+    at_server.losses(gradient),
   )
 
   def finish(broadcast, state):
     message, memory = base.finish(broadcast, state)
     lipschitz = 1 / broadcast.learning_rate
-    loss = at_server.mean_loss(state) / _UNIT + _LEAST
+    loss = at_server.per_utterance(state) / _UNIT + _LEAST
     length = lipschitz * optax.tree.norm(message.update.params)
     curvature = q / _UNIT * loss ** (q - 1) * length**2
     h = curvature + lipschitz * loss**q

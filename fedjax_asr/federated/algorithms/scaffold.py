@@ -36,7 +36,7 @@ def scaffold(
   base = fedavg.fedavg(gradient, optimizer, weighting, correct)
   by_steps = variate is config.ControlVariate.STEPS
   if not by_steps:
-    base = at_server.measured(base, gradient, with_gradient=True)
+    base = at_server.measured(base, at_server.gradients(gradient))
 
   def finish(broadcast, state):
     message, memory = base.finish(broadcast, state)
@@ -44,7 +44,7 @@ def scaffold(
       own = memory
       after = _of_steps(broadcast, state, message.update.params)
     else:
-      own, after = memory.own, at_server.mean_gradient(state)
+      own, after = memory.own, at_server.per_utterance(state)
     moved = state.totals.num_steps > 0
     change = jax.tree.map(
       lambda new, old: jnp.where(moved, new - old, 0.0), after, own

@@ -21,6 +21,8 @@ FIELDS = {
   'mimelite': {'client': MOMENTUM},
   'qffl': {'weighting': config.Weighting.UNIFORM},
   'agnostic': {'weighting': config.Weighting.UNIFORM},
+  'loss_weighted': {},
+  'wer_weighted': {},
   'feddyn': {'weighting': config.Weighting.UNIFORM},
 }
 
