@@ -73,21 +73,6 @@ sys.exit(main.main(sys.argv))
 """
 
 
-@pytest.fixture(scope='module')
-def ended(source, folder, environment):
-  """A run that was never interrupted, with its rows on disk."""
-  path = folder / 'ditto'
-  done = tiny_run.start(
-    source,
-    f'--workdir={path}',
-    *FLAGS,
-    '--config.federated.memory.where=disk',
-    **environment,
-  )
-  assert done.returncode == 0, done.stderr
-  return path
-
-
 def memories(workdir, num_bytes):
   """Everybody's row as of each round that was saved."""
   return {
@@ -143,7 +128,7 @@ _SOME = [
   ids=['some', 'each'],
 )
 def test_killed_run_ends_with_the_same_numbers_and_memories(
-  ended, source, tmp_path, environment, kills
+  remembered, source, tmp_path, environment, kills
 ):
   arguments = [source, f'--workdir={tmp_path / "run"}', *FLAGS]
   for where, moment, at, first in kills:
@@ -159,43 +144,45 @@ def test_killed_run_ends_with_the_same_numbers_and_memories(
     assert f'from round {first} of 6' in done.stdout, (moment, at)
   done = tiny_run.start(*arguments, **environment)
   assert done.returncode == 0, done.stderr
-  assert_same(tmp_path / 'run', ended)
+  assert_same(tmp_path / 'run', remembered)
 
 
-def test_rows_go_with_the_checkpoints_that_are_kept(ended):
+def test_rows_go_with_the_checkpoints_that_are_kept(remembered):
   """None that is left over, none of a client that was not drawn."""
   kept = {}
-  for line in (ended / 'clients.jsonl').read_text().splitlines():
+  for line in (remembered / 'clients.jsonl').read_text().splitlines():
     record = json.loads(line)
     for name in record['client']:
       kept.setdefault(name, []).append(record['round'])
-  rounds = sorted(map(int, tiny_run.checkpoints(ended)))
-  names = json.loads((ended / 'client_memory/rows.json').read_text())['clients']
+  rounds = sorted(map(int, tiny_run.checkpoints(remembered)))
+  names = json.loads((remembered / 'client_memory/rows.json').read_text())[
+    'clients'
+  ]
   wanted = {
     f'{names.index(name)}.{max(earlier)}'
     for name, drawn in kept.items()
     for index in rounds
     if (earlier := [each for each in drawn if each <= index])
   }
-  found = {path.name for path in (ended / 'client_memory').iterdir()}
+  found = {path.name for path in (remembered / 'client_memory').iterdir()}
   assert found == wanted | {'rows.json'}
 
 
-def test_a_personal_model_is_another_than_the_servers(ended):
-  state = tiny_run.checkpoints(ended)['6']
-  described = json.loads((ended / 'client_memory/rows.json').read_text())
+def test_a_personal_model_is_another_than_the_servers(remembered):
+  state = tiny_run.checkpoints(remembered)['6']
+  described = json.loads((remembered / 'client_memory/rows.json').read_text())
   (name,) = {
     path for path in described['leaves'] if path.endswith('output.bias')
   }
   assert name == 'algorithm.params.output.bias'
   assert np.isfinite(state['params.output.bias']).all()
-  (first, *_) = (ended / 'client_memory').glob('*.6')
+  (first, *_) = (remembered / 'client_memory').glob('*.6')
   row = np.fromfile(first, np.float32)
   assert np.isfinite(row).all()
 
 
-def test_rows_of_another_population_are_refused(main, ended, tmp_path):
-  copied = shutil.copytree(ended, tmp_path / 'copied')
+def test_rows_of_another_population_are_refused(main, remembered, tmp_path):
+  copied = shutil.copytree(remembered, tmp_path / 'copied')
   file = copied / 'client_memory/rows.json'
   values = json.loads(file.read_text())
   values['clients'][0] = 'somebody else'
@@ -210,8 +197,8 @@ def test_rows_of_another_population_are_refused(main, ended, tmp_path):
   ]
 
 
-def test_rows_of_another_algorithm_are_refused(main, ended, tmp_path):
-  copied = shutil.copytree(ended, tmp_path / 'copied')
+def test_rows_of_another_algorithm_are_refused(main, remembered, tmp_path):
+  copied = shutil.copytree(remembered, tmp_path / 'copied')
   status, _, errors = main(
     copied,
     '--config.federated.algorithm=fedbn',
