@@ -140,6 +140,13 @@ class RunFiles:
     """A row for each evaluation here."""
     return self.path / 'summary.json'
 
+  # Of `personalise`.
+
+  @property
+  def personalisation(self) -> pathlib.Path:
+    """Error rates of each speaker before and after training on it."""
+    return self.path / 'personalisation.json'
+
   # Of `export`.
 
   def program(self, name: str) -> pathlib.Path:

@@ -80,6 +80,7 @@ from fedjax_asr.config.jobs import ConvergeConfig as ConvergeConfig
 from fedjax_asr.config.jobs import EvaluateConfig as EvaluateConfig
 from fedjax_asr.config.jobs import EvaluationConfig as EvaluationConfig
 from fedjax_asr.config.jobs import ExportConfig as ExportConfig
+from fedjax_asr.config.jobs import PersonaliseConfig as PersonaliseConfig
 from fedjax_asr.config.jobs import Subset as Subset
 from fedjax_asr.config.jobs import TranscribeConfig as TranscribeConfig
 from fedjax_asr.config.models import Architecture as Architecture
@@ -107,6 +108,7 @@ class Job(enum.StrEnum):
   TRAIN = 'train'
   CONVERGE = 'converge'
   EVALUATE = 'evaluate'
+  PERSONALISE = 'personalise'
   TRANSCRIBE = 'transcribe'
   EXPORT = 'export'
   LANGUAGE_MODEL = 'language_model'
@@ -141,6 +143,9 @@ class Config:
     default_factory=LanguageModelConfig
   )
   evaluate: EvaluateConfig = dataclasses.field(default_factory=EvaluateConfig)
+  personalise: PersonaliseConfig = dataclasses.field(
+    default_factory=PersonaliseConfig
+  )
   transcribe: TranscribeConfig = dataclasses.field(
     default_factory=TranscribeConfig
   )

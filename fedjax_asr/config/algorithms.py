@@ -82,23 +82,6 @@ class AgnosticConfig:
 
 
 @dataclasses.dataclass(slots=True, kw_only=True)
-class LossWeightedConfig:
-  """Of algorithm=loss_weighted."""
-
-  # Nats of loss that make a client weigh e times as much; below 0: less.
-  temperature: float = 10.0
-
-
-@dataclasses.dataclass(slots=True, kw_only=True)
-class WerWeightedConfig:
-  """Of algorithm=wer_weighted."""
-
-  # Word error rate, as a fraction, that makes a client weigh e times as much;
-  # below 0: as little. Weights of -1 are exp(1 - WER).
-  temperature: float = -1.0
-
-
-@dataclasses.dataclass(slots=True, kw_only=True)
 class DittoConfig:
   """The personal model of each client beside the one that is averaged."""
 
@@ -113,3 +96,20 @@ class FedRepConfig:
 
   # The first so many; the others train what is shared.
   head_steps: int = bounded(1, low=1)
+
+
+@dataclasses.dataclass(slots=True, kw_only=True)
+class LossWeightedConfig:
+  """Of algorithm=loss_weighted."""
+
+  # Nats of loss that make a client weigh e times as much; below 0: less.
+  temperature: float = 10.0
+
+
+@dataclasses.dataclass(slots=True, kw_only=True)
+class WerWeightedConfig:
+  """Of algorithm=wer_weighted."""
+
+  # Word error rate, as a fraction, that makes a client weigh e times as much;
+  # below 0: as little. Weights of -1 are exp(1 - WER).
+  temperature: float = -1.0

@@ -74,6 +74,23 @@ class EvaluateConfig:
 
 
 @dataclasses.dataclass(slots=True, kw_only=True)
+class PersonaliseConfig:
+  """A finished run, trained further on each speaker by itself."""
+
+  run: str = ''
+  round: int = bounded(-1, low=-1)
+  subset: Subset = Subset.HELDOUT_SPEAKERS
+  # Of a speaker's utterances, the share that is trained on; the others are
+  # recognised, before and after.
+  train_fraction: float = bounded(0.5, above=0.0, below=1.0)
+  # Steps of the run's client optimizer, at this rate.
+  num_steps: int = bounded(10, low=1)
+  learning_rate: float = bounded(0.01, above=0.0)
+  # Utterances that are recognised at once.
+  batch_size: int = bounded(8, low=1)
+
+
+@dataclasses.dataclass(slots=True, kw_only=True)
 class TranscribeConfig:
   """Text of recordings, by a finished run."""
 

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+from jaxtyping import Int
 
 from fedjax_asr import config
 from fedjax_asr.corpora import dataset
@@ -82,12 +83,18 @@ class Evaluator:
     recognizer: Recognizer,
     examples: dataset.Dataset,
     cfg: config.EvaluationConfig,
+    positions: Int[np.ndarray, ' chosen'] | None = None,
   ):
-    """Evaluators that share a recogniser share what it compiles."""
+    """Evaluators that share a recogniser share what it compiles.
+
+    `positions`: of the utterances in question; None: all.
+    """
+    if positions is None:
+      positions = np.arange(len(examples))
     self._examples = examples
     longest = max(map(len, examples.labels), default=0)
     self._num_labels = -(-longest // _LABEL_QUANTUM) * _LABEL_QUANTUM
-    self._batches = _length_batches(examples.num_frames, cfg)
+    self._batches = _length_batches(examples.num_frames, positions, cfg)
     self._recognizer = recognizer
 
   def __call__(
@@ -132,11 +139,11 @@ class Evaluator:
 
 
 def _length_batches(
-  num_frames: np.ndarray, cfg: config.EvaluationConfig
+  num_frames: np.ndarray, positions: np.ndarray, cfg: config.EvaluationConfig
 ) -> list[np.ndarray]:
   """Positions in order of length, cut in batches, -1 for padding."""
-  count = min(cfg.max_utterances or len(num_frames), len(num_frames))
-  chosen = np.arange(count) * len(num_frames) // max(count, 1)
+  count = min(cfg.max_utterances or len(positions), len(positions))
+  chosen = positions[np.arange(count) * len(positions) // max(count, 1)]
   chosen = chosen[np.argsort(num_frames[chosen], kind='stable')]
   padding = np.full(-len(chosen) % cfg.batch_size, -1)
   padded = np.concatenate([padding, chosen])

@@ -2,7 +2,7 @@
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, PyTree
+from jaxtyping import Array, Bool
 
 from fedjax_asr.federated import algorithm
 
@@ -17,19 +17,12 @@ def without(
   messages: algorithm.Message, is_out: Bool[Array, ' clients']
 ) -> algorithm.Message:
   """Messages of which some weigh and say nothing."""
-  return kept_where(is_out, jax.tree.map(jnp.zeros_like, messages), messages)
 
+  def kept(leaf):
+    shape = (-1,) + (1,) * (leaf.ndim - 1)
+    return jnp.where(is_out.reshape(shape), 0, leaf)
 
-def kept_where(
-  is_out: Bool[Array, ' clients'], before: PyTree, after: PyTree
-) -> PyTree:
-  """What clients had before, of those that are out; of others, after."""
-
-  def kept(old, new):
-    shape = (-1,) + (1,) * (new.ndim - 1)
-    return jnp.where(is_out.reshape(shape), old, new)
-
-  return jax.tree.map(kept, before, after)
+  return jax.tree.map(kept, messages)
 
 
 def summed(messages: algorithm.Message) -> algorithm.Sums:

@@ -203,9 +203,7 @@ def _of_device(training: block.Training, line: channel.Channel):
     reports = jax.vmap(client_report.of_client)(
       state, sent, received, memories, was_clipped
     )
-    is_broken = reports.report.is_broken
-    usable = aggregation.without(received, is_broken)
-    memories = aggregation.kept_where(is_broken, local.memories, memories)
+    usable = aggregation.without(received, reports.report.is_broken)
     return aggregation.summed(usable), _Kept(memories, reports)
 
   def of_device(shared: _Shared, local: _Local):

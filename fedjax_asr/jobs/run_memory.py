@@ -1,6 +1,6 @@
 """What the clients of a run keep from round to round, in its directory."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from fedjax_asr import (
@@ -10,6 +10,7 @@ from fedjax_asr import (
   run_directory,
   run_error,
   run_files,
+  saved_run,
 )
 from fedjax_asr.federated import (
   algorithms,
@@ -20,6 +21,9 @@ from fedjax_asr.federated import (
   partition,
 )
 from fedjax_asr.models import model
+
+# A client's name -> (params, norm_state), or None.
+PersonalFn = Callable[[str], tuple[model.Params, model.NormState] | None]
 
 
 def open_memories(
@@ -69,6 +73,40 @@ def begin(
     return
   directory.client_memory.mkdir(exist_ok=True)
   json_file.write(directory.client_rows, _described(memories.layout, clients))
+
+
+def personal_models(saved: saved_run.SavedRun) -> PersonalFn:
+  """The model of each client at the round, as far as clients keep one.
+
+  By a client's name, which is its speaker's where clients are speakers; None
+  for one that never took part until then.
+  """
+  files = run_files.RunFiles(saved.path)
+  federated = saved.config.federated
+  if not files.client_rows.exists():
+    return lambda name: None
+  names = json_file.read(files.client_rows)['clients']
+  method = algorithms.make(
+    saved.acoustic, federated, saved.config.augment, len(names)
+  )
+  line = channels.make(federated.privacy, federated.compression)
+  layout = client_memory.row_layout(
+    client_memory.initial_memory(method, line), saved.acoustic
+  )
+  rows = client_rows.ClientRows(
+    files.client_memory, layout.num_bytes, saved.round
+  )
+
+  def personal(name):
+    if method.personal is None or name not in names:
+      return None
+    row = rows.read(names.index(name))
+    if row is None:
+      return None
+    memory = layout.tree.unflatten(layout.unpacked(row))
+    return method.personal(saved.params, saved.norm_state, memory.algorithm)
+
+  return personal
 
 
 def _described(

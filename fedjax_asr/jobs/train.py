@@ -244,6 +244,9 @@ def _run_rounds(
       _save(loop, index, state, wer, force=True)
       loop.signals.check()
     record = {}
+  # What a round that is not kept any more was the last to need.
+  loop.checkpoints.wait()
+  loop.memories.prune(loop.checkpoints.rounds)
 
 
 def _round(

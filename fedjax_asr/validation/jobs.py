@@ -7,7 +7,12 @@ from fedjax_asr.validation import requirement
 def check(cfg: config.Config) -> None:
   """Raises `ConfigError` unless the job and its sections can work."""
   jobs = config.Job
-  if cfg.job in (jobs.EVALUATE, jobs.TRANSCRIBE, jobs.EXPORT):
+  if cfg.job in (
+    jobs.EVALUATE,
+    jobs.PERSONALISE,
+    jobs.TRANSCRIBE,
+    jobs.EXPORT,
+  ):
     requirement.require(
       cfg,
       f'{cfg.job}.run',
@@ -38,12 +43,18 @@ def check(cfg: config.Config) -> None:
 
 def goes_by_a_run(cfg: config.Config) -> bool:
   """Whether the speech is that of a run, not that of `config.data`."""
-  jobs = config.Job
-  if cfg.job in (jobs.EVALUATE, jobs.ATTACK):
+  if cfg.job in _OF_A_SUBSET:
     own = getattr(cfg, cfg.job)
     return bool(own.run) and own.subset is not config.Subset.CORPUS
-  return cfg.job is jobs.LANGUAGE_MODEL and bool(cfg.language_model.run)
+  return cfg.job is config.Job.LANGUAGE_MODEL and bool(cfg.language_model.run)
 
+
+# Jobs on a run that name a subset of its speech, or other speech.
+_OF_A_SUBSET = (
+  config.Job.EVALUATE,
+  config.Job.PERSONALISE,
+  config.Job.ATTACK,
+)
 
 # Where the speech of a run lies now may differ from where it lay.
 _PLACES = (
@@ -56,6 +67,7 @@ _PLACES = (
 # What a job on a finished run reads; the rest is the run's own.
 _READ = {
   config.Job.EVALUATE: {'evaluate', 'evaluation', 'decode'},
+  config.Job.PERSONALISE: {'personalise', 'decode'},
   config.Job.TRANSCRIBE: {'transcribe', 'decode'},
   config.Job.EXPORT: {'export'},
   config.Job.ATTACK: {'attack'},
@@ -68,7 +80,7 @@ def _check_unread(cfg: config.Config) -> None:
   reason = f'the job {cfg.job} goes by that of the run'
   # Compiled programs are cached there, too.
   places: tuple[str, ...] = ('config.data.cache_dir',)
-  if cfg.job in (config.Job.EVALUATE, config.Job.ATTACK):
+  if cfg.job in _OF_A_SUBSET:
     if getattr(cfg, cfg.job).subset is config.Subset.CORPUS:
       read.add('data')
     else:

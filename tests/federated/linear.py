@@ -194,7 +194,8 @@ class Simulation:
     )
     memories, outcome = jax.device_get((memories, outcome))
     for place, index in np.ndenumerate(drawn.client_ids):
-      if index >= 0:
+      # As the run does: of who was left out nothing is kept.
+      if index >= 0 and not outcome.reports.is_broken[place]:
         self.memories[index] = jax.tree.map(
           lambda leaf, place=place: leaf[place], memories
         )

@@ -78,6 +78,21 @@ def finished(source, folder, environment):
   return path, done
 
 
+@pytest.fixture(scope='session')
+def remembered(source, folder, environment):
+  """A run whose clients keep a model each, on disk; never interrupted."""
+  path = folder / 'remembered'
+  done = tiny_run.start(
+    source,
+    f'--workdir={path}',
+    '--config.federated.algorithm=ditto',
+    '--config.federated.memory.where=disk',
+    **environment,
+  )
+  assert done.returncode == 0, done.stderr
+  return path
+
+
 @pytest.fixture
 def main(cached, source, capsys):
   """`main(workdir, *flags)`: status, standard output, lines of errors."""

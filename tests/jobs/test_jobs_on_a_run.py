@@ -48,7 +48,9 @@ _DAMAGES = {
 }
 
 
-@pytest.mark.parametrize('job', ['evaluate', 'transcribe', 'export'])
+@pytest.mark.parametrize(
+  'job', ['evaluate', 'personalise', 'transcribe', 'export']
+)
 @pytest.mark.parametrize('damage', _DAMAGES)
 def test_unusable_run_is_one_line(original, tmp_path, capsys, job, damage):
   from fedjax_asr import main
@@ -75,7 +77,9 @@ def test_unusable_run_is_one_line(original, tmp_path, capsys, job, damage):
   assert not (tmp_path / 'out').exists()
 
 
-@pytest.mark.parametrize('job', ['evaluate', 'transcribe', 'export'])
+@pytest.mark.parametrize(
+  'job', ['evaluate', 'personalise', 'transcribe', 'export']
+)
 def test_round_that_was_not_saved_is_one_line(original, capsys, job):
   from fedjax_asr import main
 
