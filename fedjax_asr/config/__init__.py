@@ -10,6 +10,7 @@ import enum
 import operator
 
 from fedjax_asr.config.algorithms import AlgorithmName as AlgorithmName
+from fedjax_asr.config.algorithms import FedBuffConfig as FedBuffConfig
 from fedjax_asr.config.attack import AttackConfig as AttackConfig
 from fedjax_asr.config.attack import AttackMethod as AttackMethod
 from fedjax_asr.config.attack import DemixingConfig as DemixingConfig

@@ -3,7 +3,7 @@
 import dataclasses
 import enum
 
-from fedjax_asr.config.algorithms import AlgorithmName
+from fedjax_asr.config.algorithms import AlgorithmName, FedBuffConfig
 from fedjax_asr.config.defences import CompressionConfig, PrivacyConfig
 from fedjax_asr.config.fields import bounded
 from fedjax_asr.config.systems import SystemsConfig
@@ -113,3 +113,4 @@ class FederatedConfig:
     default_factory=CompressionConfig
   )
   systems: SystemsConfig = dataclasses.field(default_factory=SystemsConfig)
+  fedbuff: FedBuffConfig = dataclasses.field(default_factory=FedBuffConfig)

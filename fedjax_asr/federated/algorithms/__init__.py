@@ -1,8 +1,11 @@
 """Federated algorithms, each a record of pure functions in its own file."""
 
+import jax
+
 from fedjax_asr import config
 from fedjax_asr.federated import algorithm, local_gradient, optimizers
 from fedjax_asr.federated.algorithms import fedavg as fedavg_lib
+from fedjax_asr.federated.algorithms import fedbuff as fedbuff_lib
 from fedjax_asr.federated.algorithms import fedsgd as fedsgd_lib
 from fedjax_asr.models import model
 
@@ -21,6 +24,15 @@ def make(
         gradient,
         lambda rate: optimizers.client_optimizer(federated.client, rate),
         federated.weighting,
+      )
+    case config.AlgorithmName.FEDBUFF:
+      _, norm_state = jax.eval_shape(acoustic.init, jax.random.key(0))
+      return fedbuff_lib.fedbuff(
+        gradient,
+        lambda rate: optimizers.client_optimizer(federated.client, rate),
+        federated.weighting,
+        federated.fedbuff,
+        norm_state,
       )
     case config.AlgorithmName.FEDSGD:
       return of_gradient(acoustic, federated, augmentation)
