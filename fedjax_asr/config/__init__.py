@@ -13,6 +13,7 @@ from fedjax_asr.config.algorithms import AgnosticConfig as AgnosticConfig
 from fedjax_asr.config.algorithms import AlgorithmName as AlgorithmName
 from fedjax_asr.config.algorithms import ControlVariate as ControlVariate
 from fedjax_asr.config.algorithms import DittoConfig as DittoConfig
+from fedjax_asr.config.algorithms import FedBuffConfig as FedBuffConfig
 from fedjax_asr.config.algorithms import FedDynConfig as FedDynConfig
 from fedjax_asr.config.algorithms import FedProxConfig as FedProxConfig
 from fedjax_asr.config.algorithms import FedRepConfig as FedRepConfig

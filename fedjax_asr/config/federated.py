@@ -7,6 +7,7 @@ from fedjax_asr.config.algorithms import (
   AgnosticConfig,
   AlgorithmName,
   DittoConfig,
+  FedBuffConfig,
   FedDynConfig,
   FedProxConfig,
   FedRepConfig,
@@ -157,3 +158,4 @@ class FederatedConfig:
   ditto: DittoConfig = dataclasses.field(default_factory=DittoConfig)
   fedrep: FedRepConfig = dataclasses.field(default_factory=FedRepConfig)
   systems: SystemsConfig = dataclasses.field(default_factory=SystemsConfig)
+  fedbuff: FedBuffConfig = dataclasses.field(default_factory=FedBuffConfig)

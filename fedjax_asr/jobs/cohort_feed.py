@@ -9,7 +9,7 @@ from jaxtyping import Int
 
 from fedjax_asr import config
 from fedjax_asr.corpora import dataset
-from fedjax_asr.federated import cohort, devices, partition, schedule
+from fedjax_asr.federated import cohort, devices, partition, schedule, systems
 
 
 class Fed(NamedTuple):
@@ -22,7 +22,7 @@ class Fed(NamedTuple):
   members: cohort.Cohort
   client_ids: Int[np.ndarray, 'devices blocks clients']
   padding_waste: float
-  timing: schedule.Round | None
+  timing: systems.Round | None
 
 
 class CohortFeed:

@@ -226,7 +226,7 @@ def _run_rounds(
     state, outcome = _round(loop, index, state, fed)
     seconds = time.perf_counter() - clock
     record |= metrics.of_round(outcome.metrics, seconds, loop.cfg.features)
-    record |= metrics.of_clock(fed.timing, loop.cfg.federated.systems)
+    record |= metrics.of_clock(fed.timing, loop.cfg.federated)
     _tell_of_clients(loop, index, fed.client_ids, outcome, record)
     if is_last or loop.held_out.is_due(index):
       record |= loop.held_out.evaluate(state, loop.bar.print)
