@@ -236,24 +236,19 @@ class Simulation:
 
     What clients keep is kept from call to call, whatever the state.
     """
-    ids = np.asarray(members.client_ids)
-    memories = self.memories.gather(ids, state.params, state.norm_state)
-    state, memories, outcome = self.full(state, members, memories, key)
-    self.memories.scatter(int(state.round), ids, memories)
-    return state, outcome
-
-  def full(self, state, members, memories, key=None):
-    """(state, memories, metrics and reports) after one round."""
     key = self.key if key is None else devices.replicate(key, self.devices)
+    ids = np.asarray(members.client_ids)
     arguments = (
       state,
       devices.spread(members, self.devices),
-      devices.spread(memories, self.devices),
+      self.memories.gather(ids, state.params, state.norm_state),
       key,
     )
     if self._compiled is None:
       self._compiled = self._compile(self.round_fn, *arguments)
-    return self._compiled(*arguments)
+    state, memories, outcome = self._compiled(*arguments)
+    self.memories.scatter(int(state.round), ids, memories)
+    return state, outcome
 
   def run(self, num_rounds: int):
     """(state, metrics of the last round), on the host."""

@@ -73,13 +73,13 @@ def make(
       )
     case config.AlgorithmName.LOSS_WEIGHTED:
       return score_weighted_lib.score_weighted(
-        fedavg_lib.fedavg(gradient, optimizer, weighting),
+        fedavg(),
         at_server.loss_score(gradient),
         federated.loss_weighted.temperature,
       )
     case config.AlgorithmName.WER_WEIGHTED:
       return score_weighted_lib.score_weighted(
-        fedavg_lib.fedavg(gradient, optimizer, weighting),
+        fedavg(),
         recognition.word_error_rate(acoustic),
         federated.wer_weighted.temperature,
       )
