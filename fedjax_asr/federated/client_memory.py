@@ -53,6 +53,10 @@ class RowLayout(NamedTuple):
       for part, leaf in zip(parts, self.leaves, strict=True)
     ]
 
+  def memory(self, row: client_rows.Row) -> rounds.ClientMemory:
+    """The memory whose leaves are `unpacked`."""
+    return self.tree.unflatten(self.unpacked(row))
+
 
 def initial_memory(
   method: algorithm.Algorithm, line: channel.Channel

@@ -13,17 +13,21 @@ from fedjax_asr import (
   saved_run,
 )
 from fedjax_asr.federated import (
+  algorithm,
   algorithms,
   channels,
   client_memory,
   client_rows,
   devices,
   partition,
+  rounds,
 )
 from fedjax_asr.models import model
 
-# A client's name -> (params, norm_state), or None.
+# Of a client, by its name; None where it keeps nothing, or not yet.
 PersonalFn = Callable[[str], tuple[model.Params, model.NormState] | None]
+KeptFn = Callable[[str], rounds.ClientMemory | None]
+MemoryFn = Callable[[str], algorithm.Memory]
 
 
 def open_memories(
@@ -81,32 +85,61 @@ def personal_models(saved: saved_run.SavedRun) -> PersonalFn:
   By a client's name, which is its speaker's where clients are speakers; None
   for one that never took part until then.
   """
+  method = _method(saved)
+  kept = _kept(saved)
+
+  def personal(name):
+    memory = kept(name)
+    if method.personal is None or memory is None:
+      return None
+    return method.personal(saved.params, saved.norm_state, memory.algorithm)
+
+  return personal
+
+
+def algorithm_memories(saved: saved_run.SavedRun) -> MemoryFn:
+  """What a client of that name would take into the run's next round."""
+  method = _method(saved)
+  kept = _kept(saved)
+
+  def memory(name):
+    found = kept(name)
+    if found is None:
+      return method.init_client(saved.params, saved.norm_state)
+    return found.algorithm
+
+  return memory
+
+
+def _method(saved: saved_run.SavedRun) -> algorithm.Algorithm:
+  # What clients keep does not depend on how many they are.
+  return algorithms.make(
+    saved.acoustic, saved.config.federated, saved.config.augment, 1
+  )
+
+
+def _kept(saved: saved_run.SavedRun) -> KeptFn:
+  """Rows as of the round, by name; only read, also of a run under way."""
   files = run_files.RunFiles(saved.path)
-  federated = saved.config.federated
   if not files.client_rows.exists():
     return lambda name: None
-  names = json_file.read(files.client_rows)['clients']
-  method = algorithms.make(
-    saved.acoustic, federated, saved.config.augment, len(names)
-  )
+  federated = saved.config.federated
   line = channels.make(federated.privacy, federated.compression)
   layout = client_memory.row_layout(
-    client_memory.initial_memory(method, line), saved.acoustic
+    client_memory.initial_memory(_method(saved), line), saved.acoustic
   )
   rows = client_rows.ClientRows(
     files.client_memory, layout.num_bytes, saved.round
   )
+  names = json_file.read(files.client_rows)['clients']
 
-  def personal(name):
-    if method.personal is None or name not in names:
+  def kept(name):
+    if not layout.leaves or name not in names:
       return None
     row = rows.read(names.index(name))
-    if row is None:
-      return None
-    memory = layout.tree.unflatten(layout.unpacked(row))
-    return method.personal(saved.params, saved.norm_state, memory.algorithm)
+    return None if row is None else layout.memory(row)
 
-  return personal
+  return kept
 
 
 def _described(

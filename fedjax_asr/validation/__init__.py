@@ -6,7 +6,7 @@ import typing
 from typing import Any
 
 from fedjax_asr import config
-from fedjax_asr.validation import jobs, requirement
+from fedjax_asr.validation import jobs, personal, requirement
 
 
 def validate(cfg: config.Config) -> None:
@@ -24,6 +24,7 @@ def validate(cfg: config.Config) -> None:
   _check_ds1(cfg)
   _check_ds2(cfg)
   _check_federated(cfg)
+  personal.check(cfg)
   _check_privacy(cfg)
   _check_compression(cfg)
   _check_checkpoint(cfg)
