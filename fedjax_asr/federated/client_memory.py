@@ -116,6 +116,11 @@ class ClientMemories:
   def keeps_nothing(self) -> bool:
     return not self.layout.leaves
 
+  @property
+  def is_held(self) -> bool:
+    """Whether rows are in this machine's memory."""
+    return isinstance(self._rows, client_rows.HeldRows)
+
   def shapes(self, axes: Sequence[int]) -> rounds.ClientMemory:
     """Of what `gather` gives for ids of these axes, to compile ahead."""
     leaves = [

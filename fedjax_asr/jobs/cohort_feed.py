@@ -23,6 +23,21 @@ class Fed(NamedTuple):
   padding_waste: float
 
 
+def _check_steps(
+  federated: config.FederatedConfig, layout: cohort.Layout
+) -> None:
+  """Where steps follow from the speech, validation cannot know them."""
+  head_steps = federated.fedrep.head_steps
+  if federated.algorithm is not config.AlgorithmName.FEDREP:
+    return
+  if head_steps >= layout.num_steps:
+    raise config.ConfigError(
+      f'config.federated.fedrep.head_steps={head_steps}; want fewer than the '
+      f'{layout.num_steps} steps of the largest client: the others train what '
+      'is shared.'
+    )
+
+
 class CohortFeed:
   """`feed(round_index)`: the cohort of a round, spread over the devices.
 
@@ -45,6 +60,7 @@ class CohortFeed:
     self.layout = cohort.plan(
       self.clients, examples, federated, seed, len(device_list)
     )
+    _check_steps(federated, self.layout)
 
   @property
   def shapes(self) -> cohort.Cohort:
