@@ -25,6 +25,21 @@ class Fed(NamedTuple):
   timing: systems.Round | None
 
 
+def _check_steps(
+  federated: config.FederatedConfig, layout: cohort.Layout
+) -> None:
+  """Where steps follow from the speech, validation cannot know them."""
+  head_steps = federated.fedrep.head_steps
+  if federated.algorithm is not config.AlgorithmName.FEDREP:
+    return
+  if head_steps >= layout.num_steps:
+    raise config.ConfigError(
+      f'config.federated.fedrep.head_steps={head_steps}; want fewer than the '
+      f'{layout.num_steps} steps of the largest client: the others train what '
+      'is shared.'
+    )
+
+
 class CohortFeed:
   """`feed(round_index)`: the cohort of a round, spread over the devices.
 
@@ -55,6 +70,7 @@ class CohortFeed:
       len(device_list),
       [timing.working for timing in self._schedule] if self._schedule else None,
     )
+    _check_steps(federated, self.layout)
 
   @property
   def shapes(self) -> cohort.Cohort:

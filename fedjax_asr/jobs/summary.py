@@ -15,8 +15,12 @@ def text(
   feed: cohort_feed.CohortFeed,
   device_list: Sequence[devices.Device],
   state: server.ServerState,
+  memory: Sequence[str],
 ) -> str:
-  """Model, data, cohort and where the run starts."""
+  """Model, data, cohort and where the run starts.
+
+  `memory`: lines on what clients keep.
+  """
   num_devices, kind = len(device_list), device_list[0].device_kind
   lines = [
     f'{cfg.name}: {model.num_parameters(state.params):,} parameters on '
@@ -25,6 +29,7 @@ def text(
     _left_out(data),
     *problem.told(data.problems),
     _cohort(feed.layout, cfg.federated.cohort_size),
+    *memory,
     f'from round {state.round} of {cfg.federated.num_rounds}; compiling',
   ]
   return '\n'.join(lines)

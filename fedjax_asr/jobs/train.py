@@ -124,12 +124,13 @@ def _train(
   state, first = starting_point.starting_point(
     cfg, acoustic, checkpoints, device_list, len(feed.clients)
   )
-  console.print(summary.text(cfg, data, feed, device_list, state))
-  signals.check()
-  key = jax.random.key(cfg.seed)
   memories = run_memory.open_memories(
     cfg, acoustic, directory, feed.clients, device_list, first
   )
+  told = run_memory.told(memories, len(feed.clients))
+  console.print(summary.text(cfg, data, feed, device_list, state, told))
+  signals.check()
+  key = jax.random.key(cfg.seed)
   round_fn, compile_seconds = _compiled(
     _round_fn(cfg, acoustic, feed, device_list),
     state,
@@ -138,8 +139,8 @@ def _train(
     key,
   )
   signals.check()
-  _begin(cfg, directory, data, first, console)
   run_memory.begin(memories, directory, feed.clients)
+  _begin(cfg, directory, data, first, console)
   cohorts = feed.ahead(range(first, cfg.federated.num_rounds))
   with (
     contextlib.closing(cohorts),
@@ -298,8 +299,8 @@ def _tell_of_clients(
     )
   if broken:
     loop.bar.print(
-      f'round {index}: left out {divergence.named(broken)}: what was sent is '
-      'not finite'
+      f'round {index}: left out {divergence.named(broken)}: what was sent or '
+      'kept is not finite'
     )
   warning = loop.watch.warning(record['train/loss'])
   if warning:

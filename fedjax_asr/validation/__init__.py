@@ -6,7 +6,13 @@ import typing
 from typing import Any
 
 from fedjax_asr import config
-from fedjax_asr.validation import algorithms, jobs, requirement, systems
+from fedjax_asr.validation import (
+  algorithms,
+  jobs,
+  personal,
+  requirement,
+  systems,
+)
 
 
 def validate(cfg: config.Config) -> None:
@@ -25,6 +31,7 @@ def validate(cfg: config.Config) -> None:
   _check_ds2(cfg)
   _check_federated(cfg)
   algorithms.check(cfg)
+  personal.check(cfg)
   _check_privacy(cfg)
   _check_compression(cfg)
   systems.check(cfg)
