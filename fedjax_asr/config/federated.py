@@ -3,6 +3,7 @@
 import dataclasses
 import enum
 
+from fedjax_asr.config.aggregation import AggregationConfig
 from fedjax_asr.config.algorithms import AlgorithmName, FedBuffConfig
 from fedjax_asr.config.defences import CompressionConfig, PrivacyConfig
 from fedjax_asr.config.fields import bounded
@@ -113,4 +114,7 @@ class FederatedConfig:
     default_factory=CompressionConfig
   )
   systems: SystemsConfig = dataclasses.field(default_factory=SystemsConfig)
+  aggregation: AggregationConfig = dataclasses.field(
+    default_factory=AggregationConfig
+  )
   fedbuff: FedBuffConfig = dataclasses.field(default_factory=FedBuffConfig)

@@ -6,7 +6,7 @@ import typing
 from typing import Any
 
 from fedjax_asr import config
-from fedjax_asr.validation import jobs, requirement, systems
+from fedjax_asr.validation import aggregation, jobs, requirement, systems
 
 
 def validate(cfg: config.Config) -> None:
@@ -27,6 +27,7 @@ def validate(cfg: config.Config) -> None:
   _check_privacy(cfg)
   _check_compression(cfg)
   systems.check(cfg)
+  aggregation.check(cfg)
   _check_checkpoint(cfg)
   jobs.check(cfg)
 
