@@ -3,6 +3,7 @@
 import dataclasses
 import enum
 
+from fedjax_asr.config.aggregation import AggregationConfig
 from fedjax_asr.config.algorithms import (
   AgnosticConfig,
   AlgorithmName,
@@ -158,4 +159,7 @@ class FederatedConfig:
   ditto: DittoConfig = dataclasses.field(default_factory=DittoConfig)
   fedrep: FedRepConfig = dataclasses.field(default_factory=FedRepConfig)
   systems: SystemsConfig = dataclasses.field(default_factory=SystemsConfig)
+  aggregation: AggregationConfig = dataclasses.field(
+    default_factory=AggregationConfig
+  )
   fedbuff: FedBuffConfig = dataclasses.field(default_factory=FedBuffConfig)

@@ -87,7 +87,8 @@ def _check_algorithm(
   if trained not in _WITH_FEDAVGS_STEPS:
     raise config.ConfigError(
       f'config.attack.observed={attack.observed} of a run with config.'
-      f'federated.algorithm={trained}; want gradient, or a run of fedavg or ditto.'
+      f'federated.algorithm={trained}; want gradient, or a run of fedavg '
+      'or ditto.'
     )
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from fedjax_asr import config
 from fedjax_asr.validation import (
+  aggregation,
   algorithms,
   jobs,
   personal,
@@ -35,6 +36,7 @@ def validate(cfg: config.Config) -> None:
   _check_privacy(cfg)
   _check_compression(cfg)
   systems.check(cfg)
+  aggregation.check(cfg)
   _check_checkpoint(cfg)
   jobs.check(cfg)
 

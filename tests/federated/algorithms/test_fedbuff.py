@@ -21,6 +21,7 @@ SETTINGS = config.FederatedConfig(
 )
 STALENESS = [(0, 0), (1, 0), (0, 2), (3, 1), (3, 3)]
 LAYOUTS = [(0, 1), (1, 1), (1, 2), (4, 1)]
+CASES = [(0.5, *layout) for layout in LAYOUTS] + [(0.0, 0, 1), (2.0, 0, 1)]
 
 
 def buffered(weighting=config.Weighting.UTTERANCES, **fields):
@@ -33,13 +34,10 @@ def buffered(weighting=config.Weighting.UTTERANCES, **fields):
   )
 
 
-@pytest.mark.parametrize(('block_size', 'num_devices'), LAYOUTS)
-@pytest.mark.parametrize('exponent', [0.5, 0.0, 2.0])
+@pytest.mark.parametrize(('exponent', 'block_size', 'num_devices'), CASES)
 def test_stale_clients_start_from_their_version_and_weigh_less(
   exponent, block_size, num_devices
 ):
-  if exponent != 0.5 and block_size:
-    pytest.skip('once for each')
   simulation = linear.Simulation(
     buffered(staleness_exponent=exponent),
     SETTINGS,
