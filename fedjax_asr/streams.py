@@ -32,6 +32,8 @@ class Stream(enum.IntEnum):
   PARTITION = 0x7061  # []
   COHORT = 0x636F  # [round]
   CLIENT_UTTERANCES = 0x6375  # [round, client]
+  SPEEDS = 0x7370  # []
+  DROPOUT = 0x6472  # [draw]
   # Of a run, on the devices.
   INITIAL_PARAMETERS = 0x6970  # []
   CLIENT = 0x636C  # [round, client], from which those of `ClientStream` come
@@ -40,6 +42,8 @@ class Stream(enum.IntEnum):
   BOOTSTRAP = 0x626F  # []
   CONVERGE_BATCHES = 0x6366  # []
   CONVERGE = 0x6376  # [iteration]
+  FINE_TUNING_SPLIT = 0x6673  # [speaker]
+  FINE_TUNING = 0x6674  # [client], from which those of `ClientStream` come
   EXPORT_PROBE = 0x6570  # [probe]
   # Who is attacked, and with which of their speech.
   VICTIMS = 0x6174  # [round]

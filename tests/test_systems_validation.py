@@ -54,6 +54,45 @@ def test_systems_that_do_not_go_together_are_named(systems, message):
   assert str(caught.value).startswith(f'config.federated.systems.{message}')
 
 
+def _fedbuff(algorithm='fedbuff', speeds='log_normal', num_drawn=0, **fedbuff):
+  cfg = _federated(speeds=config.Speeds(speeds), num_drawn=num_drawn)
+  cfg.federated.algorithm = config.AlgorithmName(algorithm)
+  cfg.federated.fedbuff = config.FedBuffConfig(**fedbuff)
+  return cfg
+
+
+@pytest.mark.parametrize(
+  ('cfg', 'message'),
+  [
+    (_fedbuff(max_staleness=0), 'fedbuff.max_staleness=0; want >= 1.'),
+    (
+      _fedbuff(speeds='none'),
+      "systems.speeds='none'; want log_normal or trace with",
+    ),
+    (
+      _fedbuff(num_drawn=9),
+      'systems.num_drawn=9; want 0 with federated.algorithm=fedbuff',
+    ),
+    (
+      _fedbuff(concurrency=21),
+      'fedbuff.concurrency=21; want at most federated.num_clients=20',
+    ),
+    (
+      _fedbuff('fedavg', concurrency=9),
+      'fedbuff.concurrency=9; want 0 without federated.algorithm=fedbuff',
+    ),
+    (
+      _fedbuff('fedavg', max_staleness=9),
+      'fedbuff.max_staleness=9; want 4 without federated.algorithm=fedbuff',
+    ),
+  ],
+)
+def test_a_buffer_that_cannot_work_is_named(cfg, message):
+  with pytest.raises(config.ConfigError) as caught:
+    validation.validate(cfg)
+  assert str(caught.value).startswith(f'config.federated.{message}')
+
+
 @pytest.mark.parametrize(
   'systems',
   [
@@ -64,3 +103,7 @@ def test_systems_that_do_not_go_together_are_named(systems, message):
 )
 def test_other_systems_do(systems):
   validation.validate(_federated(**systems))
+
+
+def test_a_buffer_that_can_work_does():
+  validation.validate(_fedbuff(concurrency=20, staleness_exponent=0.0))

@@ -9,10 +9,14 @@ import dataclasses
 import enum
 import operator
 
+from fedjax_asr.config.aggregation import AggregationConfig as AggregationConfig
+from fedjax_asr.config.aggregation import Aggregator as Aggregator
+from fedjax_asr.config.aggregation import OverBound as OverBound
 from fedjax_asr.config.algorithms import AgnosticConfig as AgnosticConfig
 from fedjax_asr.config.algorithms import AlgorithmName as AlgorithmName
 from fedjax_asr.config.algorithms import ControlVariate as ControlVariate
 from fedjax_asr.config.algorithms import DittoConfig as DittoConfig
+from fedjax_asr.config.algorithms import FedBuffConfig as FedBuffConfig
 from fedjax_asr.config.algorithms import FedDynConfig as FedDynConfig
 from fedjax_asr.config.algorithms import FedProxConfig as FedProxConfig
 from fedjax_asr.config.algorithms import FedRepConfig as FedRepConfig

@@ -23,6 +23,7 @@ class AlgorithmName(enum.StrEnum):
   FEDREP = 'fedrep'
   LOSS_WEIGHTED = 'loss_weighted'
   WER_WEIGHTED = 'wer_weighted'
+  FEDBUFF = 'fedbuff'
 
 
 class ControlVariate(enum.StrEnum):
@@ -113,3 +114,15 @@ class WerWeightedConfig:
   # Word error rate, as a fraction, that makes a client weigh e times as much;
   # below 0: as little. Weights of -1 are exp(1 - WER).
   temperature: float = -1.0
+
+
+@dataclasses.dataclass(slots=True, kw_only=True)
+class FedBuffConfig:
+  """Of fedbuff, whose buffer holds federated.cohort_size updates."""
+
+  # Clients at work at any moment; 0: cohort_size.
+  concurrency: int = bounded(0, low=0)
+  # An update s rounds old weighs (1 + s) ** -exponent of what it would.
+  staleness_exponent: float = bounded(0.5, low=0.0)
+  # An older one is left out; the server remembers so many of its models.
+  max_staleness: int = bounded(4, low=1)

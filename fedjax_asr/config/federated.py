@@ -3,10 +3,12 @@
 import dataclasses
 import enum
 
+from fedjax_asr.config.aggregation import AggregationConfig
 from fedjax_asr.config.algorithms import (
   AgnosticConfig,
   AlgorithmName,
   DittoConfig,
+  FedBuffConfig,
   FedDynConfig,
   FedProxConfig,
   FedRepConfig,
@@ -157,3 +159,7 @@ class FederatedConfig:
   ditto: DittoConfig = dataclasses.field(default_factory=DittoConfig)
   fedrep: FedRepConfig = dataclasses.field(default_factory=FedRepConfig)
   systems: SystemsConfig = dataclasses.field(default_factory=SystemsConfig)
+  aggregation: AggregationConfig = dataclasses.field(
+    default_factory=AggregationConfig
+  )
+  fedbuff: FedBuffConfig = dataclasses.field(default_factory=FedBuffConfig)

@@ -17,12 +17,14 @@ def without(
   messages: algorithm.Message, is_out: Bool[Array, ' clients']
 ) -> algorithm.Message:
   """Messages of which some weigh and say nothing."""
+  return jax.vmap(emptied)(messages, is_out)
 
-  def kept(leaf):
-    shape = (-1,) + (1,) * (leaf.ndim - 1)
-    return jnp.where(is_out.reshape(shape), 0, leaf)
 
-  return jax.tree.map(kept, messages)
+def emptied(
+  message: algorithm.Message, is_out: Bool[Array, '']
+) -> algorithm.Message:
+  """The message, or one that weighs and says nothing."""
+  return jax.tree.map(lambda leaf: jnp.where(is_out, 0, leaf), message)
 
 
 def summed(messages: algorithm.Message) -> algorithm.Sums:

@@ -53,6 +53,10 @@ class RowLayout(NamedTuple):
       for part, leaf in zip(parts, self.leaves, strict=True)
     ]
 
+  def memory(self, row: client_rows.Row) -> rounds.ClientMemory:
+    """The memory whose leaves are `unpacked`."""
+    return self.tree.unflatten(self.unpacked(row))
+
 
 def initial_memory(
   method: algorithm.Algorithm, line: channel.Channel
@@ -111,6 +115,11 @@ class ClientMemories:
   @property
   def keeps_nothing(self) -> bool:
     return not self.layout.leaves
+
+  @property
+  def is_held(self) -> bool:
+    """Whether rows are in this machine's memory."""
+    return isinstance(self._rows, client_rows.HeldRows)
 
   def shapes(self, axes: Sequence[int]) -> rounds.ClientMemory:
     """Of what `gather` gives for ids of these axes, to compile ahead."""

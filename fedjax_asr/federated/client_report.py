@@ -18,7 +18,7 @@ class ClientReport(NamedTuple):
   delta_norm: of what it sends, before the channel.
   cosine: between what the server got and the mean of that over the round, by a
     sketch (`sketch.SIZE`).
-  was_clipped: by the channel.
+  was_clipped: by the channel, or beyond the bound of the server.
   is_broken: what it sent, or would keep, is not finite, so that it was left
     out and keeps what it had.
   """

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Int
 
-from fedjax_asr import config
+from fedjax_asr import config, streams
 from fedjax_asr.corpora import dataset
 from fedjax_asr.federated import (
   algorithm,
@@ -19,10 +19,6 @@ from fedjax_asr.federated import (
   partition,
 )
 from fedjax_asr.models import model
-
-# Keep these uses of the seed apart from the cohorts'.
-_SPLIT_STREAM = 0x7370
-_KEY_STREAM = 2**31 + 2
 
 
 class Split(NamedTuple):
@@ -47,7 +43,7 @@ def split(
   index: int,
 ) -> Split:
   """Random parts of two utterances or more, a function of (seed, index)."""
-  rng = np.random.default_rng([seed, _SPLIT_STREAM, index])
+  rng = streams.rng(seed, streams.Stream.FINE_TUNING_SPLIT, index)
   shuffled = rng.permutation(utterances)
   count = round(train_fraction * len(shuffled))
   count = min(max(count, 1), len(shuffled) - 1)
@@ -91,12 +87,12 @@ def fine_tuned(
   layout = layout._replace(num_blocks=1)
   drawn = cohort.draw(clients, examples.num_frames, federated, seed, 0)
   train = _block_training(acoustic, federated, augmentation, layout)
-  key = jax.random.fold_in(jax.random.key(seed), _KEY_STREAM)
+  root = jax.random.key(seed)
   for start in range(0, len(clients), layout.block_size):
     chosen = slice(start, start + layout.block_size)
-    part = cohort.Draw(drawn.client_ids[chosen], drawn.utterances[chosen])
+    part = jax.tree.map(lambda leaf, chosen=chosen: leaf[chosen], drawn)
     members = cohort.assemble(part, examples, layout)
-    tuned = train(params, norm_state, members, key)
+    tuned = train(params, norm_state, members, root)
     for place, client in enumerate(members.client_ids[0, 0].tolist()):
       if client >= 0:
         own = jax.tree.map(lambda leaf, place=place: leaf[place], tuned)
@@ -104,13 +100,13 @@ def fine_tuned(
 
 
 def _block_training(acoustic, federated, augmentation, layout):
-  """(params, norm_state, one block, key) -> both values, [clients, ...]."""
+  """(params, norm_state, one block, root) -> both values, [clients, ...]."""
   method = algorithms.make(
     acoustic, federated, augmentation, federated.cohort_size
   )
   training = block.Training(method, layout.frame_buckets)
 
-  def train(params, norm_state, members, key):
+  def train(params, norm_state, members, root):
     members = jax.tree.map(lambda leaf: leaf[0, 0], members)
     broadcast = algorithm.Broadcast(
       params=params,
@@ -118,7 +114,9 @@ def _block_training(acoustic, federated, augmentation, layout):
       memory=(),
       learning_rate=jnp.float32(federated.client.learning_rate),
     )
-    keys = jax.vmap(jax.random.fold_in, (None, 0))(key, members.client_ids)
+    keys = jax.vmap(
+      lambda client: streams.of_root(root, streams.Stream.FINE_TUNING, client)
+    )(members.client_ids)
     state = training(broadcast, members, (), keys)
     return state.params, state.norm_state
 

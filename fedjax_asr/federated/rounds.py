@@ -3,8 +3,9 @@
 Each device scans over its blocks of clients; a block is a vmap of local
 training; weighted messages are added to a running sum, so memory depends on the
 block and not on the cohort. The sums are added across devices and the server
-takes one optimizer step. Which algorithm it is, and what a channel does to
-messages, is nowhere asked here.
+takes one optimizer step. A robust aggregator needs all messages at once, which
+are then kept in place of the sum: memory depends on the cohort. Which algorithm
+it is, and what a channel does to messages, is nowhere asked here.
 """
 
 from collections.abc import Callable, Sequence
@@ -26,7 +27,9 @@ from fedjax_asr.federated import (
   client_report,
   cohort,
   devices,
+  norm_bound,
   optimizers,
+  robust,
   server,
 )
 from fedjax_asr.models import model
@@ -82,10 +85,14 @@ class _Local(NamedTuple):
 
 
 class _Kept(NamedTuple):
-  """What stays a value of each client."""
+  """What stays a value of each client.
+
+  messages: where they are kept; else ().
+  """
 
   memories: ClientMemory
   reports: client_report.Sketched
+  messages: algorithm.Message | tuple[()]
 
 
 RoundFn = Callable[
@@ -135,8 +142,11 @@ def of_algorithm(
   optimizer = optimizers.server_optimizer(
     federated.server, federated.num_rounds
   )
+  line = norm_bound.behind(line, federated.aggregation)
+  aggregate = robust.make(federated.aggregation)
+  training = block.Training(method, tuple(frame_buckets))
   over_clients = devices.over_clients(
-    _of_device(block.Training(method, tuple(frame_buckets)), line),
+    _of_device(training, line, keeps_messages=aggregate is not None),
     device_list,
     federated.device_map,
   )
@@ -146,6 +156,8 @@ def of_algorithm(
     sums, kept = over_clients(
       _Shared(sent, key, state.round), _Local(members, memories)
     )
+    if aggregate is not None:
+      sums = aggregate(kept.messages, members.client_ids)
     mean = aggregation.mean(sums)
     reports = client_report.of_round(kept.reports, mean)
     noise_key = streams.of_root(key, streams.Stream.SERVER_NOISE, state.round)
@@ -163,7 +175,9 @@ def _metrics(
   state: server.ServerState,
   rate: Float[Array, ''],
 ) -> RoundMetrics:
-  took_part = (reports.totals.num_utterances > 0) & ~reports.is_broken
+  # Broken ones have a weight; those beyond a bound have utterances.
+  took_part = (reports.totals.num_utterances > 0) & (reports.weight > 0)
+  took_part &= ~reports.is_broken
   totals = jax.tree.map(
     lambda leaf: jnp.where(reports.is_broken, 0.0, leaf).sum(), reports.totals
   )
@@ -184,8 +198,13 @@ def _metrics(
   )
 
 
-def _of_device(training: block.Training, line: channel.Channel):
-  """`(_Shared, _Local) -> (Sums, _Kept)` over the blocks of one device."""
+def _of_device(
+  training: block.Training, line: channel.Channel, *, keeps_messages: bool
+):
+  """`(_Shared, _Local) -> (Sums, _Kept)` over the blocks of one device.
+
+  The sums are () where messages are kept.
+  """
   finish = jax.vmap(training.method.finish, (None, 0))
 
   def of_block(shared: _Shared, local: _Local):
@@ -204,14 +223,17 @@ def _of_device(training: block.Training, line: channel.Channel):
       state, sent, received, memories, was_clipped
     )
     usable = aggregation.without(received, reports.report.is_broken)
-    return aggregation.summed(usable), _Kept(memories, reports)
+    if keeps_messages:
+      return (), _Kept(memories, reports, usable)
+    return aggregation.summed(usable), _Kept(memories, reports, ())
 
   def of_device(shared: _Shared, local: _Local):
     def add_block(sums, local):
       more, kept = of_block(shared, local)
       return jax.tree.map(jnp.add, sums, more), kept
 
-    return jax.lax.scan(add_block, _nothing(training, shared, local), local)
+    start = () if keeps_messages else _nothing(training, shared, local)
+    return jax.lax.scan(add_block, start, local)
 
   return of_device
 

@@ -6,10 +6,8 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
-from fedjax_asr import config
+from fedjax_asr import config, streams
 from fedjax_asr.federated import partition, speed_trace
-
-_STREAM = 0x7370
 
 
 class Speeds(NamedTuple):
@@ -48,7 +46,7 @@ def of_population(
     case config.Speeds.NONE:
       return _always(np.zeros(len(clients)))
     case config.Speeds.LOG_NORMAL:
-      rng = np.random.default_rng([seed, _STREAM])
+      rng = streams.rng(seed, streams.Stream.SPEEDS)
       draws = rng.standard_normal(len(clients))
       factors = np.exp(systems.speed_spread * draws)
       return _always(systems.median_seconds_per_step * factors)

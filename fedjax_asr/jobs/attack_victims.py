@@ -8,11 +8,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from fedjax_asr import config, streams
+from fedjax_asr import config, saved_run, streams
 from fedjax_asr.attacks import observation, precision, score, victim
 from fedjax_asr.corpora import utterance as utterance_lib
 from fedjax_asr.federated import algorithm, cohort, optimizers
-from fedjax_asr.jobs import attacked_run
+from fedjax_asr.jobs import attacked_run, run_memory
 from fedjax_asr.speech import features as features_lib
 from fedjax_asr.speech import text
 
@@ -177,6 +177,18 @@ def _feasible(labels, num_frames, acoustic):
   return labels
 
 
+def _memories(
+  saved: saved_run.SavedRun, observed: config.Observed
+) -> run_memory.MemoryFn:
+  """What each client has of the rounds before."""
+  match observed:
+    case config.Observed.GRADIENT:
+      # FedSGD's clients keep nothing.
+      return lambda name: ()
+    case config.Observed.DELTA:
+      return run_memory.algorithm_memories(saved)
+
+
 def observations(
   attacked: attacked_run.AttackedRun,
   attack: config.AttackConfig,
@@ -205,6 +217,7 @@ def observations(
     memory=(),
     learning_rate=optimizers.client_rate(attacked.settings, saved.round),
   )
+  memory = _memories(saved, attack.observed)
   # Jitted: it is an operation or two for each parameter.
   aggregate = jax.jit(
     lambda messages, key: victim.aggregate(messages, attacked.settings, key)
@@ -214,7 +227,7 @@ def observations(
       send(
         broadcast,
         algorithm.Participant(jnp.int32(client)),
-        (),
+        memory(attacked.clients[client].name),
         victim.padded(_batches(each.spoken, steps)),
         streams.of_root(root, streams.Stream.CLIENT, saved.round, client),
       )

@@ -16,6 +16,8 @@ from fedjax_asr.speech import features
 
 # Utterances that public statistics are taken from, at most.
 _NUM_PUBLIC = 100
+# What their clients send is a FedAvg client's.
+_WITH_FEDAVGS_STEPS = (config.AlgorithmName.FEDAVG, config.AlgorithmName.DITTO)
 
 
 class AttackedRun(NamedTuple):
@@ -78,14 +80,15 @@ def load(
 def _check_algorithm(
   attack: config.AttackConfig, trained: config.AlgorithmName
 ) -> None:
-  """Attacks on deltas undo FedAvg's local steps; a gradient is of the server's
-  values whatever the algorithm does with it."""
+  """Attacks on deltas undo FedAvg's local steps, which are Ditto's too; a
+  gradient is of the server's values whatever the algorithm does with it."""
   if attack.observed is config.Observed.GRADIENT:
     return
-  if trained is not config.AlgorithmName.FEDAVG:
+  if trained not in _WITH_FEDAVGS_STEPS:
     raise config.ConfigError(
       f'config.attack.observed={attack.observed} of a run with config.'
-      f'federated.algorithm={trained}; want gradient, or a run of fedavg.'
+      f'federated.algorithm={trained}; want gradient, or a run of fedavg '
+      'or ditto.'
     )
 
 

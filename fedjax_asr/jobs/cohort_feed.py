@@ -9,7 +9,7 @@ from jaxtyping import Int
 
 from fedjax_asr import config
 from fedjax_asr.corpora import dataset
-from fedjax_asr.federated import cohort, devices, partition, schedule
+from fedjax_asr.federated import cohort, devices, partition, schedule, systems
 
 
 class Fed(NamedTuple):
@@ -22,7 +22,22 @@ class Fed(NamedTuple):
   members: cohort.Cohort
   client_ids: Int[np.ndarray, 'devices blocks clients']
   padding_waste: float
-  timing: schedule.Round | None
+  timing: systems.Round | None
+
+
+def _check_steps(
+  federated: config.FederatedConfig, layout: cohort.Layout
+) -> None:
+  """Where steps follow from the speech, validation cannot know them."""
+  head_steps = federated.fedrep.head_steps
+  if federated.algorithm is not config.AlgorithmName.FEDREP:
+    return
+  if head_steps >= layout.num_steps:
+    raise config.ConfigError(
+      f'config.federated.fedrep.head_steps={head_steps}; want fewer than the '
+      f'{layout.num_steps} steps of the largest client: the others train what '
+      'is shared.'
+    )
 
 
 class CohortFeed:
@@ -55,6 +70,7 @@ class CohortFeed:
       len(device_list),
       [timing.working for timing in self._schedule] if self._schedule else None,
     )
+    _check_steps(federated, self.layout)
 
   @property
   def shapes(self) -> cohort.Cohort:

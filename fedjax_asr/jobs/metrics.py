@@ -1,7 +1,7 @@
 """A round's numbers, under the names that `metrics.jsonl` has for them."""
 
 from fedjax_asr import config
-from fedjax_asr.federated import rounds, schedule
+from fedjax_asr.federated import rounds, systems
 
 
 def of_round(
@@ -28,15 +28,17 @@ def of_round(
 
 
 def of_clock(
-  timing: schedule.Round | None, systems: config.SystemsConfig
+  timing: systems.Round | None, federated: config.FederatedConfig
 ) -> dict[str, float]:
   """When a round's clients worked; {} where nothing but a sample decides."""
   if timing is None:
     return {}
   found: dict[str, float] = {'train/num_lost': timing.num_lost}
-  if systems.speeds is not config.Speeds.NONE:
+  if federated.systems.speeds is not config.Speeds.NONE:
     found['virtual_seconds'] = timing.end - timing.start
     found['virtual_time'] = timing.end
+  if federated.algorithm is config.AlgorithmName.FEDBUFF:
+    found['train/staleness'] = float(timing.working.staleness.mean())
   return found
 
 

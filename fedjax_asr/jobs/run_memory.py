@@ -13,23 +13,28 @@ from fedjax_asr import (
   saved_run,
 )
 from fedjax_asr.federated import (
+  algorithm,
   algorithms,
   channels,
   client_memory,
   client_rows,
   devices,
   partition,
+  rounds,
 )
+from fedjax_asr.jobs import disk_errors
 from fedjax_asr.models import model
 
-# A client's name -> (params, norm_state), or None.
+# Of a client, by its name; None where it keeps nothing, or not yet.
 PersonalFn = Callable[[str], tuple[model.Params, model.NormState] | None]
+KeptFn = Callable[[str], rounds.ClientMemory | None]
+MemoryFn = Callable[[str], algorithm.Memory]
 
 
 def open_memories(
   cfg: config.Config,
   acoustic: model.Model,
-  files: run_files.RunFiles,
+  directory: run_directory.RunDirectory,
   clients: Sequence[partition.Client],
   device_list: Sequence[devices.Device],
   round_index: int,
@@ -38,7 +43,7 @@ def open_memories(
 
   Raises:
     UserError: the rows there are of other clients or of another algorithm, or
-      `config.federated.memory` is set and clients keep nothing.
+      are gone, or `config.federated.memory` is set and clients keep nothing.
   """
   federated = cfg.federated
   initial = client_memory.initial_memory(
@@ -53,9 +58,9 @@ def open_memories(
       f'nothing with federated.algorithm={federated.algorithm}.'
     )
   if layout.leaves and round_index:
-    _check(files, _described(layout, clients))
+    _check(directory, _described(layout, clients))
   rows = client_rows.ClientRows(
-    files.client_memory, layout.num_bytes, round_index
+    directory.client_memory, layout.num_bytes, round_index
   )
   if client_memory.is_held(where, layout, len(clients)):
     rows = client_rows.HeldRows(rows)
@@ -67,12 +72,30 @@ def begin(
   directory: run_directory.RunDirectory,
   clients: Sequence[partition.Client],
 ) -> None:
-  """Once nothing can be refused any more: the rows become this run's."""
+  """Once nothing can be refused any more: the rows become this run's.
+
+  Before the config does: else a run that was killed in between would miss rows
+  that a change of its algorithm had just begun.
+  """
   memories.discard_later()
   if memories.keeps_nothing:
     return
   directory.client_memory.mkdir(exist_ok=True)
   json_file.write(directory.client_rows, _described(memories.layout, clients))
+
+
+def told(
+  memories: client_memory.ClientMemories, num_clients: int
+) -> tuple[str, ...]:
+  """A line on what clients keep, if they do."""
+  if memories.keeps_nothing:
+    return ()
+  size = memories.layout.num_bytes / 1e6
+  place = 'in memory' if memories.is_held else 'on the disk'
+  return (
+    f'each client keeps {size:.3g} MB from round to round, {place}; all '
+    f'{num_clients} of them {size * num_clients / 1e3:.3g} GB',
+  )
 
 
 def personal_models(saved: saved_run.SavedRun) -> PersonalFn:
@@ -81,32 +104,63 @@ def personal_models(saved: saved_run.SavedRun) -> PersonalFn:
   By a client's name, which is its speaker's where clients are speakers; None
   for one that never took part until then.
   """
+  method = _method(saved)
+  kept = _kept(saved)
+
+  def personal(name):
+    memory = kept(name)
+    if method.personal is None or memory is None:
+      return None
+    return method.personal(saved.params, saved.norm_state, memory.algorithm)
+
+  return personal
+
+
+def algorithm_memories(saved: saved_run.SavedRun) -> MemoryFn:
+  """What a client of that name would take into the run's next round."""
+  method = _method(saved)
+  kept = _kept(saved)
+
+  def memory(name):
+    found = kept(name)
+    if found is None:
+      return method.init_client(saved.params, saved.norm_state)
+    return found.algorithm
+
+  return memory
+
+
+def _method(saved: saved_run.SavedRun) -> algorithm.Algorithm:
+  # What clients keep does not depend on how many they are.
+  return algorithms.make(
+    saved.acoustic, saved.config.federated, saved.config.augment, 1
+  )
+
+
+def _kept(saved: saved_run.SavedRun) -> KeptFn:
+  """Rows as of the round, by name; only read, also of a run under way."""
   files = run_files.RunFiles(saved.path)
-  federated = saved.config.federated
   if not files.client_rows.exists():
     return lambda name: None
-  names = json_file.read(files.client_rows)['clients']
-  method = algorithms.make(
-    saved.acoustic, federated, saved.config.augment, len(names)
-  )
+  federated = saved.config.federated
   line = channels.make(federated.privacy, federated.compression)
   layout = client_memory.row_layout(
-    client_memory.initial_memory(method, line), saved.acoustic
+    client_memory.initial_memory(_method(saved), line), saved.acoustic
   )
   rows = client_rows.ClientRows(
     files.client_memory, layout.num_bytes, saved.round
   )
+  names = json_file.read(files.client_rows)['clients']
 
-  def personal(name):
-    if method.personal is None or name not in names:
+  def kept(name):
+    if not layout.leaves or name not in names:
       return None
-    row = rows.read(names.index(name))
-    if row is None:
-      return None
-    memory = layout.tree.unflatten(layout.unpacked(row))
-    return method.personal(saved.params, saved.norm_state, memory.algorithm)
+    # A run that is under way may have dropped the round.
+    with disk_errors.explained(files.client_memory):
+      row = rows.read(names.index(name))
+    return None if row is None else layout.memory(row)
 
-  return personal
+  return kept
 
 
 def _described(
@@ -119,17 +173,20 @@ def _described(
   return {'leaves': leaves, 'clients': [client.name for client in clients]}
 
 
-def _check(files: run_files.RunFiles, wanted: dict[str, Any]) -> None:
+def _check(
+  directory: run_directory.RunDirectory, wanted: dict[str, Any]
+) -> None:
   """Rows are found by a client's number and taken apart by their layout."""
-  if not files.client_rows.exists():
+  if directory.changes and not directory.client_rows.exists():
+    # Until now clients may have kept nothing.
     return
-  there = json_file.read(files.client_rows)
+  there = json_file.read(directory.client_rows)
   for name, what in (
     ('clients', 'clients of another population'),
     ('leaves', 'clients of another algorithm or model'),
   ):
     if there.get(name) != wanted[name]:
       raise run_error.RunError(
-        f'{files.client_memory} holds what {what} kept; want those of the run, '
-        'or another --workdir.'
+        f'{directory.client_memory} holds what {what} kept; want those of the '
+        'run, or another --workdir.'
       )

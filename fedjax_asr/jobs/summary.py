@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+import jax
+
 from fedjax_asr import config
 from fedjax_asr.corpora import datasets, problem
 from fedjax_asr.federated import cohort, devices, server
@@ -15,8 +17,12 @@ def text(
   feed: cohort_feed.CohortFeed,
   device_list: Sequence[devices.Device],
   state: server.ServerState,
+  memory: Sequence[str],
 ) -> str:
-  """Model, data, cohort and where the run starts."""
+  """Model, data, cohort and where the run starts.
+
+  `memory`: lines on what clients keep.
+  """
   num_devices, kind = len(device_list), device_list[0].device_kind
   lines = [
     f'{cfg.name}: {model.num_parameters(state.params):,} parameters on '
@@ -25,6 +31,8 @@ def text(
     _left_out(data),
     *problem.told(data.problems),
     _cohort(feed.layout, cfg.federated.cohort_size),
+    *memory,
+    *kept_messages(cfg.federated, feed.layout, state),
     f'from round {state.round} of {cfg.federated.num_rounds}; compiling',
   ]
   return '\n'.join(lines)
@@ -57,3 +65,21 @@ def _cohort(layout: cohort.Layout, cohort_size: int) -> str:
     f'{layout.block_size} per device, {layout.num_steps} steps of '
     f'{layout.batch_size} utterances at {buckets} frames'
   )
+
+
+def kept_messages(
+  federated: config.FederatedConfig,
+  layout: cohort.Layout,
+  state: server.ServerState,
+) -> list[str]:
+  """What a robust aggregator keeps at least; no line for the mean."""
+  method = federated.aggregation.method
+  if method is config.Aggregator.MEAN:
+    return []
+  places = layout.num_devices * layout.num_blocks * layout.block_size
+  sent = jax.tree.leaves((state.params, state.norm_state))
+  gigabytes = places * sum(leaf.nbytes for leaf in sent) / 1e9
+  return [
+    f'aggregation by {method}: all {places} messages of a round are kept, '
+    f'{gigabytes:.2g} GB before they are compared'
+  ]

@@ -124,12 +124,13 @@ def _train(
   state, first = starting_point.starting_point(
     cfg, acoustic, checkpoints, device_list, len(feed.clients)
   )
-  console.print(summary.text(cfg, data, feed, device_list, state))
-  signals.check()
-  key = jax.random.key(cfg.seed)
   memories = run_memory.open_memories(
     cfg, acoustic, directory, feed.clients, device_list, first
   )
+  told = run_memory.told(memories, len(feed.clients))
+  console.print(summary.text(cfg, data, feed, device_list, state, told))
+  signals.check()
+  key = jax.random.key(cfg.seed)
   round_fn, compile_seconds = _compiled(
     _round_fn(cfg, acoustic, feed, device_list),
     state,
@@ -138,8 +139,8 @@ def _train(
     key,
   )
   signals.check()
-  _begin(cfg, directory, data, first, console)
   run_memory.begin(memories, directory, feed.clients)
+  _begin(cfg, directory, data, first, console)
   cohorts = feed.ahead(range(first, cfg.federated.num_rounds))
   with (
     contextlib.closing(cohorts),
@@ -226,7 +227,7 @@ def _run_rounds(
     state, outcome = _round(loop, index, state, fed)
     seconds = time.perf_counter() - clock
     record |= metrics.of_round(outcome.metrics, seconds, loop.cfg.features)
-    record |= metrics.of_clock(fed.timing, loop.cfg.federated.systems)
+    record |= metrics.of_clock(fed.timing, loop.cfg.federated)
     _tell_of_clients(loop, index, fed.client_ids, outcome, record)
     if is_last or loop.held_out.is_due(index):
       record |= loop.held_out.evaluate(state, loop.bar.print)
@@ -298,8 +299,8 @@ def _tell_of_clients(
     )
   if broken:
     loop.bar.print(
-      f'round {index}: left out {divergence.named(broken)}: what was sent is '
-      'not finite'
+      f'round {index}: left out {divergence.named(broken)}: what was sent or '
+      'kept is not finite'
     )
   warning = loop.watch.warning(record['train/loss'])
   if warning:

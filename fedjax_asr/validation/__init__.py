@@ -6,7 +6,14 @@ import typing
 from typing import Any
 
 from fedjax_asr import config
-from fedjax_asr.validation import algorithms, jobs, requirement, systems
+from fedjax_asr.validation import (
+  aggregation,
+  algorithms,
+  jobs,
+  personal,
+  requirement,
+  systems,
+)
 
 
 def validate(cfg: config.Config) -> None:
@@ -25,9 +32,11 @@ def validate(cfg: config.Config) -> None:
   _check_ds2(cfg)
   _check_federated(cfg)
   algorithms.check(cfg)
+  personal.check(cfg)
   _check_privacy(cfg)
   _check_compression(cfg)
   systems.check(cfg)
+  aggregation.check(cfg)
   _check_checkpoint(cfg)
   jobs.check(cfg)
 

@@ -7,6 +7,7 @@ from fedjax_asr.validation import requirement
 def check(cfg: config.Config) -> None:
   """Raises `ConfigError` where it does not, or where a field is not read."""
   _check_unread(cfg)
+  _check_fedbuff(cfg)
   _check_drawn(cfg)
   systems = cfg.federated.systems
   requirement.require(
@@ -67,5 +68,39 @@ def _check_drawn(cfg: config.Config) -> None:
       cfg,
       path,
       systems.num_drawn <= federated.num_clients,
+      f'at most federated.num_clients={federated.num_clients}',
+    )
+
+
+def _check_fedbuff(cfg: config.Config) -> None:
+  federated, default = cfg.federated, config.FedBuffConfig()
+  if federated.algorithm is not config.AlgorithmName.FEDBUFF:
+    for name in ('concurrency', 'staleness_exponent', 'max_staleness'):
+      unread = getattr(default, name)
+      requirement.require(
+        cfg,
+        f'federated.fedbuff.{name}',
+        getattr(federated.fedbuff, name) == unread,
+        f'{unread!r} without federated.algorithm=fedbuff',
+      )
+    return
+  requirement.require(
+    cfg,
+    'federated.systems.speeds',
+    federated.systems.speeds is not config.Speeds.NONE,
+    'log_normal or trace with federated.algorithm=fedbuff, which goes by who '
+    'finishes when',
+  )
+  requirement.require(
+    cfg,
+    'federated.systems.num_drawn',
+    not federated.systems.num_drawn,
+    '0 with federated.algorithm=fedbuff, which has fedbuff.concurrency',
+  )
+  if federated.partition is not config.Partition.SPEAKER:
+    requirement.require(
+      cfg,
+      'federated.fedbuff.concurrency',
+      federated.fedbuff.concurrency <= federated.num_clients,
       f'at most federated.num_clients={federated.num_clients}',
     )

@@ -5,6 +5,7 @@ import numpy as np
 import population
 import pytest
 
+from fedjax_asr import config
 from fedjax_asr.federated import devices
 from fedjax_asr.jobs import cohort_feed
 
@@ -69,3 +70,21 @@ def test_what_goes_wrong_in_the_thread_is_raised_where_it_is_used(
   monkeypatch.setattr(cohort_feed.CohortFeed, '__call__', fails)
   with pytest.raises(OSError, match='round 0'):
     next(feed.ahead(range(2)))
+
+
+def test_steps_that_leave_none_for_the_body_are_one_line():
+  settings = population.federated(
+    algorithm=config.AlgorithmName.FEDREP,
+    fedrep=config.FedRepConfig(head_steps=4),
+  )
+  # The largest client has seven utterances, in batches of two.
+  with pytest.raises(config.ConfigError) as caught:
+    cohort_feed.CohortFeed(
+      population.examples(population.uneven()),
+      settings,
+      population.SEED,
+      devices.select(settings),
+    )
+  assert str(caught.value).startswith(
+    'config.federated.fedrep.head_steps=4; want fewer than the 4 steps'
+  )

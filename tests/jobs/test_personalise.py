@@ -7,10 +7,9 @@ import numpy as np
 import pytest
 import tiny_run
 
-from fedjax_asr import saved_run
 from fedjax_asr.decoding import scores
 from fedjax_asr.federated import fine_tuning
-from fedjax_asr.jobs import personalisation_report, run_memory
+from fedjax_asr.jobs import personalisation_report
 
 _CONFIG = pathlib.Path(__file__).parents[2] / 'configs' / 'personalise.py'
 
@@ -135,39 +134,6 @@ def test_clients_that_keep_a_model_are_measured_with_it(
   assert all(
     each['personal'] is not None for each in report['speakers'].values()
   )
-
-
-def test_a_clients_model_is_its_row_of_that_round(remembered):
-  names = json.loads((remembered / 'client_memory/rows.json').read_text())
-  for index in map(int, tiny_run.checkpoints(remembered)):
-    saved = saved_run.load(remembered, 'evaluate.run', index)
-    personal = run_memory.personal_models(saved)
-    for client, name in enumerate(names['clients']):
-      versions = [
-        int(path.suffix[1:])
-        for path in (remembered / 'client_memory').glob(f'{client}.*')
-        if int(path.suffix[1:]) <= index
-      ]
-      if not versions:
-        assert personal(name) is None
-        continue
-      row = np.fromfile(
-        remembered / f'client_memory/{client}.{max(versions)}', np.float32
-      )
-      params, norm_state = personal(name)
-      leaves = [
-        np.ravel(leaf)
-        for tree in (params, norm_state)
-        for _, leaf in sorted(_flat(tree))
-      ]
-      np.testing.assert_array_equal(np.concatenate(leaves), row)
-    assert personal('nobody') is None
-
-
-def _flat(tree, path=()):
-  if not isinstance(tree, dict):
-    return [(path, tree)]
-  return [item for name in tree for item in _flat(tree[name], (*path, name))]
 
 
 def test_missing_run_is_one_line(personalise, tmp_path):

@@ -1,6 +1,7 @@
 """Runs whose clients keep something, killed at every boundary of a round."""
 
 import json
+import re
 import shutil
 import signal
 
@@ -221,3 +222,49 @@ def test_a_place_for_what_nobody_keeps_is_refused(main, tmp_path):
     "error: config.federated.memory.where='disk'; want auto: clients keep "
     'nothing with federated.algorithm=fedavg.'
   ]
+
+
+def test_rows_that_are_gone_are_missed(main, remembered, tmp_path):
+  copied = shutil.copytree(remembered, tmp_path / 'copied')
+  shutil.rmtree(copied / 'checkpoints/6')
+  shutil.rmtree(copied / 'client_memory')
+  status, _, errors = main(copied, *FLAGS)
+  assert status == 2
+  assert errors == [
+    f'error: {copied}/client_memory/rows.json: No such file or directory.'
+  ]
+
+
+def test_clients_may_begin_to_keep_something(main, finished, tmp_path):
+  copied = shutil.copytree(finished[0], tmp_path / 'copied')
+  status, output, errors = main(
+    copied,
+    *FLAGS,
+    '--config.federated.num_rounds=7',
+    '--allow_config_change',
+  )
+  assert (status, errors) == (0, [])
+  assert re.search(
+    r'each client keeps 0.0\d+ MB from round to round, in memory; all 4 of',
+    output,
+  )
+  names = {path.name for path in (copied / 'client_memory').iterdir()}
+  assert len(names) == 3
+  assert all(re.fullmatch(r'\d\.7|rows\.json', name) for name in names)
+
+
+def test_a_broken_client_keeps_what_it_had(main, remembered, tmp_path):
+  """Here that is everybody, since all their own models overflow."""
+  copied = shutil.copytree(remembered, tmp_path / 'copied')
+  before = {path.name for path in (copied / 'client_memory').iterdir()}
+  status, _, errors = main(
+    copied,
+    *FLAGS,
+    '--config.federated.num_rounds=7',
+    '--config.federated.ditto.learning_rate=1e30',
+    '--allow_config_change',
+  )
+  assert status == 1
+  assert 'round 7 diverged' in errors[0]
+  after = {path.name for path in (copied / 'client_memory').iterdir()}
+  assert after == before

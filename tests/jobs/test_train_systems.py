@@ -4,6 +4,7 @@ import os
 import shutil
 import signal
 
+import pytest
 import tiny_run
 
 from fedjax_asr import run_log
@@ -18,11 +19,36 @@ SYSTEMS = (
 )
 
 
+FEDBUFF = (
+  '--config.federated.algorithm=fedbuff',
+  '--config.federated.fedbuff.concurrency=4',
+  '--config.federated.systems.speeds=log_normal',
+  '--config.federated.systems.speed_spread=1.0',
+)
+
+
+def _check_synchronous(lines):
+  for line in lines:
+    assert 0 < line['virtual_seconds'] <= 2
+    assert line['train/num_lost'] + line['train/num_clients'] <= 3
+  assert {line['train/num_clients'] for line in lines} >= {1, 2}
+
+
+def _check_buffered(lines):
+  assert {line['train/num_clients'] for line in lines} == {2}
+  assert {line['train/staleness'] for line in lines} > {0}
+  assert lines[-1]['train/loss'] < lines[0]['train/loss']
+
+
+@pytest.mark.parametrize(
+  ('flags', 'check'),
+  [(SYSTEMS, _check_synchronous), (FEDBUFF, _check_buffered)],
+)
 def test_a_run_on_the_clock_that_is_resumed_ends_as_if_it_never_was(
-  main, tmp_path, monkeypatch
+  main, tmp_path, monkeypatch, flags, check
 ):
   whole, parts = tmp_path / 'whole', tmp_path / 'parts'
-  status, output, errors = main(whole, *SYSTEMS)
+  status, output, errors = main(whole, *flags)
   assert (status, errors) == (0, [])
   write = run_log.MetricsLog.write
 
@@ -33,9 +59,9 @@ def test_a_run_on_the_clock_that_is_resumed_ends_as_if_it_never_was(
 
   with monkeypatch.context() as patch:
     patch.setattr(run_log.MetricsLog, 'write', terminated_write)
-    status, _, _ = main(parts, *SYSTEMS)
+    status, _, _ = main(parts, *flags)
   assert status == 128 + signal.SIGTERM
-  status, output, _ = main(parts, *SYSTEMS)
+  status, output, _ = main(parts, *flags)
   assert status == 0
   assert 'from round 3 of 6' in output
   # A round saved for the signal is one more than the other has.
@@ -44,11 +70,9 @@ def test_a_run_on_the_clock_that_is_resumed_ends_as_if_it_never_was(
   lines = tiny_run.metrics(whole)
   time = 0.0
   for line in lines:
-    assert 0 < line['virtual_seconds'] <= 2
     time += line['virtual_seconds']
     assert abs(line['virtual_time'] - time) < 1e-9
-    assert line['train/num_lost'] + line['train/num_clients'] <= 3
-  assert {line['train/num_clients'] for line in lines} >= {1, 2}
+  check(lines)
   times, _ = comparison.series(whole, 'eval/wer', comparison.Axis.VIRTUAL_TIME)
   assert times == [lines[index]['virtual_time'] for index in (1, 3, 5)]
 

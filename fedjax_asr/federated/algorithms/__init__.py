@@ -2,6 +2,8 @@
 
 import functools
 
+import jax
+
 from fedjax_asr import config
 from fedjax_asr.federated import algorithm, local_gradient, optimizers
 from fedjax_asr.federated.algorithms import agnostic as agnostic_lib
@@ -9,6 +11,7 @@ from fedjax_asr.federated.algorithms import at_server, frozen, recognition
 from fedjax_asr.federated.algorithms import ditto as ditto_lib
 from fedjax_asr.federated.algorithms import fedavg as fedavg_lib
 from fedjax_asr.federated.algorithms import fedbn as fedbn_lib
+from fedjax_asr.federated.algorithms import fedbuff as fedbuff_lib
 from fedjax_asr.federated.algorithms import feddyn as feddyn_lib
 from fedjax_asr.federated.algorithms import fednova as fednova_lib
 from fedjax_asr.federated.algorithms import fedprox as fedprox_lib
@@ -79,6 +82,15 @@ def make(
         fedavg(),
         recognition.word_error_rate(acoustic),
         federated.wer_weighted.temperature,
+      )
+    case config.AlgorithmName.FEDBUFF:
+      _, norm_state = jax.eval_shape(acoustic.init, jax.random.key(0))
+      return fedbuff_lib.fedbuff(
+        gradient,
+        lambda rate: optimizers.client_optimizer(federated.client, rate),
+        federated.weighting,
+        federated.fedbuff,
+        norm_state,
       )
     case config.AlgorithmName.FEDSGD:
       return of_gradient(acoustic, federated, augmentation)

@@ -81,6 +81,21 @@ def test_the_own_gradient_is_clipped_before_the_pull():
   )
 
 
+def test_a_client_whose_own_model_overflows_is_left_out():
+  base = fedavg.fedavg(linear.gradient, optax.sgd, config.Weighting.UNIFORM)
+  own = config.DittoConfig(regularization=0.0, learning_rate=1e30)
+  # One step is finite, and a second one is not.
+  simulation = linear.Simulation(
+    ditto.ditto(base, linear.gradient, own, 0.0), SETTINGS
+  )
+  outcome = simulation.round()
+  assert outcome.reports.is_broken.tolist() == [[[True, False]]]
+  rows = linear.UNEQUAL[1].batches[0]
+  np.testing.assert_allclose(
+    simulation.w, -RATE * linear.slope_by_hand(np.zeros(2), rows), rtol=1e-5
+  )
+
+
 def test_a_recogniser_is_learned():
   settings = population.federated(algorithm=config.AlgorithmName.DITTO)
   losses = population.losses(settings)
