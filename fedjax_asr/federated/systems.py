@@ -153,5 +153,5 @@ def _check_deadline(found: Population) -> None:
   if seconds.min() > systems.deadline * _SLACK:
     raise config.ConfigError(
       f'config.federated.systems.deadline={systems.deadline:g}; want at least '
-      f'{seconds.min():g}, in which the fastest client does {what}.'
+      f'{float(seconds.min())}, in which the fastest client does {what}.'
     )

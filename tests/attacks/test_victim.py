@@ -1,5 +1,6 @@
 """The observed update is the one that training would have summed up."""
 
+import dataclasses
 import functools
 
 import jax
@@ -15,6 +16,7 @@ from fedjax_asr.federated import (
   channels,
   cohort,
   local_gradient,
+  schedule,
   server,
 )
 from fedjax_asr.models import model
@@ -252,6 +254,24 @@ def test_victims_are_the_cohort_or_the_named_client(simulation):
   assert sorted(of_round) == sorted(drawn.tolist())
   named = config.AttackConfig(victim='s4')
   assert victim.chosen(*arguments, named, population.SEED, ROUND) == [4]
+
+
+def test_victims_are_those_whose_work_came(simulation):
+  settings = dataclasses.replace(
+    SETTINGS, systems=config.SystemsConfig(dropout=0.5)
+  )
+  rounds = schedule.rounds(simulation.clients, settings, population.SEED)
+  assert rounds is not None
+  for index, timing in enumerate(rounds):
+    came = victim.chosen(
+      simulation.clients,
+      settings,
+      config.AttackConfig(),
+      population.SEED,
+      index,
+    )
+    assert came == timing.working.client_ids.tolist()
+  assert sum(timing.num_lost for timing in rounds) > 0
 
 
 def test_unknown_victim_is_one_line_with_near_names(simulation):

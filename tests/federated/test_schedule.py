@@ -230,10 +230,10 @@ def test_a_draw_has_the_steps_that_are_done_and_one_shape(traced):
   ('fields', 'message'),
   [
     ({'num_drawn': 8}, r'num_drawn=8; want at most the population of 7'),
-    ({'deadline': 0.9}, r'deadline=0.9; want at least 2, .* all its steps'),
+    ({'deadline': 0.9}, r'deadline=0.9; want at least 2.0, .* all its steps'),
     (
       {'deadline': 0.9, 'late_work': config.LateWork.PARTIAL},
-      r'deadline=0.9; want at least 1, .* does one step',
+      r'deadline=0.9; want at least 1.0, .* does one step',
     ),
   ],
 )

@@ -5,28 +5,12 @@ is, `buffered` simulates. What is stale starts from what the server sent then:
 its values, and the learning rate of that round.
 """
 
-from typing import NamedTuple
-
-import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, PyTree
+from jaxtyping import PyTree
 
 from fedjax_asr import config
-from fedjax_asr.federated import algorithm, local_gradient
+from fedjax_asr.federated import algorithm, local_gradient, versions
 from fedjax_asr.federated.algorithms import fedavg
-from fedjax_asr.models import model
-
-
-class Versions(NamedTuple):
-  """What the server sent in the rounds before this one, [rounds, ...].
-
-  Latest first. Those before the first round are zeros, which nobody reads:
-  nobody is staler than there are rounds.
-  """
-
-  params: model.Params
-  norm_state: model.NormState
-  learning_rate: Float[Array, '*rounds']
 
 
 def fedbuff(
@@ -51,63 +35,33 @@ def fedbuff(
   """
   base = fedavg.fedavg(gradient, optimizer, weighting)
 
-  def init_server(params):
-    now = Versions(params, norm_state, jnp.zeros(()))
-    rounds = settings.max_staleness
-    return jax.tree.map(
-      lambda leaf: jnp.zeros((rounds, *leaf.shape), leaf.dtype), now
-    )
-
   def start(broadcast, participant, memory):
     staleness = jnp.asarray(participant.staleness)
-    state = base.start(sent(broadcast, staleness), participant, memory)
-    return state._replace(memory=staleness)
+    sent = versions.sent(broadcast, staleness)
+    # Of the client's: where it started.
+    return base.start(sent, participant, memory)._replace(memory=staleness)
 
   def step(broadcast, state, batch, key):
-    return base.step(sent(broadcast, state.memory), state, batch, key)
+    sent = versions.sent(broadcast, state.memory)
+    return base.step(sent, state, batch, key)
 
   def finish(broadcast, state):
-    message, _ = base.finish(sent(broadcast, state.memory), state)
+    sent = versions.sent(broadcast, state.memory)
+    message, _ = base.finish(sent, state)
     discount = (1.0 + state.memory) ** -settings.staleness_exponent
     return message._replace(weight=discount * message.weight), ()
 
   def combine(broadcast, sums):
-    update, before = base.combine(broadcast, sums)
-    after = jax.tree.map(
-      lambda now, rounds: jnp.concatenate([now[None], rounds[:-1]]),
-      _now(broadcast),
-      before,
-    )
-    return update, after
+    update, _ = base.combine(broadcast, sums)
+    return update, versions.after(broadcast)
 
   return base._replace(
-    init_server=init_server,
+    init_server=lambda params: versions.none(
+      params, norm_state, settings.max_staleness
+    ),
     start=start,
     step=step,
     finish=finish,
     combine=combine,
     shares_start=False,
-  )
-
-
-def sent(
-  broadcast: algorithm.Broadcast, staleness: jax.Array
-) -> algorithm.Broadcast:
-  """What the server sent so many rounds ago.
-
-  Without its memory, as an attack has none, nobody is stale.
-  """
-  if broadcast.memory == ():
-    return broadcast
-  then = jax.tree.map(
-    lambda now, rounds: jnp.where(staleness == 0, now, rounds[staleness - 1]),
-    _now(broadcast),
-    broadcast.memory,
-  )
-  return broadcast._replace(**then._asdict())
-
-
-def _now(broadcast: algorithm.Broadcast) -> Versions:
-  return Versions(
-    broadcast.params, broadcast.norm_state, broadcast.learning_rate
   )
