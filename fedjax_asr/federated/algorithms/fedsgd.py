@@ -6,7 +6,7 @@ import optax
 
 from fedjax_asr import config
 from fedjax_asr.federated import algorithm, local_gradient, privacy
-from fedjax_asr.federated.algorithms import fedavg
+from fedjax_asr.federated.algorithms import fedavg, local_steps
 
 
 def fedsgd(
@@ -37,7 +37,9 @@ def fedsgd(
       lambda old, new: old + share * (new - old), state.opt_state, slope
     )
     moved = state._replace(norm_state=norm_state, opt_state=mean)
-    return fedavg.kept_where_real(moved, state, fedavg.counted(totals, slope))
+    return local_steps.kept_where_real(
+      moved, state, local_steps.counted(totals, slope)
+    )
 
   def finish(broadcast, state):
     message, memory = base.finish(broadcast, state)
