@@ -142,7 +142,8 @@ class Checkpoints:
     target = flatten(like, _spec)
     with self._readable(round_index):
       more = self._saved(round_index) if partial else {}
-      arrays = self._read(round_index, flatten(more, _spec) | target)
+      more = flatten(more, _spec)
+      arrays = self._read(round_index, target | (more | target))
       self._check_finite(round_index, arrays)
     leaves, tree = jax.tree.flatten(like)
     placed = [

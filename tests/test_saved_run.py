@@ -91,12 +91,12 @@ def test_last_round_that_was_dropped_meanwhile_is_read_anew(run, monkeypatch):
   """The run saves two more, and drops what was the last, after the listing."""
   restore, calls = checkpoint.Checkpoints.restore, []
 
-  def overtaken(self, round_index, like):
+  def overtaken(self, round_index, like, **how):
     calls.append(round_index)
     if len(calls) == 1:
       (run / 'checkpoints' / '2').rename(run / 'checkpoints' / '3')
       (run / 'checkpoints' / '1').rename(run / 'checkpoints' / '4')
-    return restore(self, round_index, like)
+    return restore(self, round_index, like, **how)
 
   monkeypatch.setattr(checkpoint.Checkpoints, 'restore', overtaken)
   saved = saved_run.load(run, 'evaluate.run')
