@@ -2,18 +2,21 @@
 
   python benchmarks/round.py RESULT.json [--model=ds2_base|ds1_privacy]
       [--cohorts=64,128,256,512,1024] [--blocks=64] [--steps=1,4] [--dtype=...]
-      [--rounds=4] [--num_torch_clients=16] [--frames=300]
+      [--algorithms=fedavg] [--rounds=4] [--num_torch_clients=16]
+      [--frames=300]
 
 Batches of 8 random utterances. Each row has a cohort, block and number of local
 steps, and clients per second of
   round_fn  the jitted round on a cohort that is on the device already
   job       rounds as the training job runs them: cohorts assembled on the host
-            and sent by a thread while the last one is used, metrics fetched
+            and sent by a thread while the last one is used, metrics fetched,
+            and what clients keep read from the host and written back
 PyTorch has its batches on the device. With one local step all clients have the
 server's weights (FedSGD); with more, their own. Ours and PyTorch's are checked
 to be the same model first, and each row has its floor (floor.py).
 """
 
+import itertools
 import json
 import pathlib
 import sys
@@ -49,6 +52,7 @@ def options(flags: list[str]) -> dict:
     'cohorts': '64,128,256,512,1024',
     'blocks': '64',
     'steps': '1,4',
+    'algorithms': 'fedavg',
     'dtype': 'bfloat16',
     'rounds': '4',
     'num_torch_clients': '16',
@@ -79,24 +83,26 @@ def measured(chosen: dict):
       theirs = part['pytorch']
       yield part
   rows = []
-  for steps in numbers['steps']:
-    for cohort_size in numbers['cohorts']:
-      for block in numbers['blocks']:
-        if block > cohort_size and len(numbers['blocks']) > 1:
-          continue
-        try:
-          row = Simulation(chosen, cohort_size, block, steps).measured(rounds)
-        except Exception as error:
-          row = {'failed': f'{type(error).__name__}: {error}'[:300]}
-        row = {'cohort': cohort_size, 'block': block, 'steps': steps, **row}
-        if str(steps) in theirs and 'job' in row:
-          rate = theirs[str(steps)]['clients_per_second']
-          row['times_pytorch'] = round(
-            row['job']['clients_per_second'] / rate, 1
-          )
-        rows.append(row)
-        print(json.dumps(row), flush=True)
-        yield {'rows': rows, **main_job.memory()}
+  for steps, cohort_size, block, algorithm in itertools.product(
+    *(numbers[name] for name in ('steps', 'cohorts', 'blocks')),
+    chosen['algorithms'].split(','),
+  ):
+    if block > cohort_size and len(numbers['blocks']) > 1:
+      continue
+    row = {'cohort': cohort_size, 'block': block, 'steps': steps}
+    if chosen['algorithms'] != 'fedavg':
+      row['algorithm'] = algorithm
+    try:
+      simulation = Simulation(chosen, cohort_size, block, steps, algorithm)
+      row |= simulation.measured(rounds)
+    except Exception as error:
+      row['failed'] = f'{type(error).__name__}: {error}'[:300]
+    if str(steps) in theirs and 'job' in row:
+      rate = theirs[str(steps)]['clients_per_second']
+      row['times_pytorch'] = round(row['job']['clients_per_second'] / rate, 1)
+    rows.append(row)
+    print(json.dumps(row), flush=True)
+    yield {'rows': rows, **main_job.memory()}
 
 
 def configured(chosen: dict, cohort_size: int, block: int, steps: int):
@@ -131,16 +137,18 @@ def configured(chosen: dict, cohort_size: int, block: int, steps: int):
 class Simulation:
   """Rounds of one row."""
 
-  def __init__(self, chosen, cohort_size, block, steps):
+  def __init__(self, chosen, cohort_size, block, steps, algorithm='fedavg'):
     import floor
     import jax
     import random_population
 
+    from fedjax_asr import config
     from fedjax_asr.federated import devices, rounds, server
     from fedjax_asr.jobs import cohort_feed
     from fedjax_asr.models import model
 
     cfg, width, frames = configured(chosen, cohort_size, block, steps)
+    cfg.federated.algorithm = config.AlgorithmName(algorithm)
     acoustic = model.acoustic(cfg.model, width)
     chosen_devices = devices.select(cfg.federated)
     examples = random_population.population(cohort_size, BATCH, frames, width)
@@ -151,7 +159,10 @@ class Simulation:
     population = len(self.feed.clients)
     state = server.initial_state(acoustic, cfg.federated, self.key, population)
     self.state = devices.replicate(state, chosen_devices)
-    self.members = self.feed(0).members
+    self.fed = self.feed(0)
+    self.members = self.fed.members
+    self.memories = memories(cfg, acoustic, population, chosen_devices)
+    self.on_device = self.gathered(self.fed)
     self.cohort_size = cohort_size
     round_fn = rounds.make_round(
       acoustic,
@@ -163,26 +174,39 @@ class Simulation:
     )
     started = time.perf_counter()
     self.round_fn = round_fn.lower(
-      self.state, self.members, rounds.NO_MEMORIES, self.key
+      self.state, self.members, self.on_device, self.key
     ).compile()
     self.compile_seconds = time.perf_counter() - started
     device = jax.devices()[0].device_kind
     self.floor = floor.of_client(cfg.model, frames, width, BATCH, device)
 
-  def run(self, members):
-    """One round; what it says of itself."""
-    from fedjax_asr.federated import rounds
+  def gathered(self, fed):
+    return self.memories.gather(
+      fed.client_ids, self.state.params, self.state.norm_state
+    )
 
-    self.state, _, outcome = self.round_fn(
-      self.state, members, rounds.NO_MEMORIES, self.key
+  def run(self, members):
+    """One round; what it says of itself. Memories stay on the device."""
+    self.state, self.on_device, outcome = self.round_fn(
+      self.state, members, self.on_device, self.key
     )
     return outcome
+
+  def job(self, index, fed):
+    """One round as the job runs it; its loss."""
+    import jax
+
+    self.on_device = self.gathered(fed)
+    outcome = jax.device_get(self.run(fed.members))
+    self.memories.scatter(index, fed.client_ids, self.on_device)
+    return float(outcome.metrics.loss)
 
   def measured(self, rounds: int) -> dict:
     import jax
 
     def on_device(_):
-      jax.block_until_ready((self.state, self.run(self.members)))
+      outcome = self.run(self.members)
+      jax.block_until_ready((outcome, self.state))
 
     on_device(0)
     alone = timing.seconds(on_device, range(rounds))
@@ -192,7 +216,7 @@ class Simulation:
       if index == 1:
         # The first has nothing to overlap with.
         started = time.perf_counter()
-      loss = float(jax.device_get(self.run(fed.members)).metrics.loss)
+      loss = self.job(index, fed)
     whole = (time.perf_counter() - started) / rounds
     memory = self.round_fn.memory_analysis()
     return {
@@ -210,6 +234,27 @@ class Simulation:
       'ms_per_client': round(1e3 * seconds / self.cohort_size, 4),
       'clients_per_second': round(self.cohort_size / seconds, 1),
     }
+
+
+def memories(cfg, acoustic, population, chosen_devices):
+  """Of clients that keep something, in the host's memory."""
+  from fedjax_asr.federated import (
+    algorithms,
+    channels,
+    client_memory,
+    client_rows,
+  )
+
+  federated = cfg.federated
+  initial = client_memory.initial_memory(
+    algorithms.make(acoustic, federated, cfg.augment, population),
+    channels.make(federated.privacy, federated.compression),
+  )
+  layout = client_memory.row_layout(initial, acoustic)
+  # Nothing is written there: rows are never synced.
+  files = client_rows.ClientRows(pathlib.Path('rows'), layout.num_bytes, 0)
+  rows = client_rows.HeldRows(files)
+  return client_memory.ClientMemories(initial, layout, rows, chosen_devices)
 
 
 def _pytorch(chosen, all_steps):
