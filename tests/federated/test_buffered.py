@@ -18,7 +18,9 @@ from fedjax_asr.federated import (
 
 SEED = population.SEED
 EXAMPLES = population.examples(population.uneven())
-CLIENTS = partition.partition(EXAMPLES.speakers, population.federated(), SEED)
+CLIENTS = partition.partition(
+  EXAMPLES.speakers, EXAMPLES.texts, population.federated(), SEED
+)
 BUFFER = config.AlgorithmName.FEDBUFF
 
 
