@@ -61,17 +61,34 @@ def caught() -> Iterator[Interruption]:
     yield _current
     return
   _current = found = Interruption()
-  before = {}
-  if threading.current_thread() is threading.main_thread():
-    for number in _SIGNALS:
-      if signal.getsignal(number) != signal.SIG_IGN:
-        before[number] = signal.signal(number, found.handle)
+  before = _handled_by(found)
   try:
     yield found
   finally:
     _current = None
     for number, handler in before.items():
       signal.signal(number, handler)
+
+
+def catch_for_good() -> None:
+  """As `caught`, for as long as the process lasts.
+
+  No context that the end of a process would have to leave: modules are taken
+  down by then.
+  """
+  global _current
+  _current = Interruption()
+  _handled_by(_current)
+
+
+def _handled_by(found: Interruption) -> dict[int, Any]:
+  """What handled these signals before, but for those that are ignored."""
+  before = {}
+  if threading.current_thread() is threading.main_thread():
+    for number in _SIGNALS:
+      if signal.getsignal(number) != signal.SIG_IGN:
+        before[number] = signal.signal(number, found.handle)
+  return before
 
 
 def check() -> None:

@@ -14,8 +14,7 @@ from fedjax_asr import interruption
 
 if __name__ == '__main__':
   # First and for good: what is imported below takes time already.
-  _SIGNALS = interruption.caught()
-  _SIGNALS.__enter__()
+  interruption.catch_for_good()
 
 import contextlib
 import importlib

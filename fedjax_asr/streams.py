@@ -8,13 +8,16 @@ client draws from, of a seed of the attack's own.
 """
 
 import enum
+import typing
+from typing import Any
 
-import jax
 import numpy as np
-from jaxtyping import Array, Int, PRNGKeyArray
 
-# A round, a client or a step; also in a compiled program.
-Index = int | np.integer | Int[Array, '']
+if typing.TYPE_CHECKING:
+  from jaxtyping import PRNGKeyArray
+
+# A round, a client or a step; also of JAX, in a compiled program.
+Index = Any
 
 
 class Stream(enum.IntEnum):
@@ -80,26 +83,31 @@ def entropy(seed: int, stream: Stream, *indices: Index) -> list[int]:
   return words
 
 
-def key(seed: int, stream: Stream, *indices: Index) -> PRNGKeyArray:
+def key(seed: int, stream: Stream, *indices: Index) -> 'PRNGKeyArray':
   """JAX's key of a stream."""
+  # Not on top: processes that synthesise speech do without JAX.
+  import jax
+
   return of_root(jax.random.key(seed), stream, *indices)
 
 
 def of_root(
-  root: PRNGKeyArray, stream: Stream, *indices: Index
-) -> PRNGKeyArray:
+  root: 'PRNGKeyArray', stream: Stream, *indices: Index
+) -> 'PRNGKeyArray':
   """As `key`, from `jax.random.key(seed)`; may be called under `jax.jit`."""
   return _folded(root, stream, indices)
 
 
 def of_client(
-  client_key: PRNGKeyArray, stream: ClientStream, *indices: Index
-) -> PRNGKeyArray:
+  client_key: 'PRNGKeyArray', stream: ClientStream, *indices: Index
+) -> 'PRNGKeyArray':
   """From a client's key in a round, which is of the stream `CLIENT`."""
   return _folded(client_key, stream, indices)
 
 
 def _folded(found, stream: enum.IntEnum, indices):
+  import jax
+
   found = jax.random.fold_in(found, int(stream))
   for index in indices:
     found = jax.random.fold_in(found, index)

@@ -69,7 +69,7 @@ _NOISED = config.PrivacyConfig(clip_norm=1.0, central_noise_multiplier=0.1)
         algorithm=config.AlgorithmName.FEDBUFF,
         systems=config.SystemsConfig(speeds=config.Speeds.LOG_NORMAL),
       ),
-      "algorithm='fedbuff'; want one of fedavg, fedsgd with",
+      "algorithm='fedbuff'; want one of fedavg, fedsgd, fedprox, ditto with",
     ),
     (
       _with(_aggregation('median'), weighting=config.Weighting.FRAMES),

@@ -221,7 +221,7 @@ def test_help_has_values_of_the_config_and_what_is_said_of_a_field(capsys):
   flags = ['--config=ds2_fedavg:smoke', '--help=federated.num_clients']
   assert main.main(['fedjax_asr', *flags]) == 0
   out = capsys.readouterr().out
-  assert 'Clients of the dirichlet, iid and size partitions.' in out
+  assert 'Clients of every partition but speaker.' in out
   assert main.main(['fedjax_asr', flags[0], '--help=num_rounds']) == 0
   assert '--config.federated.num_rounds=6\n' in capsys.readouterr().out
 

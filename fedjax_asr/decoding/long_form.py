@@ -30,7 +30,9 @@ _DECODED_QUANTUM = 256
 # Outputs that wait for a space or a blank at most: a model that has learnt
 # nothing may give none.
 _MAX_WAITING = 8192
-_SPACE = text.ALPHABET.index(' ')
+# Symbols after which no word is cut, the first that there is, and what stands
+# between the two texts.
+_JOINTS = ((text.ALPHABET.index(' '), ' '), (text.BLANK, ''))
 _IMPOSSIBLE = -100.0
 
 Logits = Float32[np.ndarray, '_ vocab']
@@ -158,7 +160,7 @@ class _Joined:
     """The next logits; decodes up to a frame that may be cut after."""
     self._waiting = np.concatenate([self._waiting, logits])
     best = self._waiting.argmax(axis=1)
-    for symbol, joint in ((_SPACE, ' '), (text.BLANK, '')):
+    for symbol, joint in _JOINTS:
       places = np.flatnonzero(best == symbol)
       if len(places):
         count = int(places[-1]) + 1

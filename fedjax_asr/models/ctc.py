@@ -45,9 +45,11 @@ def loss(
   logits = convolution.zero_padding(logits, num_frames)
   logits = jnp.where(usable[:, None, None], logits, 0)
   frame_padding = 1.0 - convolution.frame_mask(num_frames, logits.shape[1])
-  label_padding = 1.0 - convolution.frame_mask(num_labels, labels.shape[1])
+  label_mask = convolution.frame_mask(num_labels, labels.shape[1])
+  # A last label that is repeated in the padding would round otherwise.
+  labels = jnp.where(label_mask > 0, labels, 0)
   with jax.default_matmul_precision('highest'):
     losses = optax.ctc_loss(
-      logits, frame_padding, labels, label_padding, blank_id=text.BLANK
+      logits, frame_padding, labels, 1.0 - label_mask, blank_id=text.BLANK
     )
   return jnp.where(usable, losses, 0.0)

@@ -129,11 +129,13 @@ def test_clients_that_keep_a_model_are_measured_with_it(
     of=remembered,
   )
   assert (status, errors) == (0, [])
-  assert 'what each of 4 clients keeps' in output
-  assert report['personal']['num_speakers'] == 4
-  assert all(
-    each['personal'] is not None for each in report['speakers'].values()
-  )
+  # Of those that were drawn.
+  own = [
+    each for each in report['speakers'].values() if each['personal'] is not None
+  ]
+  assert len(own) >= 2
+  assert f'what each of {len(own)} clients keeps' in output
+  assert report['personal']['num_speakers'] == len(own)
 
 
 def test_missing_run_is_one_line(personalise, tmp_path):

@@ -28,8 +28,8 @@ def die():
 
 def killed_write(self, index, record):
   if moment == 'line' and index == at:
-    self._file.write('{"round": %d, "tra' % at)
-    self._file.flush()
+    self._lines._file.write('{"round": %d, "tra' % at)
+    self._lines._file.flush()
     die()
   write(self, index, record)
 
