@@ -23,7 +23,17 @@ FIELDS = {
 }
 
 
-@pytest.mark.parametrize('name', FIELDS)
+# Of each kind one: with client memory, with the server's, decoding in the round.
+QUICK = 'scaffold', 'mimelite', 'wer_weighted'
+
+
+@pytest.mark.parametrize(
+  'name',
+  [
+    pytest.param(name, marks=() if name in QUICK else pytest.mark.slow)
+    for name in FIELDS
+  ],
+)
 def test_a_recogniser_is_trained(name):
   fields = dict(FIELDS[name])
   # Two steps compile in half the time of all.
