@@ -23,7 +23,7 @@ FIELDS = {
 }
 
 
-# Of each kind one: with client memory, with the server's, decoding in the round.
+# One of each kind: with client memory, with the server's, decoding in a round.
 QUICK = 'scaffold', 'mimelite', 'wer_weighted'
 
 
