@@ -274,18 +274,15 @@ _LENGTHENING = (
 
 
 def _check_compression(cfg: config.Config) -> None:
-  """A field that the method would not read is refused, not passed over."""
-  compression, default = cfg.federated.compression, config.CompressionConfig()
   for name, method in (
     ('rounding', config.Compression.INT8),
     ('top_fraction', config.Compression.TOP_K),
   ):
-    value, unread = getattr(compression, name), getattr(default, name)
-    requirement.require(
+    requirement.read(
       cfg,
       f'federated.compression.{name}',
-      value == unread or compression.method is method,
-      f'{config.plain(unread)!r} without federated.compression.method={method}',
+      cfg.federated.compression.method is method,
+      f'federated.compression.method={method}',
     )
 
 

@@ -28,7 +28,7 @@ def check(cfg: config.Config) -> None:
 
 
 def _check_unread(cfg: config.Config) -> None:
-  aggregation, default = cfg.federated.aggregation, config.AggregationConfig()
+  aggregation = cfg.federated.aggregation
   method = aggregation.method
   for name, is_read, condition in (
     (
@@ -40,12 +40,11 @@ def _check_unread(cfg: config.Config) -> None:
     ('num_selected', method is config.Aggregator.KRUM, 'method=krum'),
     ('over_bound', bool(aggregation.norm_bound), 'norm_bound'),
   ):
-    value, unread = getattr(aggregation, name), getattr(default, name)
-    requirement.require(
+    requirement.read(
       cfg,
       f'federated.aggregation.{name}',
-      value == unread or is_read,
-      f'{config.plain(unread)!r} without federated.aggregation.{condition}',
+      is_read,
+      f'federated.aggregation.{condition}',
     )
 
 

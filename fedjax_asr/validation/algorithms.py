@@ -1,8 +1,5 @@
 """What goes with a federated algorithm, and what it would not read."""
 
-import dataclasses
-import operator
-
 from fedjax_asr import config
 from fedjax_asr.validation import requirement
 
@@ -16,6 +13,9 @@ _SECTIONS = (
   config.AlgorithmName.AGNOSTIC,
   config.AlgorithmName.LOSS_WEIGHTED,
   config.AlgorithmName.WER_WEIGHTED,
+  config.AlgorithmName.DITTO,
+  config.AlgorithmName.FEDREP,
+  config.AlgorithmName.FEDBUFF,
 )
 # What their rules are defined for; all others take any client optimizer.
 _OPTIMIZERS = {
@@ -53,29 +53,15 @@ _SCALED_BY_CLIENTS = (
 
 def check(cfg: config.Config) -> None:
   """Raises `ConfigError` where a field and the algorithm do not go together."""
+  chosen = cfg.federated.algorithm
   for name in _SECTIONS:
-    if cfg.federated.algorithm is not name:
-      _check_unread(cfg, name, f'federated.algorithm={name}')
+    requirement.read(
+      cfg, f'federated.{name}', chosen is name, f'federated.algorithm={name}'
+    )
   _check_optimizer(cfg)
   _check_weighting(cfg)
   _check_noise(cfg)
   _check_temperature(cfg)
-
-
-def _check_unread(
-  cfg: config.Config, name: config.AlgorithmName, reader: str
-) -> None:
-  """A field that nothing would read is refused, not passed over."""
-  section = operator.attrgetter(name.value)(cfg.federated)
-  default = type(section)()
-  for field in dataclasses.fields(section):
-    unread = getattr(default, field.name)
-    requirement.require(
-      cfg,
-      f'federated.{name}.{field.name}',
-      getattr(section, field.name) == unread,
-      f'{config.plain(unread)!r} without {reader}',
-    )
 
 
 def _check_optimizer(cfg: config.Config) -> None:
@@ -87,9 +73,12 @@ def _check_optimizer(cfg: config.Config) -> None:
     chosen in allowed,
     f'{" or ".join(allowed)} with federated.algorithm={name}',
   )
-  mimelite = config.AlgorithmName.MIMELITE
-  if name is mimelite and chosen is not config.ClientOptimizer.ADAM:
-    _check_unread(cfg, mimelite, 'federated.client.optimizer=adam')
+  requirement.read(
+    cfg,
+    'federated.mimelite',
+    chosen is config.ClientOptimizer.ADAM,
+    'federated.client.optimizer=adam',
+  )
 
 
 def _check_weighting(cfg: config.Config) -> None:

@@ -7,17 +7,6 @@ from fedjax_asr.validation import requirement
 def check(cfg: config.Config) -> None:
   """Raises `ConfigError` unless such an algorithm can work as it is set."""
   federated, names = cfg.federated, config.AlgorithmName
-  for section, algorithm in (('ditto', names.DITTO), ('fedrep', names.FEDREP)):
-    path = f'federated.{section}'
-    for field_path, field, _, value in config.walk(
-      getattr(federated, section), path
-    ):
-      requirement.require(
-        cfg,
-        field_path,
-        value == field.default or federated.algorithm is algorithm,
-        f'{field.default!r} without federated.algorithm={algorithm}',
-      )
   model = cfg.model
   has_norms = model.architecture is config.Architecture.DS2
   has_norms = has_norms and model.ds2.norm is not config.Norm.NONE

@@ -25,7 +25,7 @@ def check(cfg: config.Config) -> None:
 
 
 def _check_unread(cfg: config.Config) -> None:
-  systems, default = cfg.federated.systems, config.SystemsConfig()
+  systems = cfg.federated.systems
   has_clock = systems.speeds is not config.Speeds.NONE
   is_drawn = systems.speeds is config.Speeds.LOG_NORMAL
   for name, is_read, condition in (
@@ -37,13 +37,7 @@ def _check_unread(cfg: config.Config) -> None:
     ),
     ('speed_spread', is_drawn, 'federated.systems.speeds=log_normal'),
   ):
-    value, unread = getattr(systems, name), getattr(default, name)
-    requirement.require(
-      cfg,
-      f'federated.systems.{name}',
-      value == unread or is_read,
-      f'{unread!r} without {condition}',
-    )
+    requirement.read(cfg, f'federated.systems.{name}', is_read, condition)
 
 
 def _check_drawn(cfg: config.Config) -> None:
@@ -73,16 +67,8 @@ def _check_drawn(cfg: config.Config) -> None:
 
 
 def _check_fedbuff(cfg: config.Config) -> None:
-  federated, default = cfg.federated, config.FedBuffConfig()
+  federated = cfg.federated
   if federated.algorithm is not config.AlgorithmName.FEDBUFF:
-    for name in ('concurrency', 'staleness_exponent', 'max_staleness'):
-      unread = getattr(default, name)
-      requirement.require(
-        cfg,
-        f'federated.fedbuff.{name}',
-        getattr(federated.fedbuff, name) == unread,
-        f'{unread!r} without federated.algorithm=fedbuff',
-      )
     return
   requirement.require(
     cfg,
