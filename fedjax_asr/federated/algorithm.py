@@ -100,7 +100,7 @@ class Sums(NamedTuple):
 class Algorithm(NamedTuple):
   """One way of learning together, for one client and for the server.
 
-  init_server(params) -> the server's memory before the first round
+  init_server(params, norm_state) -> the server's memory before the first round
   init_client(params, norm_state) -> a client's before its first round, of what
     the server holds when it is first drawn
   start(broadcast, participant, memory) -> ClientState
@@ -115,7 +115,7 @@ class Algorithm(NamedTuple):
     server's
   """
 
-  init_server: Callable[[model.Params], Memory]
+  init_server: Callable[[model.Params, model.NormState], Memory]
   init_client: Callable[[model.Params, model.NormState], Memory]
   start: Callable[[Broadcast, Participant, Memory], ClientState]
   step: Callable[[Broadcast, ClientState, cohort.Batch, jax.Array], ClientState]

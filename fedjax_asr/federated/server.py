@@ -48,7 +48,7 @@ def initial_state(
     norm_state=norm_state,
     opt_state=optimizer.init(params),
     round=jnp.zeros((), jnp.int32),
-    memory=method.init_server(params),
+    memory=method.init_server(params, norm_state),
   )
 
 

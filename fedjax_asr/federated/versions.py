@@ -42,12 +42,7 @@ def after(broadcast: algorithm.Broadcast) -> Versions:
 def sent(
   broadcast: algorithm.Broadcast, staleness: jax.Array
 ) -> algorithm.Broadcast:
-  """What the server sent so many rounds ago.
-
-  Without its memory, as an attack has none, nobody is stale.
-  """
-  if broadcast.memory == ():
-    return broadcast
+  """What the server sent so many rounds ago."""
   then = jax.tree.map(
     lambda now, before: jnp.where(staleness == 0, now, before[staleness - 1]),
     _now(broadcast),

@@ -157,7 +157,7 @@ class Simulation:
       norm_state={},
       opt_state=optimizer.init(params),
       round=jnp.zeros((), jnp.int32),
-      memory=method.init_server(params),
+      memory=method.init_server(params, {}),
     )
     self.state = devices.replicate(state, self.devices)
     memory = rounds.ClientMemory(

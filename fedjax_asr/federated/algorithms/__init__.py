@@ -146,13 +146,11 @@ def _wer_weighted(parts: Parts) -> algorithm.Algorithm:
 
 
 def _fedbuff(parts: Parts) -> algorithm.Algorithm:
-  _, norm_state = jax.eval_shape(parts.acoustic.init, jax.random.key(0))
   return fedbuff.fedbuff(
     parts.gradient,
     parts.optimizer,
     parts.weighting,
     parts.federated.fedbuff,
-    norm_state,
   )
 
 

@@ -53,7 +53,7 @@ def agnostic(
     return aggregation.mean(sums), weights
 
   return base._replace(
-    init_server=lambda params: jnp.full(
+    init_server=lambda params, norm_state: jnp.full(
       num_clients, 1 / num_clients, jnp.float32
     ),
     start=start,

@@ -76,7 +76,7 @@ def fedavg(
     return message, state.memory
 
   return algorithm.Algorithm(
-    init_server=lambda params: (),
+    init_server=lambda params, norm_state: (),
     init_client=lambda params, norm_state: (),
     start=start,
     step=step,

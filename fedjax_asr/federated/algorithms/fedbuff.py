@@ -6,7 +6,6 @@ its values, and the learning rate of that round.
 """
 
 import jax.numpy as jnp
-from jaxtyping import PyTree
 
 from fedjax_asr import config
 from fedjax_asr.federated import algorithm, local_gradient, versions
@@ -18,7 +17,6 @@ def fedbuff(
   optimizer: fedavg.OptimizerFn,
   weighting: config.Weighting,
   settings: config.FedBuffConfig,
-  norm_state: PyTree,
 ) -> algorithm.Algorithm:
   """FedAvg of updates that began some rounds ago.
 
@@ -31,7 +29,6 @@ def fedbuff(
     optimizer: of a client, for a learning rate.
     weighting: of clients of equal staleness in the mean.
     settings: staleness, its cap and exponent.
-    norm_state: of the model, or the shapes of it.
   """
   base = fedavg.fedavg(gradient, optimizer, weighting)
 
@@ -56,7 +53,7 @@ def fedbuff(
     return update, versions.after(broadcast)
 
   return base._replace(
-    init_server=lambda params: versions.none(
+    init_server=lambda params, norm_state: versions.none(
       params, norm_state, settings.max_staleness
     ),
     start=start,

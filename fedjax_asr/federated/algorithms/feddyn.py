@@ -62,7 +62,7 @@ def feddyn(
     return update._replace(params=params), h
 
   return base._replace(
-    init_server=lambda params: jax.tree.map(jnp.zeros_like, params),
+    init_server=lambda params, norm_state: jax.tree.map(jnp.zeros_like, params),
     init_client=lambda params, _: jax.tree.map(jnp.zeros_like, params),
     finish=finish,
     combine=combine,

@@ -62,5 +62,7 @@ def mimelite(
     return aggregation.mean(sums), statistics
 
   return base._replace(
-    init_server=base_optimizer.init, finish=finish, combine=combine
+    init_server=lambda params, norm_state: base_optimizer.init(params),
+    finish=finish,
+    combine=combine,
   )

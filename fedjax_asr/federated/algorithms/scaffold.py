@@ -59,7 +59,7 @@ def scaffold(
     return aggregation.mean(sums), c
 
   return base._replace(
-    init_server=lambda params: jax.tree.map(jnp.zeros_like, params),
+    init_server=lambda params, norm_state: jax.tree.map(jnp.zeros_like, params),
     init_client=lambda params, _: jax.tree.map(jnp.zeros_like, params),
     finish=finish,
     combine=combine,

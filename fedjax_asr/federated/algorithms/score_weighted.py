@@ -40,7 +40,9 @@ def score_weighted(
     return aggregation.mean(sums), reference
 
   return base._replace(
-    init_server=lambda params: jnp.float32(_LIMIT * abs(temperature)),
+    init_server=lambda params, norm_state: jnp.float32(
+      _LIMIT * abs(temperature)
+    ),
     finish=finish,
     combine=combine,
   )

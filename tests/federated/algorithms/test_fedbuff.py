@@ -1,7 +1,6 @@
 """FedBuff on linear clients, by hand, and on a tiny recogniser."""
 
 import jax
-import jax.numpy as jnp
 import linear
 import numpy as np
 import optax
@@ -9,7 +8,7 @@ import population
 import pytest
 
 from fedjax_asr import config
-from fedjax_asr.federated import algorithm, client, optimizers
+from fedjax_asr.federated import optimizers
 from fedjax_asr.federated.algorithms import fedavg, fedbuff
 
 # Each round's clients learn more slowly than those before.
@@ -30,7 +29,6 @@ def buffered(weighting=config.Weighting.UTTERANCES, **fields):
     optax.sgd,
     weighting,
     config.FedBuffConfig(**{'max_staleness': 3} | fields),
-    {},
   )
 
 
@@ -72,33 +70,6 @@ def test_without_staleness_it_is_fedavg():
     ours.round()
     theirs.round()
     np.testing.assert_array_equal(ours.w, theirs.w)
-
-
-def test_without_the_servers_memory_a_client_is_fresh():
-  broadcast = algorithm.Broadcast(
-    params={'w': jnp.array([0.5, -1.0])},
-    norm_state={},
-    memory=(),
-    learning_rate=jnp.array(0.1),
-  )
-  members = linear.members(linear.UNEQUAL, [0])
-  batches = jax.tree.map(lambda leaf: leaf[0, 0, :, 0], members.batches)
-  averaged = fedavg.fedavg(
-    linear.gradient, optax.sgd, config.Weighting.UTTERANCES
-  )
-  (ours, _), (theirs, _) = (
-    client.message(
-      method,
-      broadcast,
-      algorithm.Participant(jnp.int32(0)),
-      (),
-      batches,
-      jax.random.key(0),
-    )
-    for method in (buffered(), averaged)
-  )
-  for left, right in zip(ours, theirs, strict=True):
-    jax.tree.map(np.testing.assert_array_equal, left, right)
 
 
 def test_a_recogniser_remembers_its_averages_and_its_loss_falls():
