@@ -13,6 +13,7 @@ from fedjax_asr.attacks import observation, precision, score, victim
 from fedjax_asr.corpora import utterance as utterance_lib
 from fedjax_asr.federated import algorithm, cohort, optimizers
 from fedjax_asr.jobs import attacked_run, run_memory
+from fedjax_asr.models import model
 from fedjax_asr.speech import features as features_lib
 from fedjax_asr.speech import text
 
@@ -239,22 +240,14 @@ def observations(
     norm_update = None
     if len(messages) == 1:
       norm_update = messages[0].update.norm_state
-    observed = observation.Observation(
-      update=observation.without(jax.device_get(update), attack.withheld),
-      params=saved.params,
-      norm_state=saved.norm_state,
-      acoustic=saved.acoustic,
-      model=saved.config.model,
-      features=saved.config.features,
-      client=dataclasses.replace(attacked.settings.client),
-      observed=attack.observed,
-      num_steps=len(each.steps[0]),
-      learning_rate=float(broadcast.learning_rate),
-      round=saved.round,
-      declared=_declared(attack, each, speech),
-      norm_update=jax.device_get(norm_update),
-      precision=precision.of_products(saved.config.model),
-      treatment=_treatment(attacked.settings, len(messages)),
+    observed = _observation(
+      attacked,
+      attack,
+      each,
+      _declared(attack, each, speech),
+      observation.without(jax.device_get(update), attack.withheld),
+      jax.device_get(norm_update),
+      float(broadcast.learning_rate),
     )
     try:
       observation.check(observed)
@@ -263,6 +256,36 @@ def observations(
         f'client {each.name} in round {saved.round}: {error}'
       ) from error
     yield observed
+
+
+def _observation(
+  attacked: attacked_run.AttackedRun,
+  attack: config.AttackConfig,
+  each: Victim,
+  declared: observation.Declared,
+  update: model.Params,
+  norm_update: model.NormState | None,
+  learning_rate: float,
+) -> observation.Observation:
+  """Of an update, with all that is public of the run."""
+  saved = attacked.saved
+  return observation.Observation(
+    update=update,
+    params=saved.params,
+    norm_state=saved.norm_state,
+    acoustic=saved.acoustic,
+    model=saved.config.model,
+    features=saved.config.features,
+    client=dataclasses.replace(attacked.settings.client),
+    observed=attack.observed,
+    num_steps=len(each.steps[0]),
+    learning_rate=learning_rate,
+    round=saved.round,
+    declared=declared,
+    norm_update=norm_update,
+    precision=precision.of_products(saved.config.model),
+    treatment=_treatment(attacked.settings, len(each.clients)),
+  )
 
 
 def _treatment(
