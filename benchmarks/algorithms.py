@@ -4,25 +4,35 @@ they compare.
   python benchmarks/algorithms.py RESULT.json --config=configs/algorithms.py
       [--jobs=N] [flags of main]
   python benchmarks/algorithms.py RESULT.json --table
+  python benchmarks/algorithms.py TUNING.json --chosen
 
 Each point of the config's `sweep()` is trained and then evaluated by speaker.
 RESULT.json gets a row as soon as one is done; points that it has are not run
 again. The table has, over seeds, the mean and the 95% interval (Student's t) of
 the WER on held-out speakers, of the WER on held-out sentences of training
-speakers and of its worst tenth of them, and rounds to 20% WER (of the runs that
-came there, and of how many).
+speakers, of its worst tenth of them, and of both by the models that clients
+keep of their own; and rounds, and virtual hours, to 20% WER on held-out
+speakers (median of the runs that came there, and how many did).
+
+--chosen says, for each algorithm of configs/algorithms.py:tuning, which point
+has the lowest WER: on held-out speakers, or, where clients keep models, of
+those models on held-out sentences.
 """
 
 import json
+import math
 import pathlib
 import statistics
-import subprocess
 import sys
 from collections.abc import Iterable
 
+import numpy as np
 import sweep
 
-from fedjax_asr import command_line, config_file
+from fedjax_asr import command_line, config, config_file, run_files, run_log
+from fedjax_asr import saved_run as saved_runs
+from fedjax_asr.decoding import evaluation, scores
+from fedjax_asr.jobs import evaluated_set, run_memory
 
 # At which a recogniser of commands begins to be of use.
 USEFUL_WER = 0.2
@@ -35,9 +45,10 @@ def main(argv: list[str]) -> int:
     print(__doc__, file=sys.stderr)
     return 2
   result = pathlib.Path(argv[1])
-  if '--table' in argv:
-    print(table(json.loads(result.read_text())['points']))
-    return 0
+  for flag, shown in (('--table', table), ('--chosen', choices)):
+    if flag in argv:
+      print(shown(json.loads(result.read_text())['points']))
+      return 0
   num_jobs, flags = 1, []
   for flag in argv[2:]:
     name, _, value = flag.partition('=')
@@ -48,46 +59,138 @@ def main(argv: list[str]) -> int:
   source = command_line.parse(['algorithms.py', *flags]).source
   record = sweep.opened(result, ['algorithms.py', *argv[1:]])
   points = config_file.sweep(source)
-  return sweep.measure(result, record, points, flags, num_jobs, by_speaker)
+  return sweep.measure(result, record, points, flags, num_jobs, of_run)
 
 
-def by_speaker(workdir: pathlib.Path) -> dict:
-  """The worst tenth of training speakers, on sentences that are held out."""
-  subprocess.run(
-    [
-      *(sys.executable, '-m', 'fedjax_asr.main'),
-      '--config=configs/evaluate.py',
-      f'--config.evaluate.run={workdir}',
-      '--config.evaluate.subset=heldout_utterances',
-      f'--workdir={workdir}/by_speaker',
-    ],
-    check=True,
-    stdout=subprocess.DEVNULL,
-  )
-  (report,) = (workdir / 'by_speaker').rglob('evaluation.json')
-  return {'worst_decile': json.loads(report.read_text())['worst_decile']['wer']}
+def of_run(workdir: pathlib.Path) -> dict:
+  """How sentences of training speakers are heard, and when the run was of use.
+
+  `own` is by the models that clients keep: None where they keep none, or are
+  not speakers.
+  """
+  saved = saved_runs.load(workdir, 'run')
+  held_out = evaluated_set.load(
+    config.Subset.HELDOUT_UTTERANCES,
+    'subset',
+    saved.config.data,
+    saved,
+    lambda done, total: None,
+  ).examples
+  recognizer = evaluation.decoded_greedily(saved.acoustic)
+
+  def heard(params, norm_state, positions=None):
+    evaluator = evaluation.Evaluator(
+      recognizer, held_out, saved.config.evaluation, positions
+    )
+    return evaluator(params, norm_state).transcripts
+
+  return {
+    'shared': _rates(heard(saved.params, saved.norm_state)),
+    'own': _rates(_by_own_models(saved, held_out, heard)),
+    'virtual_time': useful_time(
+      run_log.read_metrics(run_files.RunFiles(workdir).metrics)
+    ),
+  }
+
+
+def _by_own_models(saved, held_out, heard) -> list[scores.Transcript]:
+  """What each client's own model hears of its speaker."""
+  if saved.config.federated.partition is not config.Partition.SPEAKER:
+    return []
+  positions: dict[str, list[int]] = {}
+  for position, speaker in enumerate(held_out.speakers):
+    positions.setdefault(speaker, []).append(position)
+  personal = run_memory.personal_models(saved)
+  transcripts = []
+  for speaker, chosen in positions.items():
+    kept = personal(speaker)
+    if kept is not None:
+      transcripts += heard(*kept, np.array(chosen))
+  return transcripts
+
+
+def _rates(transcripts: list[scores.Transcript]) -> dict | None:
+  if not transcripts:
+    return None
+  by_speaker = scores.score_speakers(transcripts)
+  return {
+    'wer': scores.score(transcripts).wer,
+    'worst_decile': scores.worst_decile(by_speaker).wer,
+    'speakers': len(by_speaker),
+  }
+
+
+def useful_time(rounds: list[dict]) -> float | None:
+  """Virtual seconds until the WER was useful, None if it never was."""
+  for each in rounds:
+    if (each.get('eval/wer') or math.inf) <= USEFUL_WER:
+      return each.get('virtual_time')
+  return None
 
 
 def table(points: list[dict]) -> str:
   """Rows in Markdown, an algorithm each, the lowest WER first."""
+  ranked = sorted(
+    _by_name(points).items(), key=lambda item: _mean(_wers(item[1]))
+  )
+  lines = [
+    '| algorithm | seeds | WER, new speakers | worst seed | WER, training '
+    'speakers | worst tenth of them | by own models | worst tenth | rounds to '
+    '20% | virtual hours to 20% |',
+    '|---|---|---|---|---|---|---|---|---|---|',
+  ]
+  for name, rows in ranked:
+    shared, own = ([row[by] for row in rows] for by in ('shared', 'own'))
+    cells = [
+      name,
+      str(len(rows)),
+      interval(_wers(rows)),
+      f'{max(_wers(rows)):.1%}',
+      *(_intervals(by, of) for by in (shared, own) for of in _RATES),
+      _median(map(_useful_round, rows)),
+      _median(_hours(row['virtual_time']) for row in rows),
+    ]
+    lines.append(f'| {" | ".join(cells)} |')
+  return '\n'.join(lines)
+
+
+_RATES = ('wer', 'worst_decile')
+
+
+def choices(points: list[dict]) -> str:
+  """The points that `_CHOSEN` of configs/algorithms.py should have, and all."""
+  lines = []
+  for name, rows in _by_name(points).items():
+    best = chosen(rows)
+    for row in sorted(rows, key=criterion):
+      settings = ', '.join(
+        f'{field.removeprefix("federated.")}={value}'
+        for field, value in row['point'].items()
+        if len({json.dumps(each['point'].get(field)) for each in rows}) > 1
+      )
+      mark = '**' if row is best else ''
+      lines.append(
+        f'| {name} | {mark}{settings}{mark} | {row["final"]["eval/wer"]:.1%} '
+        f'| {criterion(row):.1%} |'
+      )
+  head = '| algorithm | settings | WER, new speakers | by which it is chosen |'
+  return '\n'.join([head, '|---|---|---|---|', *lines])
+
+
+def chosen(rows: list[dict]) -> dict:
+  """Of one algorithm."""
+  return min(rows, key=criterion)
+
+
+def criterion(row: dict) -> float:
+  return row['own']['wer'] if row['own'] else row['final']['eval/wer']
+
+
+def _by_name(points: list[dict]) -> dict[str, list[dict]]:
   groups: dict[str, list[dict]] = {}
   for row in points:
     groups.setdefault(row['point']['name'], []).append(row)
-  ranked = sorted(groups.items(), key=lambda item: _mean(_wers(item[1])))
-  lines = [
-    '| algorithm | seeds | WER | worst seed | WER, held-out sentences of '
-    'training speakers | worst tenth of them | rounds to 20% WER |',
-    '|---|---|---|---|---|---|---|',
-  ]
-  for name, rows in ranked:
-    others = [row['final']['eval/utterance_wer'] for row in rows]
-    worst = [row['worst_decile'] for row in rows]
-    lines.append(
-      f'| {name} | {len(rows)} | {interval(_wers(rows))} '
-      f'| {max(_wers(rows)):.1%} | {interval(others)} | {interval(worst)} '
-      f'| {_useful_after(rows)} |'
-    )
-  return '\n'.join(lines)
+  return groups
 
 
 def interval(values: Iterable[float]) -> str:
@@ -100,23 +203,31 @@ def interval(values: Iterable[float]) -> str:
   return f'{mean} ± {_STUDENT[len(values) - 1] * error:.1%}'
 
 
-def _useful_after(rows: list[dict]) -> str:
-  """Rounds until the WER is useful, and how many seeds came there."""
-  found = [
-    min(
-      (
-        int(number)
-        for number, wer in row['wer_by_round'].items()
-        if wer <= USEFUL_WER
-      ),
-      default=None,
-    )
-    for row in rows
-  ]
+def _intervals(rates: list[dict | None], name: str) -> str:
+  there = [each[name] for each in rates if each]
+  return interval(there) if there else '-'
+
+
+def _useful_round(row: dict) -> int | None:
+  numbers = (
+    int(number)
+    for number, wer in row['wer_by_round'].items()
+    if wer <= USEFUL_WER
+  )
+  return min(numbers, default=None)
+
+
+def _hours(seconds: float | None) -> float | None:
+  return None if seconds is None else round(seconds / 3600, 3)
+
+
+def _median(found: Iterable[float | None]) -> str:
+  """Of those that came there, and how many of all did."""
+  found = list(found)
   there = [number for number in found if number is not None]
   if not there:
     return 'never'
-  return f'{statistics.median(there):g} ({len(there)} of {len(rows)})'
+  return f'{statistics.median(there):g} ({len(there)} of {len(found)})'
 
 
 def _wers(rows: list[dict]) -> list[float]:

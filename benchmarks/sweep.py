@@ -3,11 +3,11 @@
   python benchmarks/sweep.py RESULT.json --config=... [--jobs=N] [--seeds=N]
       [flags of main]
 
-Each point is a process of its own, N at once; with --seeds, points are the
-config as it is, with the seeds from 0 on. RESULT.json gets a row as soon as
-one is done, with WER and CER on the held-out sets at the end and the WER at
-each evaluation. Points that it has are not run again. Work directories are
-temporary.
+N points are trained at once, by processes that take one after another and
+share the GPUs there are evenly; with --seeds, points are the config as it is,
+with the seeds from 0 on. RESULT.json gets a row as soon as one is done, with
+WER and CER on the held-out sets at the end and the WER at each evaluation.
+Points that it has are not run again. Work directories are temporary.
 
   python benchmarks/sweep.py RESULT.json --table
 
@@ -15,9 +15,12 @@ prints the rows in Markdown, the lowest WER first.
 """
 
 import concurrent.futures
+import contextlib
+import io
 import json
+import multiprocessing
+import os
 import pathlib
-import subprocess
 import sys
 import tempfile
 import time
@@ -32,6 +35,7 @@ from fedjax_asr import (
   run_files,
   run_log,
 )
+from fedjax_asr import main as fedjax_main
 
 
 def main(argv: list[str]) -> int:
@@ -58,22 +62,29 @@ def main(argv: list[str]) -> int:
   return measure(result, record, points, flags, own['--jobs'])
 
 
+def nothing_more(workdir: pathlib.Path) -> dict:
+  """No column of a run beside what its metrics say."""
+  del workdir
+  return {}
+
+
 def measure(
   result: pathlib.Path,
   record: dict,
   points: list[dict],
   flags: list[str],
   num_jobs: int,
-  of_run: Callable[[pathlib.Path], dict] = lambda workdir: {},
+  of_run: Callable[[pathlib.Path], dict] = nothing_more,
 ) -> int:
   """Runs what the record lacks; 1 if a point failed.
 
-  `of_run` gives more columns, of a finished run's directory.
+  `of_run` gives more columns, of a finished run's directory; it is called in
+  the process that trained.
   """
   had = [row['point'] for row in record['points']]
   points = [each for each in points if each not in had]
   failed = 0
-  with concurrent.futures.ThreadPoolExecutor(num_jobs) as pool:
+  with _processes(num_jobs, record['machine']['devices']) as pool:
     running = [pool.submit(_trained, point, flags, of_run) for point in points]
     for done in concurrent.futures.as_completed(running):
       row = done.result()
@@ -97,39 +108,58 @@ def opened(result: pathlib.Path, command: list[str]) -> dict:
   }
 
 
+def _processes(
+  num_jobs: int, kinds: list[str]
+) -> concurrent.futures.ProcessPoolExecutor:
+  """Processes of which each sees one of the GPUs."""
+  context = multiprocessing.get_context('spawn')
+  turns = context.Value('i', 0)
+  num_gpus = sum('NVIDIA' in kind for kind in kinds)
+  return concurrent.futures.ProcessPoolExecutor(
+    num_jobs, context, initializer=_take_gpu, initargs=(turns, num_gpus)
+  )
+
+
+def _take_gpu(turns, num_gpus: int) -> None:
+  """Before JAX looks for devices here."""
+  with turns.get_lock():
+    turn = turns.value
+    turns.value += 1
+  if num_gpus > 1:
+    os.environ['CUDA_VISIBLE_DEVICES'] = str(turn % num_gpus)
+
+
 def _trained(
   point: dict,
   flags: list[str],
   of_run: Callable[[pathlib.Path], dict],
 ) -> dict:
-  """One row, from a process of `main`."""
+  """One row, of `main` with the flags of this point."""
   overrides = [f'--config.{name}={value}' for name, value in point.items()]
   started = time.perf_counter()
   with tempfile.TemporaryDirectory() as scratch:
     workdir = pathlib.Path(scratch) / 'run'
-    done = subprocess.run(
-      [
-        *(sys.executable, '-m', 'fedjax_asr.main'),
-        *flags,
-        *overrides,
-        f'--workdir={workdir}',
-      ],
-      capture_output=True,
-      text=True,
-      check=False,
-    )
-    if done.returncode:
-      return {'point': point, 'error': done.stderr[-2000:]}
+    error = run_main([*flags, *overrides, f'--workdir={workdir}'])
+    if error:
+      return {'point': point, 'error': error[-2000:]}
     rounds = run_log.read_metrics(run_files.RunFiles(workdir).metrics)
     more = of_run(workdir)
   summary = main_job.summary(rounds)
-  kept = ('final', 'wer_by_round', 'round_seconds')
+  kept = ('final', 'wer_by_round', 'compile_seconds', 'round_seconds')
   return {
     'point': point,
     'seconds': round(time.perf_counter() - started, 1),
     **{name: summary[name] for name in kept},
     **more,
   }
+
+
+def run_main(flags: list[str]) -> str:
+  """Runs `main` here; what it said of an error, '' if there was none."""
+  said = io.StringIO()
+  with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+    status = fedjax_main.main(['main', *flags])
+  return said.getvalue() or f'exit status {status}' if status else ''
 
 
 def table(points: list[dict]) -> str:

@@ -62,13 +62,16 @@ def server_optimizer(
   """The server's step along the mean delta (Reddi et al. 2021).
 
   SGD with learning rate 1 is FedAvg, with momentum FedAvgM (Hsu et al. 2019);
-  adam, yogi and adagrad are FedAdam, FedYogi and FedAdagrad. lamb (You et al.
-  2020) and lars (You et al. 2017) scale the step of each array by its norm.
+  adam, yogi and adagrad are FedAdam, FedYogi and FedAdagrad, with `epsilon` as
+  its tau, whose square is where squares start (Algorithm 2); those of updates
+  are far below what optax starts from. lamb (You et al. 2020) and lars (You et
+  al. 2017) scale the step of each array by its norm.
   """
   rate = schedule(
     server.schedule, server.learning_rate, num_rounds, server.warmup_rounds
   )
   b1, b2 = server.momentum, server.beta2
+  start = server.epsilon**2
   match server.optimizer:
     case config.ServerOptimizer.SGD:
       return optax.sgd(rate)
@@ -77,9 +80,12 @@ def server_optimizer(
     case config.ServerOptimizer.ADAM:
       return optax.adam(rate, b1, b2, server.epsilon)
     case config.ServerOptimizer.YOGI:
-      return optax.yogi(rate, b1, b2, server.epsilon)
+      yogi = optax.scale_by_yogi(
+        b1, b2, server.epsilon, initial_accumulator_value=start
+      )
+      return optax.chain(yogi, optax.scale_by_learning_rate(rate))
     case config.ServerOptimizer.ADAGRAD:
-      return optax.adagrad(rate, eps=server.epsilon)
+      return optax.adagrad(rate, start, server.epsilon)
     case config.ServerOptimizer.LAMB:
       return optax.lamb(rate, b1, b2, server.epsilon)
     case config.ServerOptimizer.LARS:

@@ -98,8 +98,7 @@ ADAPTIVE = {'b1': 0.8, 'b2': 0.95, 'eps': 1e-3}
     ('sgd', optax.sgd(0.3)),
     ('momentum', optax.sgd(0.3, momentum=0.8)),
     ('adam', optax.adam(0.3, **ADAPTIVE)),
-    ('yogi', optax.yogi(0.3, **ADAPTIVE)),
-    ('adagrad', optax.adagrad(0.3, eps=1e-3)),
+    ('adagrad', optax.adagrad(0.3, 1e-6, eps=1e-3)),
     ('lamb', optax.lamb(0.3, **ADAPTIVE)),
     ('lars', optax.lars(0.3, trust_coefficient=1.0, momentum=0.8)),
   ],
@@ -113,6 +112,41 @@ def test_a_server_optimizer_is_optax_s(kind, wanted):
     epsilon=1e-3,
   )
   assert_same(optimizers.server_optimizer(server, 10), wanted)
+
+
+@pytest.mark.parametrize('kind', ['adam', 'yogi', 'adagrad'])
+def test_updates_far_below_one_are_followed_from_the_first_round(kind):
+  """Reddi et al. 2021, Algorithm 2: squares start at those of tau."""
+  server = config.ServerConfig(
+    optimizer=config.ServerOptimizer(kind), learning_rate=0.3, epsilon=1e-9
+  )
+  optimizer = optimizers.server_optimizer(server, 10)
+  params = {'w': np.float32([3.0, 4.0])}
+  small = {'w': np.float32([1e-3, -2e-3])}
+  first, _ = optimizer.update(small, optimizer.init(params), params)
+  np.testing.assert_allclose(first['w'], [-0.3, 0.3], rtol=1e-2)
+
+
+def test_yogi_is_that_of_fedopt():
+  """Reddi et al. 2021, Algorithm 2, with bias corrected as optax does."""
+  server = config.ServerConfig(
+    optimizer=config.ServerOptimizer.YOGI,
+    learning_rate=0.3,
+    momentum=0.8,
+    beta2=0.95,
+    epsilon=1e-3,
+  )
+  optimizer = optimizers.server_optimizer(server, 10)
+  params = {'w': np.float32([0.0])}
+  state = optimizer.init(params)
+  mean, square = 1e-6, 1e-6
+  for count, gradient in enumerate((0.5, -0.2, 0.9), 1):
+    step, state = optimizer.update({'w': np.float32([gradient])}, state, params)
+    mean = 0.8 * mean + 0.2 * gradient
+    square -= 0.05 * np.sign(square - gradient**2) * gradient**2
+    wanted = mean / (1 - 0.8**count)
+    wanted /= np.sqrt(square / (1 - 0.95**count)) + 1e-3
+    np.testing.assert_allclose(step['w'], [-0.3 * wanted], rtol=1e-5)
 
 
 def test_the_server_s_rate_follows_its_schedule():
