@@ -9,10 +9,11 @@ they compare.
 Each point of the config's `sweep()` is trained and then evaluated by speaker.
 RESULT.json gets a row as soon as one is done; points that it has are not run
 again. The table has, over seeds, the mean and the 95% interval (Student's t) of
-the WER on held-out speakers, of the WER on held-out sentences of training
-speakers, of its worst tenth of them, and of both by the models that clients
-keep of their own; and rounds, and virtual hours, to 20% WER on held-out
-speakers (median of the runs that came there, and how many did).
+the WER on held-out speakers, of how far it is above FedAdam's of the same seed,
+of the WER on held-out sentences of training speakers, of its worst tenth of
+them, and of both by the models that clients keep of their own; and rounds, and
+virtual hours, to 20% WER on held-out speakers (median of the runs that came
+there, and how many did).
 
 --chosen says, for each algorithm of configs/algorithms.py:tuning, which point
 has the lowest WER: on held-out speakers, or, where clients keep models, of
@@ -24,7 +25,7 @@ import math
 import pathlib
 import statistics
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import sweep
@@ -34,6 +35,7 @@ from fedjax_asr import saved_run as saved_runs
 from fedjax_asr.decoding import evaluation, scores
 from fedjax_asr.jobs import evaluated_set, run_memory
 
+REFERENCE = 'fedadam'
 # At which a recogniser of commands begins to be of use.
 USEFUL_WER = 0.2
 # Student's t at 97.5%, by degrees of freedom.
@@ -57,7 +59,7 @@ def main(argv: list[str]) -> int:
     else:
       flags.append(flag)
   source = command_line.parse(['algorithms.py', *flags]).source
-  record = sweep.opened(result, ['algorithms.py', *argv[1:]])
+  record = sweep.opened(result, ['algorithms.py', 'RESULT.json', *argv[2:]])
   points = config_file.sweep(source)
   return sweep.measure(result, record, points, flags, num_jobs, of_run)
 
@@ -130,14 +132,13 @@ def useful_time(rounds: list[dict]) -> float | None:
 
 def table(points: list[dict]) -> str:
   """Rows in Markdown, an algorithm each, the lowest WER first."""
-  ranked = sorted(
-    _by_name(points).items(), key=lambda item: _mean(_wers(item[1]))
-  )
+  groups = by_name(points)
+  ranked = sorted(groups.items(), key=lambda item: mean_wer(item[1]))
   lines = [
-    '| algorithm | seeds | WER, new speakers | worst seed | WER, training '
-    'speakers | worst tenth of them | by own models | worst tenth | rounds to '
-    '20% | virtual hours to 20% |',
-    '|---|---|---|---|---|---|---|---|---|---|',
+    '| algorithm | seeds | WER, new speakers | above FedAdam | worst seed '
+    '| WER, training speakers | worst tenth of them | by own models '
+    '| worst tenth | rounds to 20% | virtual hours to 20% |',
+    '|---|---|---|---|---|---|---|---|---|---|---|',
   ]
   for name, rows in ranked:
     shared, own = ([row[by] for row in rows] for by in ('shared', 'own'))
@@ -145,6 +146,7 @@ def table(points: list[dict]) -> str:
       name,
       str(len(rows)),
       interval(_wers(rows)),
+      _above(rows, groups.get(REFERENCE, ())),
       f'{max(_wers(rows)):.1%}',
       *(_intervals(by, of) for by in (shared, own) for of in _RATES),
       _median(map(_useful_round, rows)),
@@ -160,7 +162,7 @@ _RATES = ('wer', 'worst_decile')
 def choices(points: list[dict]) -> str:
   """The points that `_CHOSEN` of configs/algorithms.py should have, and all."""
   lines = []
-  for name, rows in _by_name(points).items():
+  for name, rows in by_name(points).items():
     best = chosen(rows)
     for row in sorted(rows, key=criterion):
       settings = ', '.join(
@@ -186,7 +188,13 @@ def criterion(row: dict) -> float:
   return row['own']['wer'] if row['own'] else row['final']['eval/wer']
 
 
-def _by_name(points: list[dict]) -> dict[str, list[dict]]:
+def mean_wer(rows: list[dict]) -> float:
+  """On held-out speakers, over seeds."""
+  return _mean(_wers(rows))
+
+
+def by_name(points: list[dict]) -> dict[str, list[dict]]:
+  """Rows of each algorithm."""
   groups: dict[str, list[dict]] = {}
   for row in points:
     groups.setdefault(row['point']['name'], []).append(row)
@@ -206,6 +214,17 @@ def interval(values: Iterable[float]) -> str:
 def _intervals(rates: list[dict | None], name: str) -> str:
   there = [each[name] for each in rates if each]
   return interval(there) if there else '-'
+
+
+def _above(rows: list[dict], reference: Sequence[dict]) -> str:
+  """The interval of the difference between runs of the same seed."""
+  theirs = {row['point']['seed']: row['final']['eval/wer'] for row in reference}
+  more = [
+    row['final']['eval/wer'] - theirs[row['point']['seed']]
+    for row in rows
+    if row['point']['seed'] in theirs
+  ]
+  return interval(more) if more and rows is not reference else '-'
 
 
 def _useful_round(row: dict) -> int | None:

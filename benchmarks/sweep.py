@@ -58,7 +58,7 @@ def main(argv: list[str]) -> int:
   if not points:
     source = command_line.parse(['sweep.py', *flags]).source
     points = config_file.sweep(source)
-  record = opened(result, ['sweep.py', *argv[1:]])
+  record = opened(result, ['sweep.py', 'RESULT.json', *argv[2:]])
   return measure(result, record, points, flags, own['--jobs'])
 
 
