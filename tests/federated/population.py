@@ -17,7 +17,6 @@ from fedjax_asr.federated import (
   client_rows,
   cohort,
   devices,
-  memory_place,
   partition,
   rounds,
   server,
@@ -184,7 +183,6 @@ class Simulation:
     training_set: dataset.Dataset | None = None,
     augmentation: config.AugmentConfig | None = None,
     compiled: Callable = compiled_quickly,
-    place: config.MemoryPlace = config.MemoryPlace.HOST,
   ):
     self.acoustic = acoustic
     self.settings = settings
@@ -205,7 +203,7 @@ class Simulation:
       len(self.clients),
     )
     self.memories = _memories(
-      acoustic, settings, len(self.clients), self.devices, place
+      acoustic, settings, len(self.clients), self.devices
     )
     self.key = devices.replicate(jax.random.key(KEY_SEED), self.devices)
     self._compile, self._compiled = compiled, None
@@ -260,7 +258,7 @@ class Simulation:
     return jax.device_get((state, metrics))
 
 
-def _memories(acoustic, settings, num_clients, device_list, place):
+def _memories(acoustic, settings, num_clients, device_list):
   """Held by this process alone."""
   initial = client_memory.initial_memory(
     algorithms.make(acoustic, settings, config.AugmentConfig(), num_clients),
@@ -268,9 +266,8 @@ def _memories(acoustic, settings, num_clients, device_list, place):
   )
   layout = client_memory.row_layout(initial, acoustic)
   absent = client_rows.ClientRows(pathlib.Path('absent'), layout.num_bytes, 0)
-  return memory_place.opened(
-    place, initial, layout, absent, device_list, num_clients
-  )
+  rows = client_rows.HeldRows(absent)
+  return client_memory.ClientMemories(initial, layout, rows, device_list)
 
 
 def losses(settings: config.FederatedConfig, num_rounds: int = 6):
