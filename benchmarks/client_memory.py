@@ -5,9 +5,10 @@
 
 Every client of each population takes part twice, a cohort a round, and keeps a
 row of so many megabytes (40: the parameters of DeepSpeech 2 `base`), which is
-gathered from a temporary folder, changed on the device and scattered back, with
-a sync every second round as before a checkpoint. Each population has a process
-of its own, whose peak of resident memory is recorded; rows are checked.
+gathered from a temporary folder, or from where else `--where` says (host,
+device, auto), changed on the device and scattered back, with a sync every
+second round as before a checkpoint. Each population has a process of its own,
+whose peak of resident memory is recorded; rows are checked.
 """
 
 import json
@@ -123,21 +124,29 @@ def _memories(folder, population, megabytes, where):
   import jax.numpy as jnp
 
   from fedjax_asr import config
-  from fedjax_asr.federated import client_memory, client_rows, rounds
+  from fedjax_asr.federated import (
+    client_memory,
+    client_rows,
+    memory_place,
+    rounds,
+  )
 
   size = round(megabytes * 1e6 / 4)
   layout = client_memory.RowLayout(
     jax.tree.structure(rounds.ClientMemory(0, ())),
     [jax.ShapeDtypeStruct((size,), jnp.dtype('float32'))],
   )
-  rows = client_rows.ClientRows(folder / 'rows', layout.num_bytes, 0)
-  if client_memory.is_held(config.MemoryPlace(where), layout, population):
-    rows = client_rows.HeldRows(rows)
-  return client_memory.ClientMemories(
+  device_list = jax.local_devices()[:1]
+  place = memory_place.chosen(
+    config.MemoryPlace(where), layout, population, device_list
+  )
+  return memory_place.opened(
+    place,
     lambda params, norm_state: rounds.ClientMemory(jnp.zeros(size), ()),
     layout,
-    rows,
-    jax.local_devices()[:1],
+    client_rows.ClientRows(folder / 'rows', layout.num_bytes, 0),
+    device_list,
+    population,
   )
 
 

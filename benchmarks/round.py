@@ -3,14 +3,15 @@
   python benchmarks/round.py RESULT.json [--model=ds2_base|ds1_privacy]
       [--cohorts=64,128,256,512,1024] [--blocks=64] [--steps=1,4] [--dtype=...]
       [--algorithms=fedavg] [--rounds=4] [--num_torch_clients=16]
-      [--frames=300]
+      [--frames=300] [--memory=auto|device|host]
 
 Batches of 8 random utterances. Each row has a cohort, block and number of local
 steps, and clients per second of
   round_fn  the jitted round on a cohort that is on the device already
   job       rounds as the training job runs them: cohorts assembled on the host
             and sent by a thread while the last one is used, metrics fetched,
-            and what clients keep read from the host and written back
+            and what clients keep taken from where it is (`memory`: as the job
+            chooses, or where the flag says) and put back
 PyTorch has its batches on the device. With one local step all clients have the
 server's weights (FedSGD); with more, their own. Ours and PyTorch's are checked
 to be the same model first, and each row has its floor (floor.py).
@@ -58,6 +59,7 @@ def options(flags: list[str]) -> dict:
     'num_torch_clients': '16',
     'frames': '300',
     'devices': '1',
+    'memory': 'auto',
   }
   for flag in flags:
     name, _, value = flag.lstrip('-').partition('=')
@@ -149,6 +151,7 @@ class Simulation:
 
     cfg, width, frames = configured(chosen, cohort_size, block, steps)
     cfg.federated.algorithm = config.AlgorithmName(algorithm)
+    cfg.federated.memory.where = config.MemoryPlace(chosen['memory'])
     acoustic = model.acoustic(cfg.model, width)
     chosen_devices = devices.select(cfg.federated)
     examples = random_population.population(cohort_size, BATCH, frames, width)
@@ -162,7 +165,7 @@ class Simulation:
     self.fed = self.feed(0)
     self.members = self.fed.members
     self.memories = memories(cfg, acoustic, population, chosen_devices)
-    self.on_device = self.gathered(self.fed)
+    on_device = self.gathered(self.fed)
     self.cohort_size = cohort_size
     round_fn = rounds.make_round(
       acoustic,
@@ -174,7 +177,7 @@ class Simulation:
     )
     started = time.perf_counter()
     self.round_fn = round_fn.lower(
-      self.state, self.members, self.on_device, self.key
+      self.state, self.members, on_device, self.key
     ).compile()
     self.compile_seconds = time.perf_counter() - started
     device = jax.devices()[0].device_kind
@@ -185,31 +188,24 @@ class Simulation:
       fed.client_ids, self.state.params, self.state.norm_state
     )
 
-  def run(self, members):
-    """One round; what it says of itself. Memories stay on the device."""
-    self.state, self.on_device, outcome = self.round_fn(
-      self.state, members, self.on_device, self.key
+  def run(self, members, on_device):
+    """One round; what its clients then keep, and what it says of itself."""
+    self.state, on_device, outcome = self.round_fn(
+      self.state, members, on_device, self.key
     )
-    return outcome
+    return on_device, outcome
 
   def job(self, index, fed):
     """One round as the job runs it; its loss."""
     import jax
 
-    self.on_device = self.gathered(fed)
-    outcome = jax.device_get(self.run(fed.members))
-    self.memories.scatter(index, fed.client_ids, self.on_device)
+    on_device, outcome = self.run(fed.members, self.gathered(fed))
+    outcome = jax.device_get(outcome)
+    self.memories.scatter(index, fed.client_ids, on_device)
     return float(outcome.metrics.loss)
 
   def measured(self, rounds: int) -> dict:
-    import jax
-
-    def on_device(_):
-      outcome = self.run(self.members)
-      jax.block_until_ready((outcome, self.state))
-
-    on_device(0)
-    alone = timing.seconds(on_device, range(rounds))
+    alone = self._alone(rounds)
     started = time.perf_counter()
     cohorts = self.feed.ahead(range(rounds + 1))
     for index, fed in enumerate(cohorts):
@@ -219,7 +215,10 @@ class Simulation:
       loss = self.job(index, fed)
     whole = (time.perf_counter() - started) / rounds
     memory = self.round_fn.memory_analysis()
-    return {
+    kept = {}
+    if not self.memories.keeps_nothing:
+      kept['memory'] = self.memories.place.value
+    return kept | {
       'compile_seconds': round(self.compile_seconds, 1),
       'round_fn': self._rate(timing.spread(alone)['median']),
       'job': self._rate(whole),
@@ -227,6 +226,20 @@ class Simulation:
       'temporary_gb': round(memory.temp_size_in_bytes / 1e9, 2),
       'floor_of_step': self.floor,
     }
+
+  def _alone(self, rounds):
+    """Seconds of rounds of one cohort, whose memories stay where they are."""
+    import jax
+
+    on_device = self.gathered(self.fed)
+
+    def run(_):
+      nonlocal on_device
+      on_device, outcome = self.run(self.members, on_device)
+      jax.block_until_ready((outcome, self.state))
+
+    run(0)
+    return timing.seconds(run, range(rounds))
 
   def _rate(self, seconds):
     return {
@@ -237,12 +250,13 @@ class Simulation:
 
 
 def memories(cfg, acoustic, population, chosen_devices):
-  """Of clients that keep something, in the host's memory."""
+  """Of clients that keep something, where the job would have them."""
   from fedjax_asr.federated import (
     algorithms,
     channels,
     client_memory,
     client_rows,
+    memory_place,
   )
 
   federated = cfg.federated
@@ -251,10 +265,14 @@ def memories(cfg, acoustic, population, chosen_devices):
     channels.make(federated.privacy, federated.compression),
   )
   layout = client_memory.row_layout(initial, acoustic)
+  place = memory_place.chosen(
+    federated.memory.where, layout, population, chosen_devices
+  )
   # Nothing is written there: rows are never synced.
   files = client_rows.ClientRows(pathlib.Path('rows'), layout.num_bytes, 0)
-  rows = client_rows.HeldRows(files)
-  return client_memory.ClientMemories(initial, layout, rows, chosen_devices)
+  return memory_place.opened(
+    place, initial, layout, files, chosen_devices, population
+  )
 
 
 def _pytorch(chosen, all_steps):

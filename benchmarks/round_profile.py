@@ -45,7 +45,8 @@ def profiled(chosen: dict) -> dict:
   simulation = round_benchmark.Simulation(chosen, *first)
 
   def run():
-    outcome = simulation.run(simulation.members)
+    on_device = simulation.gathered(simulation.fed)
+    outcome = simulation.run(simulation.members, on_device)
     jax.block_until_ready((simulation.state, outcome))
 
   run()

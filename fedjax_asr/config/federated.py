@@ -99,6 +99,7 @@ class ServerConfig:
 
 class MemoryPlace(enum.StrEnum):
   AUTO = 'auto'
+  DEVICE = 'device'
   HOST = 'host'
   DISK = 'disk'
 
@@ -107,8 +108,9 @@ class MemoryPlace(enum.StrEnum):
 class MemoryConfig:
   """What clients keep from round to round, for algorithms that keep some."""
 
-  # While training: in this machine's memory, or read from the disk round by
-  # round; auto: in memory where that takes a quarter of it at most.
+  # While training: on each device, in this machine's memory, or read from the
+  # disk round by round; auto: the first of these of whose memory it takes a
+  # quarter at most (devices: unless they are CPUs).
   where: MemoryPlace = MemoryPlace.AUTO
 
 

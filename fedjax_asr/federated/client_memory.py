@@ -1,7 +1,9 @@
 """Between the rows that clients keep and the arrays that a round takes."""
 
+import math
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from concurrent import futures
 from typing import Any, NamedTuple
 
 import jax
@@ -21,8 +23,11 @@ from fedjax_asr.models import model
 ClientIds = Int[np.ndarray, 'devices blocks clients']
 # (params, norm_state) -> what a client has before its first round.
 InitialMemory = Callable[[model.Params, model.NormState], rounds.ClientMemory]
-# Of this machine's memory, at most this is taken for rows unasked.
-_HELD_FRACTION = 0.25
+# Threads that copy rows: more do not make memory faster.
+_NUM_THREADS = min(16, os.cpu_count() or 1)
+# Bytes at whose multiples an array begins that XLA uses on a CPU as it is;
+# others it copies first.
+_ALIGNMENT = 64
 
 
 class RowLayout(NamedTuple):
@@ -35,14 +40,12 @@ class RowLayout(NamedTuple):
   def num_bytes(self) -> int:
     return sum(leaf.size * leaf.dtype.itemsize for leaf in self.leaves)
 
-  def packed(
-    self, leaves: Sequence[np.ndarray | np.generic]
-  ) -> client_rows.Row:
-    """The row that holds these."""
-    row = np.empty(self.num_bytes, np.uint8)
+  def pack(
+    self, row: client_rows.Row, leaves: Sequence[np.ndarray | np.generic]
+  ) -> None:
+    """Fills a row."""
     for place, leaf in zip(self.unpacked(row), leaves, strict=True):
       place[...] = leaf
-    return row
 
   def unpacked(self, row: client_rows.Row) -> list[np.ndarray]:
     """Views of a row."""
@@ -56,6 +59,20 @@ class RowLayout(NamedTuple):
   def memory(self, row: client_rows.Row) -> rounds.ClientMemory:
     """The memory whose leaves are `unpacked`."""
     return self.tree.unflatten(self.unpacked(row))
+
+  def stacked(self, axes: Sequence[int]) -> list[np.ndarray]:
+    """Leaves of clients along such axes, to be filled."""
+    return [_aligned((*axes, *leaf.shape), leaf.dtype) for leaf in self.leaves]
+
+  def shapes(
+    self, axes: Sequence[int], device_list: Sequence[devices.Device]
+  ) -> rounds.ClientMemory:
+    """Of memories along such axes, the first of which is the devices'."""
+    leaves = [
+      jax.ShapeDtypeStruct((*axes, *leaf.shape), leaf.dtype)
+      for leaf in self.leaves
+    ]
+    return devices.spread_shapes(self.tree.unflatten(leaves), device_list)
 
 
 def initial_memory(
@@ -79,25 +96,11 @@ def row_layout(initial: InitialMemory, acoustic: model.Model) -> RowLayout:
   return RowLayout(tree, leaves)
 
 
-def is_held(
-  where: config.MemoryPlace, layout: RowLayout, num_clients: int
-) -> bool:
-  """Whether the rows of a whole population are to be in memory."""
-  match where:
-    case config.MemoryPlace.HOST:
-      return True
-    case config.MemoryPlace.DISK:
-      return False
-    case config.MemoryPlace.AUTO:
-      total = os.sysconf('SC_PHYS_PAGES') * os.sysconf('SC_PAGE_SIZE')
-      return layout.num_bytes * num_clients <= _HELD_FRACTION * total
-
-
 class ClientMemories:
-  """What each client keeps from round to round, by its index.
+  """What each client keeps from round to round, by its index, in rows.
 
   Only clients that are drawn are ever read or written. Where clients keep
-  nothing, nothing is done.
+  nothing, nothing is done. No client is in a round twice.
   """
 
   def __init__(
@@ -117,19 +120,14 @@ class ClientMemories:
     return not self.layout.leaves
 
   @property
-  def is_held(self) -> bool:
-    """Whether rows are in this machine's memory."""
-    return isinstance(self._rows, client_rows.HeldRows)
+  def place(self) -> config.MemoryPlace:
+    if isinstance(self._rows, client_rows.HeldRows):
+      return config.MemoryPlace.HOST
+    return config.MemoryPlace.DISK
 
   def shapes(self, axes: Sequence[int]) -> rounds.ClientMemory:
     """Of what `gather` gives for ids of these axes, to compile ahead."""
-    leaves = [
-      jax.ShapeDtypeStruct((*axes, *leaf.shape), leaf.dtype)
-      for leaf in self.layout.leaves
-    ]
-    return devices.spread_shapes(
-      self.layout.tree.unflatten(leaves), self._devices
-    )
+    return self.layout.shapes(axes, self._devices)
 
   def gather(
     self,
@@ -144,23 +142,29 @@ class ClientMemories:
     """
     if self.keeps_nothing:
       return self.layout.tree.unflatten([])
-    stacked = [
-      np.empty((*client_ids.shape, *leaf.shape), leaf.dtype)
-      for leaf in self.layout.leaves
-    ]
-    initial = None
-    for place, client in np.ndenumerate(client_ids):
-      row = self._rows.read(int(client))
-      if row is not None:
-        leaves = self.layout.unpacked(row)
-      else:
-        if initial is None:
-          initial = jax.tree.leaves(
-            jax.device_get(self._initial(params, norm_state))
-          )
-        leaves = initial
+    stacked = self.layout.stacked(client_ids.shape)
+
+    def fill(place, leaves):
       for whole, leaf in zip(stacked, leaves, strict=True):
         whole[place] = leaf
+
+    def read(item):
+      place, client = item
+      row = self._rows.read(int(client))
+      if row is None:
+        return place
+      fill(place, self.layout.unpacked(row))
+      return None
+
+    unread = [
+      place
+      for place in _in_threads(read, np.ndenumerate(client_ids))
+      if place is not None
+    ]
+    if unread:
+      initial = jax.device_get(self._initial(params, norm_state))
+      leaves = jax.tree.leaves(initial)
+      _in_threads(lambda place: fill(place, leaves), unread)
     return devices.spread(self.layout.tree.unflatten(stacked), self._devices)
 
   def scatter(
@@ -173,10 +177,21 @@ class ClientMemories:
     if self.keeps_nothing:
       return
     leaves = jax.tree.leaves(jax.device_get(memories))
-    for place, client in np.ndenumerate(client_ids):
-      if client >= 0:
-        row = self.layout.packed([leaf[place] for leaf in leaves])
-        self._rows.write(int(client), round_index, row)
+
+    def write(item):
+      place, client = item
+      row = self._rows.room(client)
+      self.layout.pack(row, [leaf[place] for leaf in leaves])
+      self._rows.write(client, round_index, row)
+
+    _in_threads(
+      write,
+      [
+        (place, int(client))
+        for place, client in np.ndenumerate(client_ids)
+        if client >= 0
+      ],
+    )
 
   def discard_later(self) -> None:
     """What rounds later than the one opened at left."""
@@ -189,3 +204,16 @@ class ClientMemories:
   def prune(self, rounds: Sequence[int]) -> None:
     """After: no other round's memories are needed any more."""
     self._rows.prune(rounds)
+
+
+def _aligned(shape: Sequence[int], dtype: np.dtype) -> np.ndarray:
+  size = math.prod(shape) * dtype.itemsize
+  room = np.empty(size + _ALIGNMENT, np.uint8)
+  start = -room.ctypes.data % _ALIGNMENT
+  return room[start : start + size].view(dtype).reshape(shape)
+
+
+def _in_threads(function: Callable[[Any], Any], items: Iterable[Any]) -> list:
+  """`map`; copies of arrays and reads of files run side by side."""
+  with futures.ThreadPoolExecutor(_NUM_THREADS) as pool:
+    return list(pool.map(function, items))

@@ -26,7 +26,8 @@ class ClientRows:
 
   Whatever kills the process at whatever moment, the rows as of each round that
   was given to `sync`, and not left out by a later `prune`, are read as they
-  were. A client that was never written takes no room.
+  were. A client that was never written takes no room. Threads may read and
+  write rows of different clients at once.
   """
 
   def __init__(self, folder: pathlib.Path, num_bytes: int, round_index: int):
@@ -51,6 +52,16 @@ class ClientRows:
     """Rows of rounds that are trained anew, and halves of rows."""
     while self._later:
       self._later.pop().unlink()
+
+  @property
+  def clients(self) -> list[int]:
+    """Who has a row."""
+    return sorted(client for client, found in self._versions.items() if found)
+
+  def room(self, client: int) -> Row:
+    """Where the client's next row may be laid, for `write`."""
+    del client
+    return np.empty(self._num_bytes, np.uint8)
 
   def read(self, client: int) -> Row | None:
     """The newest row.
@@ -116,7 +127,10 @@ class ClientRows:
 
 
 class HeldRows:
-  """The same with rows in memory; `sync` writes what changed."""
+  """The same with rows in memory; `sync` writes what changed.
+
+  What `read` gives holds until the client's next `room`.
+  """
 
   def __init__(self, files: ClientRows):
     self._files = files
@@ -126,6 +140,11 @@ class HeldRows:
 
   def discard_later(self) -> None:
     self._files.discard_later()
+
+  def room(self, client: int) -> Row:
+    """The row that the client has, if it does: new memory is slow memory."""
+    row = self._held.get(client)
+    return self._files.room(client) if row is None else row
 
   def read(self, client: int) -> Row | None:
     if client not in self._held:

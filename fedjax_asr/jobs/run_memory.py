@@ -19,6 +19,7 @@ from fedjax_asr.federated import (
   client_memory,
   client_rows,
   devices,
+  memory_place,
   partition,
   rounds,
 )
@@ -29,6 +30,11 @@ from fedjax_asr.models import model
 PersonalFn = Callable[[str], tuple[model.Params, model.NormState] | None]
 KeptFn = Callable[[str], rounds.ClientMemory | None]
 MemoryFn = Callable[[str], algorithm.Memory]
+_TOLD = {
+  config.MemoryPlace.DEVICE: 'on the devices',
+  config.MemoryPlace.HOST: 'in memory',
+  config.MemoryPlace.DISK: 'on the disk',
+}
 
 
 def open_memories(
@@ -38,12 +44,13 @@ def open_memories(
   clients: Sequence[partition.Client],
   device_list: Sequence[devices.Device],
   round_index: int,
-) -> client_memory.ClientMemories:
+) -> memory_place.Memories:
   """Memories as they were after a round; the directory is only read.
 
   Raises:
     UserError: the rows there are of other clients or of another algorithm, or
-      are gone, or `config.federated.memory` is set and clients keep nothing.
+      are gone or damaged, or `config.federated.memory` is set and clients keep
+      nothing, or keep more than a device has room for.
   """
   federated = cfg.federated
   initial = client_memory.initial_memory(
@@ -59,16 +66,17 @@ def open_memories(
     )
   if layout.leaves and round_index:
     _check(directory, _described(layout, clients))
-  rows = client_rows.ClientRows(
+  place = memory_place.chosen(where, layout, len(clients), device_list)
+  files = client_rows.ClientRows(
     directory.client_memory, layout.num_bytes, round_index
   )
-  if client_memory.is_held(where, layout, len(clients)):
-    rows = client_rows.HeldRows(rows)
-  return client_memory.ClientMemories(initial, layout, rows, device_list)
+  return memory_place.opened(
+    place, initial, layout, files, device_list, len(clients)
+  )
 
 
 def begin(
-  memories: client_memory.ClientMemories,
+  memories: memory_place.Memories,
   directory: run_directory.RunDirectory,
   clients: Sequence[partition.Client],
 ) -> None:
@@ -84,14 +92,12 @@ def begin(
   json_file.write(directory.client_rows, _described(memories.layout, clients))
 
 
-def told(
-  memories: client_memory.ClientMemories, num_clients: int
-) -> tuple[str, ...]:
+def told(memories: memory_place.Memories, num_clients: int) -> tuple[str, ...]:
   """A line on what clients keep, if they do."""
   if memories.keeps_nothing:
     return ()
   size = memories.layout.num_bytes / 1e6
-  place = 'in memory' if memories.is_held else 'on the disk'
+  place = _TOLD[memories.place]
   return (
     f'each client keeps {size:.3g} MB from round to round, {place}; all '
     f'{num_clients} of them {size * num_clients / 1e3:.3g} GB',

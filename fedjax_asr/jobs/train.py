@@ -23,9 +23,9 @@ from fedjax_asr import (
 )
 from fedjax_asr.corpora import audit, datasets
 from fedjax_asr.federated import (
-  client_memory,
   cohort,
   devices,
+  memory_place,
   partition,
   rounds,
   server,
@@ -198,7 +198,7 @@ class _Loop(NamedTuple):
   ]
   cfg: config.Config
   clients: Sequence[partition.Client]
-  memories: client_memory.ClientMemories
+  memories: memory_place.Memories
   held_out: heldout.HeldOut
   watch: divergence.LossWatch
   checkpoints: checkpoint.Checkpoints
@@ -253,7 +253,7 @@ def _run_rounds(
 def _round(
   loop: _Loop, index: int, state: server.ServerState, fed: cohort_feed.Fed
 ) -> tuple[server.ServerState, rounds.Outcome]:
-  """What its clients keep goes from the disk and back."""
+  """What its clients keep goes from where it is and back."""
   ids = fed.client_ids
   memories = loop.memories.gather(ids, state.params, state.norm_state)
   state, memories, outcome = loop.round_fn(state, fed.members, memories)

@@ -157,15 +157,15 @@ def test_a_channel_keeps_something_of_its_own(tmp_path):
   assert [leaf.shape for leaf in layout.leaves] == [(2,)]
 
 
-@pytest.mark.parametrize(
-  ('where', 'num_clients', 'held'),
-  [
-    (config.MemoryPlace.HOST, 10**15, True),
-    (config.MemoryPlace.DISK, 1, False),
-    (config.MemoryPlace.AUTO, 1, True),
-    (config.MemoryPlace.AUTO, 10**12, False),
-  ],
-)
-def test_rows_are_in_memory_where_they_fit(where, num_clients, held):
-  layout = client_memory.row_layout(initial, acoustic())
-  assert client_memory.is_held(where, layout, num_clients) == held
+def test_what_was_gathered_is_not_what_is_scattered_later(memories):
+  """Rows are filled anew in place, and arrays of a CPU may lie in NumPy's."""
+  memories.scatter(1, IDS, marked(memories))
+  before = gathered(memories)
+  memories.scatter(2, IDS, marked(memories, np.maximum(IDS, 0) + 20))
+  jax.tree.map(
+    lambda found, wanted: np.testing.assert_array_equal(
+      np.asarray(found)[IDS >= 0], np.asarray(wanted)[IDS >= 0]
+    ),
+    before,
+    marked(memories),
+  )

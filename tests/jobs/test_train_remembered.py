@@ -16,10 +16,11 @@ FLAGS = ['--config.federated.algorithm=ditto']
 _KILLED = """
 import os, pathlib, signal, sys
 from fedjax_asr import checkpoint, main
-from fedjax_asr.federated import client_memory, client_rows
+from fedjax_asr.federated import client_memory, client_rows, device_memory
 
 moment, at = sys.argv.pop(1), int(sys.argv.pop(1))
-rows, memories = client_rows.ClientRows, client_memory.ClientMemories
+rows = client_rows.ClientRows
+memories = client_memory.ClientMemories, device_memory.DeviceMemories
 save, rename = checkpoint.Checkpoints.save, os.rename
 
 
@@ -63,9 +64,11 @@ match moment:
   case 'a row':
     dies(rows, 'write', lambda client, index, row: index == at)
   case 'rows':
-    dies(memories, 'scatter', lambda index, *_: index == at)
+    for each in memories:
+      dies(each, 'scatter', lambda index, *_: index == at)
   case 'synced':
-    dies(memories, 'sync', lambda index: index == at)
+    for each in memories:
+      dies(each, 'sync', lambda index: index == at)
   case 'pruned':
     dies(rows, '_drop', lambda client, index: index == at)
   case 'discarded':
@@ -113,12 +116,15 @@ _EACH = [
   ('disk', 'synced', 4, 2),
   ('disk', 'saved', 4, 2),
   ('host', 'rows', 5, 4),
+  ('device', 'rows', 5, 4),
+  ('device', 'half a row', 5, 4),
   ('host', 'a row', 6, 4),
+  ('device', 'synced', 6, 4),
   ('host', 'checkpoint', 6, 4),
 ]
 _SOME = [
   ('disk', 'a row', 3, 0),
-  ('host', 'checkpoint', 4, 2),
+  ('device', 'checkpoint', 4, 2),
   ('disk', 'saved', 4, 2),
 ]
 
@@ -145,6 +151,24 @@ def test_killed_run_ends_with_the_same_numbers_and_memories(
     assert f'from round {first} of 6' in done.stdout, (moment, at)
   done = tiny_run.start(*arguments, **environment)
   assert done.returncode == 0, done.stderr
+  assert_same(tmp_path / 'run', remembered)
+
+
+def test_a_run_on_the_devices_ends_with_the_same_numbers_and_memories(
+  remembered, source, tmp_path, environment
+):
+  done = tiny_run.start(
+    source,
+    f'--workdir={tmp_path / "run"}',
+    *FLAGS,
+    '--config.federated.memory.where=device',
+    **environment,
+  )
+  assert done.returncode == 0, done.stderr
+  assert re.search(r'each client keeps .*, on the devices; all 4', done.stdout)
+  for program in ('look_up', 'round_fn', 'update', '_rows'):
+    compiled = re.findall(rf'Compiling jit\({program}\)', done.stderr)
+    assert len(compiled) == 1, program
   assert_same(tmp_path / 'run', remembered)
 
 
