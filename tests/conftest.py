@@ -22,15 +22,14 @@ threadpoolctl.threadpool_limits(1, user_api='blas')
 
 @pytest.fixture(autouse=True, scope='session')
 def _compiled_once(tmp_path_factory):
-  """A compilation cache of this session alone, for all its workers.
+  """A compilation cache of this process and session alone.
 
   Two tests of one program do not compile it twice; how it is compiled stays
-  as it is.
+  as it is. Workers do not share it: JAX writes an entry while others read it,
+  and warns of half of one; few programs are compiled on both.
   """
-  folder = tmp_path_factory.getbasetemp()
-  if 'PYTEST_XDIST_WORKER' in os.environ:
-    folder = folder.parent
-  jax.config.update('jax_compilation_cache_dir', str(folder / 'programs'))
+  programs = tmp_path_factory.getbasetemp() / 'programs'
+  jax.config.update('jax_compilation_cache_dir', str(programs))
   jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.1)
   # JAX asks once whether there is a cache, and modules compile when imported.
   compilation_cache.reset_cache()
