@@ -1,22 +1,26 @@
 """Word errors inside a jitted function, against jiwer's."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from fedjax_asr.decoding import scores, word_errors
-from fedjax_asr.speech import text
+from fedjax_asr.speech import alphabets
 
 NUM_LABELS, NUM_FRAMES = 24, 40
-count = jax.jit(word_errors.word_errors)
+count = jax.jit(
+  functools.partial(word_errors.word_errors, alphabet=alphabets.ENGLISH)
+)
 
 
 def counted(said, heard, rng):
   """Of a path with blanks anywhere."""
-  labels = text.encode(said)
-  symbols = [text.ALPHABET.index(character) for character in heard]
-  path = np.full(NUM_FRAMES, text.BLANK)
+  labels = alphabets.ENGLISH.encode(said)
+  symbols = [alphabets.ENGLISH.symbols.index(character) for character in heard]
+  path = np.full(NUM_FRAMES, alphabets.BLANK)
   places = np.sort(rng.choice(NUM_FRAMES, len(symbols), replace=False))
   path[places] = symbols
   padded = np.full(NUM_LABELS, 7)

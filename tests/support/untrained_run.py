@@ -6,9 +6,10 @@ import pathlib
 import jax
 import numpy as np
 
-from fedjax_asr import checkpoint, config, run_directory
+from fedjax_asr import checkpoint, config, run_alphabet, run_directory
 from fedjax_asr.federated import server
 from fedjax_asr.models import model
+from fedjax_asr.speech import alphabets
 
 
 def small_config(
@@ -57,5 +58,6 @@ def write(path: pathlib.Path, cfg: config.Config) -> None:
     for round_index in (1, 2):
       checkpoints.save(round_index, state(cfg, round_index), None)
     checkpoints.close()
+    directory.alphabet.write_text(run_alphabet.content(alphabets.ENGLISH))
     statistics = {'mean': [0.5] * 8, 'std': [2.0] * 8}
     directory.statistics.write_text(json.dumps(statistics))
