@@ -76,6 +76,11 @@ def _listed(mistakes):
 def show(report: dict[str, Any], console: rich.console.Console) -> None:
   """Tables of a report; the longest lists are cut, and say so."""
   console.print(_rates(report))
+  if report['words'] == _CHARACTERS:
+    console.print(
+      'the alphabet has no space: each character counts as a word, and WER is '
+      'CER'
+    )
   worst = report['worst_decile']
   console.print(
     f'mean CTC loss {_number(report["loss"])} nats; worst tenth of speakers: '

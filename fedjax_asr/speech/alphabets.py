@@ -160,7 +160,8 @@ class Alphabet:
 
   def shown(self, count: int = 40) -> str:
     """The symbols for a message, the first so many of them."""
-    shown = ''.join(self.symbols[1 : count + 1])
+    between = ' ' if self._listed.longest > 1 else ''
+    shown = between.join(self.symbols[1 : count + 1])
     more = self.size - 1 - count
     return repr(shown) + (f' and {more} more' if more > 0 else '')
 

@@ -85,7 +85,7 @@ def normalize(raw: str, rules: Rules, known: Listed | None) -> text.Normalized:
     kept.append(spelled or '')
     if spelled is None:
       lost.append(piece)
-    elif spelled == _MARK or (not spelled and text.is_invisible(piece)):
+    elif spelled in ('', _MARK) and unicodedata.category(piece) != 'Pd':
       dropped.append(piece)
   joined = re.sub(f'{_MARK}+', _between, ''.join(kept))
   return text.Normalized(
@@ -116,8 +116,7 @@ def _spelled(
     return ' '
   is_apostrophe = character in _APOSTROPHES
   if is_apostrophe:
-    is_kept = "'" in known.symbols if known else _is_inside(raw, place)
-    if is_kept:
+    if _is_kept(raw, place, rules, known):
       return "'"
   elif is_letter(character):
     return None if known else character
@@ -130,6 +129,13 @@ def _spelled(
   if rules.punctuation is config.Punctuation.KEEP:
     return None if known else character
   return _MARK
+
+
+def _is_kept(raw: str, place: int, rules: Rules, known: Listed | None) -> bool:
+  """Whether an apostrophe is."""
+  if known:
+    return "'" in known.symbols
+  return rules.punctuation is config.Punctuation.KEEP or _is_inside(raw, place)
 
 
 def _between(marks: re.Match[str]) -> str:

@@ -46,8 +46,8 @@ def babble(monkeypatch):
   A letter for each eighth frame, by what the model makes of it.
   """
 
-  def chosen(cfg):
-    del cfg
+  def chosen(cfg, alphabet):
+    del cfg, alphabet
 
     def decoded(logits, num_frames):
       return [
