@@ -157,8 +157,8 @@ def usable(
   if not audited.kept:
     first = next(each for each in problems if not each.is_warning)
     raise utterance.CorpusError(
-      f'{data.path}: no usable utterance; {len(problems)} problems, the first: '
-      f'{first.source}: {first.reason}'
+      f'{data.path or data.corpus}: no usable utterance; {len(problems)} '
+      f'problems, the first: {first.source}: {first.reason}'
     )
   return Usable(
     utterances=[

@@ -182,11 +182,13 @@ class _Joined:
     if self._alphabet.space is not None:
       spaces = np.flatnonzero(best == self._alphabet.space)
       return [(spaces, ' '), (blanks, '')]
-    # Where what is heard next begins a word, as some units do.
+    if not self._alphabet.has_words:
+      return [(blanks, '')]
+    # Where the unit that is heard next begins a word.
     heard = np.flatnonzero(best != alphabets.BLANK)
     following = np.searchsorted(heard, blanks)
     begins = np.append(self._alphabet.starts_word[best[heard]], False)
-    return [(blanks[begins[following]], ' '), (blanks, '')]
+    return [(blanks[begins[following]], ' ')]
 
   def finish(self, seconds: float) -> None:
     """Decodes the rest, up to the end of the recording."""

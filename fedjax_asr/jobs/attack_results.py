@@ -190,14 +190,12 @@ def _labels(victim, observed) -> tuple[Record, set[str]]:
     estimated = labels.estimate(observed)
   except observation.Refused:
     return {}, set()
-  compared = labels.compare(
-    estimated,
-    [item.labels for item in victim.spoken],
-    observed.acoustic.alphabet,
-  )
+  alphabet = observed.acoustic.alphabet
+  spoken = [item.labels for item in victim.spoken]
+  compared = labels.compare(estimated, spoken, alphabet)
   record = {
-    'certain': ''.join(estimated.certain),
-    'characters': ''.join(estimated.characters),
+    'certain': alphabet.listed(estimated.certain),
+    'characters': alphabet.listed(estimated.characters),
     'num_labels': estimated.num_labels,
     **compared._asdict(),
   }

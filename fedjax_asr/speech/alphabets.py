@@ -160,10 +160,13 @@ class Alphabet:
 
   def shown(self, count: int = 40) -> str:
     """The symbols for a message, the first so many of them."""
-    between = ' ' if self._listed.longest > 1 else ''
-    shown = between.join(self.symbols[1 : count + 1])
+    shown = self.listed(self.symbols[1 : count + 1])
     more = self.size - 1 - count
     return repr(shown) + (f' and {more} more' if more > 0 else '')
+
+  def listed(self, symbols: Iterable[str]) -> str:
+    """Some of the symbols, with spaces between parts of words."""
+    return (' ' if self.kind is Kind.UNITS else '').join(symbols)
 
 
 ENGLISH = Alphabet(Kind.ENGLISH, text.LETTERS)

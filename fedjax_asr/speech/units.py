@@ -95,12 +95,13 @@ def of_encoded(content: str) -> Units:
   Raises:
     ValueError: it is none.
   """
-  return Units(base64.b64decode(content, validate=True), "the run's units")
+  return Units(base64.b64decode(content, validate=True), "the run's alphabet")
 
 
 def _loaded(content: bytes, name: str) -> Any:
   try:
-    import sentencepiece  # Here, because it is optional.
+    # Here, because it is optional.
+    import sentencepiece  # pyright: ignore[reportMissingImports]
   except ImportError as error:
     raise MissingPackageError(
       f'{name} needs the package sentencepiece ({error}), of the extra units; '

@@ -10,7 +10,7 @@ from fedjax_asr import config
 from fedjax_asr.decoding import long_form, text_decoder
 from fedjax_asr.models import model
 from fedjax_asr.presets import models
-from fedjax_asr.speech import alphabets, audio, features, windows
+from fedjax_asr.speech import alphabets, audio, features, spelling, windows
 
 CFG = config.FeaturesConfig(
   sample_rate=1000,
@@ -182,3 +182,30 @@ def test_time_stride_is_that_of_the_architecture():
   ds2, ds1 = models.ds2('tiny'), models.ds1('paper')
   assert long_form.time_stride(model.acoustic(ds2, 80)) == 4
   assert long_form.time_stride(model.acoustic(ds1, 80)) == 2
+
+
+def test_mandarin_is_cut_at_blanks_and_gets_no_space():
+  alphabet, _ = alphabets.of_texts(['一二三四'], spelling.Rules())
+  greedily = text_decoder.chosen(config.DecodeConfig(), alphabet)
+  rng = np.random.default_rng(2)
+  path = rng.choice([0, 0, 1, 2, 3, 4], 400).repeat(2)
+  logits = 5 * np.eye(5, dtype=np.float32)[path]
+  joined = long_form._Joined(greedily, alphabet, 0.02)
+  for piece in np.array_split(logits, 13):
+    joined.add(piece)
+  joined.finish(16.0)
+  (want,) = greedily(logits[None], np.array([len(logits)]))
+  assert joined.text == want
+  assert len(joined.segments) >= 13
+
+
+def test_units_are_cut_where_a_word_begins():
+  """What reads them drops the space before the first word."""
+  symbols = ['\u2581left', '\u2581turn', 's', '\u2581now']
+  alphabet = alphabets.Alphabet(alphabets.Kind.UNITS, symbols)
+  greedily = text_decoder.chosen(config.DecodeConfig(), alphabet)
+  joined = long_form._Joined(greedily, alphabet, 0.02)
+  for symbol in [1, 0, 2, 0, 0, 3, 0, 4, 0, 0]:
+    joined.add(5 * np.eye(5, dtype=np.float32)[[symbol] * 2])
+  joined.finish(1.0)
+  assert joined.text == 'left turns now'
