@@ -165,7 +165,7 @@ class _Joined:
     """The next logits; decodes up to a frame that may be cut after."""
     self._waiting = np.concatenate([self._waiting, logits])
     best = self._waiting.argmax(axis=1)
-    for places, joint in self._cuts(best):
+    for places, joint in _cuts(best, self._alphabet):
       if len(places):
         count = int(places[-1]) + 1
         end = (self._num_decoded + count) * self._output_seconds
@@ -174,21 +174,6 @@ class _Joined:
     if len(best) > _MAX_WAITING:
       end = (self._num_decoded + len(best)) * self._output_seconds
       self._decode(len(best), '', end)
-
-  def _cuts(self, best: np.ndarray) -> list[tuple[np.ndarray, str]]:
-    """Places after which no word is cut, the best first, and what stands
-    between the two texts."""
-    blanks = np.flatnonzero(best == alphabets.BLANK)
-    if self._alphabet.space is not None:
-      spaces = np.flatnonzero(best == self._alphabet.space)
-      return [(spaces, ' '), (blanks, '')]
-    if not self._alphabet.has_words:
-      return [(blanks, '')]
-    # Where the unit that is heard next begins a word.
-    heard = np.flatnonzero(best != alphabets.BLANK)
-    following = np.searchsorted(heard, blanks)
-    begins = np.append(self._alphabet.starts_word[best[heard]], False)
-    return [(blanks[begins[following]], ' ')]
 
   def finish(self, seconds: float) -> None:
     """Decodes the rest, up to the end of the recording."""
@@ -205,6 +190,24 @@ class _Joined:
     self.segments.append(Segment(start, end, ' '.join(heard.split())))
     self._num_decoded += count
     self._waiting = self._waiting[count:]
+
+
+def _cuts(
+  best: np.ndarray, alphabet: alphabets.Alphabet
+) -> list[tuple[np.ndarray, str]]:
+  """Places after which no word is cut, the best first, and what stands
+  between the two texts."""
+  blanks = np.flatnonzero(best == alphabets.BLANK)
+  if alphabet.space is not None:
+    spaces = np.flatnonzero(best == alphabet.space)
+    return [(spaces, ' '), (blanks, '')]
+  if not alphabet.has_words:
+    return [(blanks, '')]
+  # Where the unit that is heard next begins a word.
+  heard = np.flatnonzero(best != alphabets.BLANK)
+  following = np.searchsorted(heard, blanks)
+  begins = np.append(alphabet.starts_word[best[heard]], False)
+  return [(blanks[begins[following]], ' ')]
 
 
 def _blanks(count: int, size: int) -> Logits:
