@@ -8,6 +8,7 @@ import numpy as np
 
 from fedjax_asr import config
 from fedjax_asr.corpora import dataset, utterance
+from fedjax_asr.speech import alphabets
 
 NUM_LABELS = 40
 
@@ -51,5 +52,6 @@ def population(
     utterances,
     _Store(count, num_frames, num_features),
     range(count),
+    alphabets.ENGLISH,
     config.Normalization.NONE,
   )

@@ -11,7 +11,7 @@ import torch_round
 
 from fedjax_asr import config
 from fedjax_asr.models import ctc, model
-from fedjax_asr.speech import text
+from fedjax_asr.speech import alphabets
 
 
 def same_loss(cfg: config.ModelConfig, num_features: int) -> dict:
@@ -41,11 +41,11 @@ def same_loss(cfg: config.ModelConfig, num_features: int) -> dict:
     )
     return losses.mean()
 
-  module = torch_models.model(cfg, num_features, text.VOCAB_SIZE)
+  module = torch_models.model(cfg, num_features, alphabets.ENGLISH.size)
   module.load(jax.device_get(params))
   arrays = map(torch.tensor, (features, num_frames, labels, num_labels))
   with torch.no_grad():
-    theirs = torch_models.loss(module, *arrays, text.BLANK)
+    theirs = torch_models.loss(module, *arrays, alphabets.BLANK)
   with jax.default_matmul_precision('highest'):
     losses = {'fedjax_asr': float(ours(params)), 'pytorch': float(theirs)}
   np.testing.assert_allclose(*losses.values(), rtol=1e-4)
@@ -56,7 +56,7 @@ def torch_rounds(
   cfg: config.Config, params, num_features: int, device: str, *, half=False
 ) -> torch_round.Rounds:
   """Rounds that start from these parameters; `half`: bfloat16 autocast."""
-  module = torch_models.model(cfg.model, num_features, text.VOCAB_SIZE)
+  module = torch_models.model(cfg.model, num_features, alphabets.ENGLISH.size)
   module = module.to(device)
   module.load(jax.device_get(params))
   return torch_round.Rounds(

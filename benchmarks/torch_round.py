@@ -11,7 +11,7 @@ import contextlib
 import torch
 import torch_models
 
-from fedjax_asr.speech import text
+from fedjax_asr.speech import alphabets
 
 
 class Rounds:
@@ -49,7 +49,7 @@ class Rounds:
     if self._half:
       half = torch.autocast('cuda', torch.bfloat16)
     with half:
-      loss = torch_models.loss(self._module, *batch, text.BLANK)
+      loss = torch_models.loss(self._module, *batch, alphabets.BLANK)
     gradients = torch.autograd.grad(loss, local, allow_unused=True)
     pairs = [
       (leaf, slope)

@@ -23,4 +23,7 @@ def read(path: pathlib.Path) -> Any:
 
 def write(path: pathlib.Path, values: Any) -> None:
   """Writes values as people read them, whole or not at all."""
-  whole_file.replace_text(path, json.dumps(values, indent=2) + '\n')
+  content = json.dumps(values, indent=2, ensure_ascii=False) + '\n'
+  # Bytes of names that are not UTF-8 as '\\udcff', which JSON reads as them.
+  readable = content.encode(errors='backslashreplace').decode()
+  whole_file.replace_text(path, readable)

@@ -11,7 +11,6 @@ from fedjax_asr import (
   found_directory,
   home,
   json_file,
-  run_alphabet,
   run_config,
   run_error,
   run_files,
@@ -125,7 +124,6 @@ def open_run(
       _reopen(run)
     else:
       json_file.write(run.config_json, config_lib.as_dict(config))
-    run_alphabet.settle(run.alphabet)
   except BaseException as error:
     run.__exit__(type(error))
     if isinstance(error, OSError):

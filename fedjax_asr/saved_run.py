@@ -26,7 +26,7 @@ from fedjax_asr import (
   validation,
 )
 from fedjax_asr.models import model
-from fedjax_asr.speech import features
+from fedjax_asr.speech import alphabets, features
 
 LAST = -1
 # What other jobs go by says nothing about a run: what another version had there
@@ -49,6 +49,11 @@ class SavedRun(NamedTuple):
   round: int
   statistics: features.Statistics | None
 
+  @property
+  def alphabet(self) -> alphabets.Alphabet:
+    """By which the labels of its checkpoints mean something."""
+    return self.acoustic.alphabet
+
 
 def load(
   run: str | os.PathLike[str], field: str, round_index: int = LAST
@@ -62,19 +67,19 @@ def load(
 
   Raises:
     UserError: there is no such run or round, it is damaged, or it was trained
-      with another alphabet or another version's config.
+      with another version's alphabet or config.
   """
   path = home.expanded(run).absolute()
   files = run_files.RunFiles(path)
   _check_config(files.config_json, path, field)
-  _check_alphabet(files.alphabet)
+  alphabet = run_alphabet.read(files.alphabet)
   try:
-    return _loaded(path, field, round_index)
+    return _loaded(path, field, round_index, alphabet)
   except checkpoint.CheckpointError:
     if round_index != LAST:
       raise
     # A run that is under way may have dropped the round that was its last.
-    return _loaded(path, field, round_index)
+    return _loaded(path, field, round_index, alphabet)
 
 
 def check_apart(run: SavedRun, workdir: str | os.PathLike[str]) -> None:
@@ -114,13 +119,12 @@ def _config(file: pathlib.Path) -> config.Config:
   return cfg
 
 
-def _check_alphabet(file: pathlib.Path) -> None:
-  if not file.is_file():
-    raise run_error.RunError(f'{file} is missing; want a run that was trained.')
-  run_alphabet.check(file)
-
-
-def _loaded(path: pathlib.Path, field: str, round_index: int) -> SavedRun:
+def _loaded(
+  path: pathlib.Path,
+  field: str,
+  round_index: int,
+  alphabet: alphabets.Alphabet,
+) -> SavedRun:
   """A round with the config and the statistics that it was trained by."""
   with _checkpoints(path, field) as checkpoints:
     latest = checkpoints.latest_round
@@ -129,7 +133,7 @@ def _loaded(path: pathlib.Path, field: str, round_index: int) -> SavedRun:
     wanted = latest if round_index == LAST else round_index
     files = run_files.RunFiles(path)
     cfg = _config(run_history.of_round(files.config_json, wanted))
-    acoustic = model.acoustic(cfg.model, cfg.features.num_features)
+    acoustic = model.acoustic(cfg.model, cfg.features.num_features, alphabet)
     state = checkpoints.restore(wanted, _weights(acoustic), partial=True)
   return SavedRun(
     path=path,

@@ -36,7 +36,7 @@ def transcribed(folder: pathlib.Path, recording: str) -> str:
   Raises:
     ValueError: the recording is empty, or has another sample rate.
   """
-  described = json.loads((folder / 'forward.json').read_text())
+  described = json.loads((folder / 'forward.json').read_text('utf-8'))
   wanted = described['features']['sample_rate']
   samples, sample_rate = soundfile.read(recording, dtype='float32')
   if sample_rate != wanted or not len(samples):
@@ -50,9 +50,11 @@ def transcribed(folder: pathlib.Path, recording: str) -> str:
   program = jax.export.deserialize(bytearray(content))
   path, _, _ = program.call(samples[None], np.array([len(samples)], np.int32))
   alphabet, blank = described['alphabet'], described['blank']
-  return ''.join(
+  said = ''.join(
     alphabet[label] for label in np.asarray(path[0]) if label != blank
   )
+  mark = described.get('word_start')
+  return said.replace(mark, ' ').removeprefix(' ') if mark else said
 
 
 if __name__ == '__main__':

@@ -21,7 +21,7 @@ from jaxtyping import Float
 from fedjax_asr import config
 from fedjax_asr.attacks import forward_pass, labels, observation
 from fedjax_asr.decoding import greedy
-from fedjax_asr.speech import text
+from fedjax_asr.speech import alphabets
 
 _KERNEL, _BIAS = 'output/kernel', 'output/bias'
 # Directions of h under this fraction of the largest are rounding in float32.
@@ -86,11 +86,16 @@ def align(
   ends = np.cumsum([len(rows) for rows, _ in passes])[:-1]
   per_utterance = iter(np.split(posteriors, ends))
   rows = tuple(
-    next(per_utterance) if len(item) else np.zeros((0, text.VOCAB_SIZE))
+    next(per_utterance) if len(item) else np.zeros((0, gradient.shape[1]))
     for item in features
   )
   layers = (_KERNEL,) if bias is None else (_KERNEL, _BIAS)
-  return Alignment(rows, tuple(map(_spelled, rows)), residual, layers)
+  return Alignment(
+    rows,
+    tuple(_spelled(each, observed.acoustic.alphabet) for each in rows),
+    residual,
+    layers,
+  )
 
 
 def _forward(
@@ -129,8 +134,10 @@ def _lost_factor(errors: np.ndarray, probabilities: np.ndarray) -> float:
   return best if best > 0 else 1.0
 
 
-def _spelled(posteriors: np.ndarray) -> str:
+def _spelled(posteriors: np.ndarray, alphabet: alphabets.Alphabet) -> str:
+  if not len(posteriors):
+    return ''
   path = greedy.path(
     jnp.asarray(posteriors)[None], jnp.asarray([len(posteriors)])
   )
-  return greedy.transcripts(np.asarray(path))[0] if len(posteriors) else ''
+  return greedy.transcripts(np.asarray(path), alphabet)[0]

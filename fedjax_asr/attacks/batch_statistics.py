@@ -49,7 +49,9 @@ def frozen(observed: observation.Observation) -> observation.Observation:
   return observed._replace(
     model=cfg,
     norm_state=moments,
-    acoustic=model.acoustic(cfg, observed.features.num_features),
+    acoustic=model.acoustic(
+      cfg, observed.features.num_features, observed.acoustic.alphabet
+    ),
   )
 
 

@@ -118,7 +118,12 @@ def attacked_model(
   # The caller's own record is not touched.
   cfg = config.from_dict(config.ModelConfig, config.as_dict(observed.model))
   cfg.chosen.dropout = 0.0
-  return model.acoustic(cfg, observed.features.num_features, smoothing)
+  return model.acoustic(
+    cfg,
+    observed.features.num_features,
+    observed.acoustic.alphabet,
+    smoothing,
+  )
 
 
 def update(

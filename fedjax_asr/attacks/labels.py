@@ -25,7 +25,7 @@ from jaxtyping import Float64, Int
 
 from fedjax_asr import config
 from fedjax_asr.attacks import observation
-from fedjax_asr.speech import text
+from fedjax_asr.speech import alphabets
 
 _KERNEL, _BIAS = 'output/kernel', 'output/bias'
 # Of the symbols, so many at least are taken to be absent from a transcript.
@@ -53,8 +53,8 @@ class LabelEstimate(NamedTuple):
   frames is not to be had, or where a layer was withheld.
   """
 
-  certain: str
-  characters: str
+  certain: tuple[str, ...]
+  characters: tuple[str, ...]
   counts: Float64[np.ndarray, ' vocab'] | None
   num_labels: float | None
   num_outputs: float | None
@@ -95,30 +95,38 @@ def estimate(observed: observation.Observation) -> LabelEstimate:
   bias = observation.evidence(observed, _BIAS)
   kernel = observation.evidence(observed, _KERNEL)
   if bias is None:
-    return _of_signs(_present_by_kernel(observed), (_KERNEL,))
+    return _of_signs(observed, _present_by_kernel(observed), (_KERNEL,))
+  alphabet = observed.acoustic.alphabet
   certain = bias < 0
-  certain[text.BLANK] = False
+  certain[alphabets.BLANK] = False
   scale = gradient_scale(observed)
   if scale is None or kernel is None:
-    return _of_signs(certain, (_BIAS,))
+    return _of_signs(observed, certain, (_BIAS,))
   scale *= observed.num_steps
   counts, num_outputs = _counts(observed, bias / scale, kernel / scale)
   if counts is None:
-    return _of_signs(certain, (_BIAS,))
+    return _of_signs(observed, certain, (_BIAS,))
   num_utterances = observed.declared.num_utterances or 1
   return LabelEstimate(
-    certain=_characters(certain),
-    characters=_characters(certain | (counts * num_utterances > _PRESENT)),
+    certain=_characters(certain, alphabet),
+    characters=_characters(
+      certain | (counts * num_utterances > _PRESENT), alphabet
+    ),
     counts=counts,
     num_labels=float(counts.sum()),
     num_outputs=num_outputs,
   )
 
 
-def _of_signs(certain: np.ndarray, layers: tuple[str, ...]) -> LabelEstimate:
+def _of_signs(
+  observed: observation.Observation,
+  certain: np.ndarray,
+  layers: tuple[str, ...],
+) -> LabelEstimate:
+  characters = _characters(certain, observed.acoustic.alphabet)
   return LabelEstimate(
-    certain=_characters(certain),
-    characters=_characters(certain),
+    certain=characters,
+    characters=characters,
     counts=None,
     num_labels=None,
     num_outputs=None,
@@ -131,16 +139,20 @@ def _present_by_kernel(observed: observation.Observation) -> np.ndarray:
   if observed.model.architecture is not config.Architecture.DS1:
     observation.needed(observed, _BIAS)
   kernel = np.asarray(observation.needed(observed, _KERNEL))
-  return (kernel < 0).any(axis=0) & (np.arange(kernel.shape[1]) != text.BLANK)
+  return (kernel < 0).any(axis=0) & (
+    np.arange(kernel.shape[1]) != alphabets.BLANK
+  )
 
 
 def compare(
-  estimated: LabelEstimate, labels: Sequence[Int[np.ndarray, '_']]
+  estimated: LabelEstimate,
+  labels: Sequence[Int[np.ndarray, '_']],
+  alphabet: alphabets.Alphabet,
 ) -> LabelScore:
   """Scores an estimate by the labels of all utterances behind the update."""
-  counts = np.bincount(np.concatenate(labels), minlength=text.VOCAB_SIZE)
+  counts = np.bincount(np.concatenate(labels), minlength=alphabet.size)
   counts = counts / len(labels)
-  true = set(_characters(counts > 0))
+  true = set(_characters(counts > 0, alphabet))
   length_error = count_error = None
   if estimated.counts is not None and estimated.num_labels is not None:
     total = counts.sum()
@@ -191,15 +203,18 @@ def _occurrences(
   rates: Float64[np.ndarray, ' vocab'],
 ) -> Float64[np.ndarray, ' vocab']:
   """n_k = o_k (1 - p_k x), with o_0 (1 - p_0 x) = (1 + sum_k n_k) p_0 x."""
-  held, p = np.delete(occupancies, text.BLANK), np.delete(rates, text.BLANK)
-  o_blank, p_blank = occupancies[text.BLANK], rates[text.BLANK]
+  held, p = (
+    np.delete(occupancies, alphabets.BLANK),
+    np.delete(rates, alphabets.BLANK),
+  )
+  o_blank, p_blank = occupancies[alphabets.BLANK], rates[alphabets.BLANK]
   square = p_blank * (held @ p)
   linear = p_blank * (1 + held.sum() + o_blank)
   # The smaller root, in the form that does not cancel.
   root = np.sqrt(max(linear**2 - 4 * square * o_blank, 0))
   x = 2 * o_blank / (linear + root)
   counts = np.maximum(occupancies * (1 - rates * x), 0)
-  counts[text.BLANK] = 0
+  counts[alphabets.BLANK] = 0
   return counts
 
 
@@ -232,7 +247,7 @@ def _num_outputs(bias: np.ndarray, rates: np.ndarray) -> float | None:
 
 def _absent(bias: np.ndarray, rates: np.ndarray) -> np.ndarray:
   ratios = bias / np.maximum(rates, 1e-30)
-  ratios[text.BLANK] = -np.inf
+  ratios[alphabets.BLANK] = -np.inf
   return np.argsort(ratios)[-_NUM_ABSENT:]
 
 
@@ -250,8 +265,10 @@ def _softmax(values: np.ndarray) -> np.ndarray:
   return powers / powers.sum()
 
 
-def _characters(present: np.ndarray) -> str:
-  return ''.join(np.array(list(text.ALPHABET))[present])
+def _characters(
+  present: np.ndarray, alphabet: alphabets.Alphabet
+) -> tuple[str, ...]:
+  return tuple(alphabet.symbols[label] for label in np.flatnonzero(present))
 
 
 def _rates_of_hits(found: set[str], true: set[str]) -> tuple[float, float]:

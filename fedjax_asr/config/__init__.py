@@ -41,6 +41,7 @@ from fedjax_asr.config.attack import SpanConfig as SpanConfig
 from fedjax_asr.config.attack import SpanDescentConfig as SpanDescentConfig
 from fedjax_asr.config.attack import SpeakerIdConfig as SpeakerIdConfig
 from fedjax_asr.config.data import AugmentConfig as AugmentConfig
+from fedjax_asr.config.data import Case as Case
 from fedjax_asr.config.data import Corpus as Corpus
 from fedjax_asr.config.data import DataConfig as DataConfig
 from fedjax_asr.config.data import FeatureKind as FeatureKind
@@ -49,6 +50,7 @@ from fedjax_asr.config.data import Grammar as Grammar
 from fedjax_asr.config.data import Normalization as Normalization
 from fedjax_asr.config.data import Numbers as Numbers
 from fedjax_asr.config.data import OnBadUtterance as OnBadUtterance
+from fedjax_asr.config.data import Punctuation as Punctuation
 from fedjax_asr.config.data import SyntheticConfig as SyntheticConfig
 from fedjax_asr.config.decoding import DecodeConfig as DecodeConfig
 from fedjax_asr.config.decoding import Decoder as Decoder

@@ -30,8 +30,23 @@ class Numbers(enum.StrEnum):
 
   # The utterance is bad: nobody knows how they were read.
   REJECT = 'reject'
-  # Read in English, by the extra `numbers`: 25 as twenty-five.
+  # Read in `numbers_language`, by the extra `numbers`: 25 as twenty-five.
   SPELL = 'spell'
+
+
+class Case(enum.StrEnum):
+  """Of the letters of transcripts."""
+
+  LOWER = 'lower'
+  KEEP = 'keep'
+
+
+class Punctuation(enum.StrEnum):
+  """What nobody says."""
+
+  DROP = 'drop'
+  # As symbols of their own.
+  KEEP = 'keep'
 
 
 class FeatureKind(enum.StrEnum):
@@ -56,6 +71,8 @@ class SyntheticConfig:
   num_speakers: int = bounded(120, low=1)
   utterances_per_speaker: int = bounded(24, low=1)
   seed: int = bounded(0, low=0, below=2**32)
+  # As eSpeak NG calls it: en, de, es, fr, ar, hi or cmn.
+  language: str = 'en'
 
 
 @dataclasses.dataclass(slots=True, kw_only=True)
@@ -73,7 +90,19 @@ class DataConfig:
   # Leave out of training every transcript that a held-out set contains.
   disjoint_transcripts: bool = False
   max_seconds: float = bounded(20.0, above=0.0)
+  # english, corpus (the characters of its training transcripts), a file with a
+  # symbol a line, or a sentencepiece model (*.model). Jobs on a run go by the
+  # run's.
+  alphabet: str = 'english'
+  # Of the alphabet `corpus`: characters that training transcripts have less
+  # often are left out, and utterances that hold them are bad.
+  min_symbol_count: int = bounded(1, low=1)
+  # Of all alphabets but english, which is in lower case without punctuation.
+  case: Case = Case.LOWER
+  punctuation: Punctuation = Punctuation.DROP
   numbers: Numbers = Numbers.REJECT
+  # In which numbers are spelled, as num2words calls it: en, de, ar.
+  numbers_language: str = 'en'
   # What transcripts hold beside words and is left out of them, such as
   # ('[noise]', '<unk>', '(*)'); `*` is any text without brackets. Any other
   # text in square, angle or curly brackets makes an utterance bad.

@@ -10,7 +10,7 @@ from jaxtyping import Int
 
 from fedjax_asr import config
 from fedjax_asr.corpora import problem, utterance
-from fedjax_asr.speech import text, transcript
+from fedjax_asr.speech import alphabets, transcript
 
 _Kind = problem.Kind
 
@@ -31,6 +31,7 @@ def audit(
   num_frames: Int[np.ndarray, ' utterances'],
   failures: Mapping[str, problem.Problem],
   num_output_frames: Callable[[int], int],
+  alphabet: alphabets.Alphabet,
 ) -> Audit:
   """Each utterance is kept or has exactly one problem that is no warning.
 
@@ -40,6 +41,7 @@ def audit(
     num_frames: of its feature store.
     failures: of its feature store.
     num_output_frames: the model's output frames for so many input frames.
+    alphabet: that the transcripts are in.
   """
   kept, problems = [], []
   for index, item in enumerate(utterances):
@@ -49,7 +51,8 @@ def audit(
     )
     if found is None or found.is_warning:
       frames = num_output_frames(int(num_frames[index]))
-      found = _length_problem(item, said.text, frames) or found
+      labels = alphabet.encode(said.text)
+      found = _length_problem(item, labels, frames) or found
     if found is None or found.is_warning:
       kept.append(index)
     if found is not None:
@@ -101,10 +104,11 @@ def transcript_problem(
 
 
 def _length_problem(
-  item: utterance.Utterance, said: str, num_output_frames: int
+  item: utterance.Utterance,
+  labels: Int[np.ndarray, ' labels'],
+  num_output_frames: int,
 ) -> problem.Problem | None:
-  labels = text.encode(said)
-  needed = text.min_ctc_frames(labels)
+  needed = alphabets.min_ctc_frames(labels)
   if needed <= num_output_frames:
     return None
   reason = (

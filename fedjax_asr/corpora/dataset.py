@@ -7,7 +7,7 @@ import numpy as np
 
 from fedjax_asr import config
 from fedjax_asr.corpora import store, utterance
-from fedjax_asr.speech import features, text
+from fedjax_asr.speech import alphabets, features
 
 
 class Dataset:
@@ -22,6 +22,7 @@ class Dataset:
     utterances: Sequence[utterance.Utterance],
     feature_store: store.FeatureStore,
     indices: Sequence[int],
+    alphabet: alphabets.Alphabet,
     normalization: config.Normalization,
     statistics: features.Statistics | None = None,
   ):
@@ -31,6 +32,7 @@ class Dataset:
       ValueError: a chosen utterance's text is not in the alphabet.
     """
     chosen = [utterances[index] for index in indices]
+    self.alphabet = alphabet
     self._store = feature_store
     self._indices = np.asarray(indices, int)
     self._normalization = normalization
@@ -40,7 +42,7 @@ class Dataset:
     self.sources = [item.source for item in chosen]
     self.speakers = [item.speaker for item in chosen]
     self.texts = [item.text for item in chosen]
-    self.labels = [text.encode(item) for item in self.texts]
+    self.labels = [alphabet.encode(item) for item in self.texts]
     self.num_frames = feature_store.num_frames[self._indices]
 
   def __len__(self) -> int:

@@ -1,11 +1,12 @@
 """From `config.data` to the sets that a model is trained and measured on."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from fedjax_asr import config
 from fedjax_asr.corpora import (
   audit,
+  characters,
   corpus,
   dataset,
   feature_files,
@@ -14,7 +15,7 @@ from fedjax_asr.corpora import (
   store,
   utterance,
 )
-from fedjax_asr.speech import features, transcript
+from fedjax_asr.speech import alphabets, features, transcript
 
 
 class Datasets(NamedTuple):
@@ -27,7 +28,11 @@ class Datasets(NamedTuple):
   statistics: features.Statistics | None
   problems: list[problem.Problem]
   num_dropped_transcripts: int
+  # In the split; of one, no utterance may be left in `heldout_speakers`.
+  num_heldout_speakers: int
   was_cached: bool
+  # Of the texts of all sets.
+  alphabet: alphabets.Alphabet
 
 
 class Usable(NamedTuple):
@@ -39,6 +44,7 @@ class Usable(NamedTuple):
   kept: list[int]  # Indices into `utterances` and `store`; never none.
   problems: list[problem.Problem]
   heldout_speakers: frozenset[str]
+  alphabet: alphabets.Alphabet
 
 
 def prepare(
@@ -47,6 +53,7 @@ def prepare(
   num_output_frames: Callable[[int], int],
   seed: int,
   report: store.Report,
+  alphabet: alphabets.Alphabet | None = None,
 ) -> Datasets:
   """Loads, computes features (once), audits and splits the corpus.
 
@@ -56,18 +63,33 @@ def prepare(
     num_output_frames: the model's output frames for so many input frames.
     seed: decides the split.
     report: called with (utterances done, all) while features are computed.
+    alphabet: of a run that has one; None: what `data.alphabet` names.
 
   Raises:
     UserError: as `usable`.
   """
-  found = usable(data, cfg, num_output_frames, report)
+  is_of_corpus = data.alphabet == alphabets.CORPUS_NAME
+  given = None if is_of_corpus else alphabet
+  found = usable(data, cfg, num_output_frames, report, given)
   kept = [found.utterances[index] for index in found.kept]
   parts = split.split(kept, data, seed, found.heldout_speakers)
+  heldout = {kept[index].speaker for index in parts.heldout_speakers}
+  problems, known = found.problems, found.alphabet
+  if is_of_corpus:
+    spelled = characters.of_training(kept, parts, data, alphabet)
+    audit.settle(spelled.problems, data.on_bad_utterance)
+    parts, known = spelled.parts, spelled.alphabet
+    problems = problems + spelled.problems
 
   def subset(positions, statistics=None):
     indices = [found.kept[position] for position in positions]
     return dataset.Dataset(
-      found.utterances, found.store, indices, cfg.normalization, statistics
+      found.utterances,
+      found.store,
+      indices,
+      known,
+      cfg.normalization,
+      statistics,
     )
 
   statistics = None
@@ -79,9 +101,11 @@ def prepare(
     heldout_speakers=subset(parts.heldout_speakers, statistics),
     heldout_utterances=subset(parts.heldout_utterances, statistics),
     statistics=statistics,
-    problems=found.problems,
+    problems=problems,
     num_dropped_transcripts=parts.num_dropped_transcripts,
+    num_heldout_speakers=len(heldout),
     was_cached=not found.store.was_built,
+    alphabet=known,
   )
 
 
@@ -90,29 +114,40 @@ def usable(
   cfg: config.FeaturesConfig,
   num_output_frames: Callable[[int], int],
   report: store.Report,
+  alphabet: alphabets.Alphabet | None = None,
 ) -> Usable:
   """All of a corpus that can be used; arguments as of `prepare`.
 
+  For `data.alphabet=corpus`, unless an alphabet is given, it is all of its
+  characters.
+
   Raises:
-    CorpusError: there is nothing to use, or an utterance is bad and
-      `data.on_bad_utterance` is `error`.
+    CorpusError: there is nothing to use, an utterance is bad and
+      `data.on_bad_utterance` is `error`, or there are spaces and the alphabet
+      has none.
     ConfigError: feature files are not what `cfg` says.
     MissingPackageError: `data.numbers` is `spell`, by a missing package.
   """
   transcript.check(data)
+  alphabet = alphabet or alphabets.of_config(data)
   loaded = corpus.load(data)
   feature_files.check_sources(loaded.utterances, cfg)
   feature_store = store.open_or_build(loaded.utterances, data, cfg, report)
   odd = feature_files.check(loaded.utterances, feature_store, cfg)
   transcripts = [
-    transcript.spelled(item.text, data) for item in loaded.utterances
+    transcript.spelled(item.text, data, alphabet) for item in loaded.utterances
   ]
+  if alphabet.is_open:
+    texts = (said.text for said in transcripts)
+    alphabet, _ = alphabets.of_texts(texts, alphabet.rules)
+  _check_spaces(loaded.utterances, transcripts, data, alphabet)
   audited = audit.audit(
     loaded.utterances,
     transcripts,
     feature_store.num_frames,
     feature_store.failures,
     num_output_frames,
+    alphabet,
   )
   # A warning is about an utterance that is kept.
   kept_ids = {loaded.utterances[index].id for index in audited.kept}
@@ -122,8 +157,8 @@ def usable(
   if not audited.kept:
     first = next(each for each in problems if not each.is_warning)
     raise utterance.CorpusError(
-      f'{data.path}: no usable utterance; {len(problems)} problems, the first: '
-      f'{first.source}: {first.reason}'
+      f'{data.path or data.corpus}: no usable utterance; {len(problems)} '
+      f'problems, the first: {first.source}: {first.reason}'
     )
   return Usable(
     utterances=[
@@ -134,4 +169,27 @@ def usable(
     kept=audited.kept,
     problems=problems,
     heldout_speakers=loaded.heldout_speakers,
+    alphabet=alphabet,
   )
+
+
+def _check_spaces(
+  utterances: Sequence[utterance.Utterance],
+  transcripts: Sequence[transcript.Transcript],
+  data: config.DataConfig,
+  alphabet: alphabets.Alphabet,
+) -> None:
+  """An alphabet needs a space where transcripts have one, and only there."""
+  if alphabet.has_words:
+    return
+  spaced = [
+    item.id
+    for item, said in zip(utterances, transcripts, strict=True)
+    if ' ' in said.text
+  ]
+  if spaced:
+    raise utterance.CorpusError(
+      f'config.data.alphabet={data.alphabet!r} has no space, and '
+      f'{len(spaced)} of {len(utterances)} transcripts do, such as that of '
+      f'{spaced[0]!r}; want a line <space> in the file, or none in transcripts.'
+    )

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Int16
 
-from fedjax_asr.corpora import utterance
+from fedjax_asr.corpora import languages, utterance
 
 # Files below lang/. With a variant, the plain name (en-gb) is refused.
 ACCENTS = (
@@ -50,6 +50,19 @@ _Callback = ctypes.CFUNCTYPE(
 _LOCK = threading.Lock()
 
 
+def accents(language: str) -> tuple[str, ...]:
+  """Files below lang/: of English several, of others one."""
+  if language == languages.ENGLISH:
+    return ACCENTS
+  return (languages.LANGUAGES[language].voice,)
+
+
+def _data_files(language: str) -> list[str]:
+  """Those of English too, in which other languages say what they cannot."""
+  own = [f'{language}_dict', *(f'lang/{name}' for name in accents(language))]
+  return [*dict.fromkeys([*_DATA_FILES, *own])]
+
+
 class Prosody(NamedTuple):
   """How a speaker says one utterance."""
 
@@ -71,14 +84,14 @@ class Synthesizer:
   for bit, whatever was rendered before.
   """
 
-  def __init__(self) -> None:
-    self._library_path, installed = locate()
+  def __init__(self, language: str = languages.ENGLISH) -> None:
+    self._library_path, installed = locate(language)
     self._directory = tempfile.TemporaryDirectory(prefix='fedjax_asr_')
     self._data = pathlib.Path(self._directory.name) / 'espeak-ng-data'
     # One variant file, rewritten: beyond 349 voices, names are refused.
     self._variant = self._data / 'voices' / '!v' / 'speaker'
     self._variant.parent.mkdir(parents=True)
-    for name in _DATA_FILES:
+    for name in _data_files(language):
       link = self._data / name
       link.parent.mkdir(parents=True, exist_ok=True)
       link.symlink_to(installed / name)
@@ -86,7 +99,7 @@ class Synthesizer:
   def speech(
     self, accent: str, variant: str, prosody: Prosody, text: str, seed: int
   ) -> Speech:
-    """Says `text` (English) in the voice that the variant file describes."""
+    """Says `text` in the voice that the variant file describes."""
     with _LOCK:
       self._variant.write_text(variant)
       library = ctypes.CDLL(self._library_path)
@@ -128,8 +141,10 @@ class Synthesizer:
     return Speech(np.frombuffer(b''.join(chunks), np.int16), sample_rate)
 
 
-def locate() -> tuple[str, pathlib.Path]:
-  """The shared library and its data directory.
+def locate(
+  language: str = languages.ENGLISH,
+) -> tuple[str, pathlib.Path]:
+  """The shared library and its data directory, which has the language.
 
   Raises:
     CorpusError: if the extra is not installed, or its build lacks a file.
@@ -143,7 +158,8 @@ def locate() -> tuple[str, pathlib.Path]:
     ) from None
   library = espeakng_loader.get_library_path()
   data = pathlib.Path(espeakng_loader.get_data_path())
-  for path in (pathlib.Path(library), *(data / name for name in _DATA_FILES)):
+  files = (data / name for name in _data_files(language))
+  for path in (pathlib.Path(library), *files):
     if not path.exists():
       raise utterance.CorpusError(
         f'{path}: not in this build of espeakng-loader; install the version '

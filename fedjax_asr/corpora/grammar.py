@@ -1,4 +1,4 @@
-"""The sentences that synthetic speakers say: a-z and space only."""
+"""The sentences that synthetic speakers say: in English a-z and space only."""
 
 import re
 from collections.abc import Sequence
@@ -6,6 +6,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from fedjax_asr import config
+from fedjax_asr.corpora import languages
+from fedjax_asr.speech import spoken_numbers
 
 # Options of each slot, with a comma between them.
 _OPTIONS = {
@@ -83,6 +85,39 @@ _TEMPLATES = {
 def sentence(grammar: config.Grammar, rng: np.random.Generator) -> str:
   """A sentence drawn from the grammar: 2 to 11 words."""
   return _expand(_choice(_TEMPLATES[grammar], rng), rng)
+
+
+def sentence_in(
+  language: languages.Language,
+  grammar: config.Grammar,
+  rng: np.random.Generator,
+) -> str:
+  """A sentence of digits or a command, in another language than English.
+
+  Raises:
+    MissingPackageError: num2words is not installed, for a number.
+  """
+  template = '{digits}'
+  if grammar is config.Grammar.COMMANDS:
+    template = _choice(language.templates, rng)
+  return re.sub(
+    r'\{(\w+)\}', lambda slot: _fill_in(language, slot[1], rng), template
+  )
+
+
+def _fill_in(
+  language: languages.Language, slot: str, rng: np.random.Generator
+) -> str:
+  digits = language.digits.split(', ')
+  match slot:
+    case 'digits':
+      count = rng.integers(2, 8)
+      return language.between.join(_choice(digits, rng) for _ in range(count))
+    case 'number' if language.numbers:
+      return spoken_numbers.words(int(rng.integers(0, 60)), language.numbers)
+    case 'number':
+      return _choice(digits, rng)
+  return _choice(language.options[slot].split(', '), rng)
 
 
 def _expand(template: str, rng: np.random.Generator) -> str:

@@ -26,8 +26,10 @@ class Kind(enum.StrEnum):
   OTHER_ALPHABET = 'other_alphabet'
   UNKNOWN_TAG = 'unknown_tag'
   UNSPELLED = 'unspelled'
+  RARE_SYMBOL = 'rare_symbol'
   # Warnings: the utterance is kept.
   DROPPED_CHARACTERS = 'dropped_characters'
+  RARE_SYMBOLS = 'rare_symbols'
   NO_SPEAKER = 'no_speaker'
   NO_DURATION = 'no_duration'
   ODD_DURATION = 'odd_duration'
@@ -36,6 +38,7 @@ class Kind(enum.StrEnum):
 WARNINGS = frozenset(
   {
     Kind.DROPPED_CHARACTERS,
+    Kind.RARE_SYMBOLS,
     Kind.NO_SPEAKER,
     Kind.NO_DURATION,
     Kind.ODD_DURATION,

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float32
 
 from fedjax_asr import config, streams
-from fedjax_asr.corpora import espeak, grammar, utterance, voices
+from fedjax_asr.corpora import espeak, grammar, languages, utterance, voices
 from fedjax_asr.speech import features, resampling
 
 SAMPLE_RATE = 16_000
@@ -29,9 +29,12 @@ class SyntheticSpeech(NamedTuple):
   speaker: int
   number: int  # Of the speaker's utterances.
   text: str
+  language: str = languages.ENGLISH
 
   def fingerprint(self) -> str:
-    return f'synthetic {_VERSION}, loader {_loader()}, {tuple(self)}'
+    # As it was before there were languages.
+    said = tuple(self)[: -1 if self.language == languages.ENGLISH else None]
+    return f'synthetic {_VERSION}, loader {_loader()}, {said}'
 
   def features(
     self, cfg: config.FeaturesConfig, max_seconds: float
@@ -54,9 +57,12 @@ def utterances(cfg: config.SyntheticConfig) -> list[utterance.Utterance]:
   A larger corpus begins each speaker with the utterances of a smaller one.
 
   Raises:
+    ConfigError: there is no grammar of the language.
     CorpusError: if the synthetic extra is not installed.
+    MissingPackageError: the language's numbers need num2words.
   """
-  espeak.locate()
+  languages.of_config(cfg)
+  espeak.locate(cfg.language)
   return [
     _utterance(cfg, speaker, index)
     for speaker in range(cfg.num_speakers)
@@ -68,13 +74,17 @@ def _utterance(
   cfg: config.SyntheticConfig, speaker: int, index: int
 ) -> utterance.Utterance:
   rng = streams.rng(cfg.seed, streams.Stream.SENTENCE, speaker, index)
-  text = grammar.sentence(cfg.grammar, rng)
+  language = languages.of_config(cfg)
+  if language is None:
+    text = grammar.sentence(cfg.grammar, rng)
+  else:
+    text = grammar.sentence_in(language, cfg.grammar, rng)
   return utterance.Utterance(
     id=f's{speaker:04d}-u{index:04d}',
     speaker=f's{speaker:04d}',
     text=text,
     duration=0.0,
-    source=SyntheticSpeech(cfg.seed, speaker, index, text),
+    source=SyntheticSpeech(cfg.seed, speaker, index, text, cfg.language),
   )
 
 
@@ -84,17 +94,17 @@ def _loader() -> str:
 
 
 @functools.cache
-def _synthesizer() -> espeak.Synthesizer:
-  return espeak.Synthesizer()
+def _synthesizer(language: str) -> espeak.Synthesizer:
+  return espeak.Synthesizer(language)
 
 
 def _render(speech: SyntheticSpeech) -> _Waveform:
   """The waveform at `SAMPLE_RATE`, as the speaker's channel leaves it."""
-  speaker = voices.speaker(speech.seed, speech.speaker)
+  speaker = voices.speaker(speech.seed, speech.speaker, speech.language)
   rng = streams.rng(
     speech.seed, streams.Stream.RENDER, speech.speaker, speech.number
   )
-  rendered = _synthesizer().speech(
+  rendered = _synthesizer(speech.language).speech(
     speaker.accent,
     speaker.variant,
     _prosody(speaker, rng),

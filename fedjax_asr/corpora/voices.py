@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from fedjax_asr import streams
-from fedjax_asr.corpora import espeak
+from fedjax_asr.corpora import espeak, languages
 
 _ACCENT_SHARES = (0.3, 0.15, 0.12, 0.1, 0.1, 0.08, 0.1, 0.05)
 
@@ -42,14 +42,20 @@ class Speaker(NamedTuple):
   peak: float
 
 
-def speaker(seed: int, index: int) -> Speaker:
-  """The speaker that is a function of (seed, index)."""
+def speaker(
+  seed: int, index: int, language: str = languages.ENGLISH
+) -> Speaker:
+  """The speaker that is a function of (seed, index).
+
+  Of English there are accents; another language has one.
+  """
   rng = streams.rng(seed, streams.Stream.VOICE, index)
   build = _BUILDS[rng.choice(len(_BUILDS), p=[b.share for b in _BUILDS])]
   variant = _variant(build, rng)
-  accent = rng.choice(len(espeak.ACCENTS), p=_ACCENT_SHARES)
+  accent = rng.choice(len(_ACCENT_SHARES), p=_ACCENT_SHARES)
+  accents = espeak.accents(language)
   return Speaker(
-    accent=espeak.ACCENTS[accent],
+    accent=accents[accent % len(accents)],
     variant=variant,
     rate=int(rng.integers(135, 200)),
     word_gap=int(rng.integers(0, 3)),

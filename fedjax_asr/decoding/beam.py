@@ -12,7 +12,7 @@ from jaxtyping import Float, Float32, Int
 
 from fedjax_asr import config
 from fedjax_asr.decoding import language_model
-from fedjax_asr.speech import text
+from fedjax_asr.speech import alphabets
 
 # KenLM's scores are decimal logarithms.
 _NATS = math.log(10)
@@ -31,7 +31,7 @@ class BeamDecoder:
   one space between, and paths with more spaces count as such.
   """
 
-  def __init__(self, cfg: config.DecodeConfig):
+  def __init__(self, cfg: config.DecodeConfig, alphabet: alphabets.Alphabet):
     """Reads the language model and the lexicon.
 
     Raises:
@@ -39,9 +39,10 @@ class BeamDecoder:
         installed.
     """
     language_model.check_package()
-    self._words = language_model.read_lexicon(cfg.lexicon)
+    self._alphabet = alphabet
+    self._words = language_model.read_lexicon(cfg.lexicon, alphabet)
     make = _lexicon_decoder if self._words else _free_decoder
-    self._decoder = make(cfg, self._words)
+    self._decoder = make(cfg, self._words, alphabet)
 
   def __call__(self, log_probs: Float[np.ndarray, 'frames vocab']) -> str:
     """The text of one utterance, '' for one without frames.
@@ -60,12 +61,12 @@ class BeamDecoder:
       )
     emissions = np.maximum(log_probs, _LEAST).astype(np.float32)
     if self._words:
-      emissions = np.concatenate([emissions, _final_space()])
+      emissions = np.concatenate([emissions, _final_space(self._alphabet)])
     emissions = np.ascontiguousarray(emissions)
     best = self._decoder.decode(emissions.ctypes.data, *emissions.shape)[0]
     if self._words:
       return ' '.join(self._words[word] for word in best.words if word >= 0)
-    return text.decode(_collapsed(np.array(best.tokens)))
+    return self._alphabet.decode(_collapsed(np.array(best.tokens)))
 
   def texts(
     self,
@@ -91,43 +92,51 @@ def _collapsed(path: np.ndarray) -> np.ndarray:
   return path[is_start]
 
 
-def _final_space() -> Float32[np.ndarray, '1 vocab']:
+def _final_space(
+  alphabet: alphabets.Alphabet,
+) -> Float32[np.ndarray, '1 vocab']:
   """A frame that is surely a space, to end the last word.
 
   A word of the lexicon ends with its space; the last of an utterance has none.
   """
-  frame = np.full((1, text.VOCAB_SIZE), _LEAST, np.float32)
-  frame[0, language_model.SPACE_LABEL] = 0.0
+  frame = np.full((1, alphabet.size), _LEAST, np.float32)
+  frame[0, alphabet.space] = 0.0
   return frame
 
 
-def _free_decoder(cfg: config.DecodeConfig, _: Sequence[str]) -> Any:
+def _free_decoder(
+  cfg: config.DecodeConfig, _: Sequence[str], alphabet: alphabets.Alphabet
+) -> Any:
   """The decoder for any spelling."""
   from flashlight.lib.text import decoder
 
   options = decoder.LexiconFreeDecoderOptions(
     beam_size=cfg.beam_size,
-    beam_size_token=min(cfg.beam_size_token, text.VOCAB_SIZE),
+    beam_size_token=min(cfg.beam_size_token, alphabet.size),
     beam_threshold=cfg.beam_threshold,
     lm_weight=cfg.language_model_weight * _NATS,
     sil_score=0.0,
     log_add=True,
     criterion_type=decoder.CriterionType.CTC,
   )
-  model = language_model.of_characters(cfg.language_model)
+  model = language_model.of_characters(cfg.language_model, alphabet)
   # flashlight supposes a silence before the first frame and takes a first
   # space for its repeat; with the blank for silence, a space is a letter.
-  silence = text.BLANK
-  return decoder.LexiconFreeDecoder(options, model, silence, text.BLANK, [])
+  silence = alphabets.BLANK
+  return decoder.LexiconFreeDecoder(
+    options, model, silence, alphabets.BLANK, []
+  )
 
 
-def _lexicon_decoder(cfg: config.DecodeConfig, words: Sequence[str]) -> Any:
+def _lexicon_decoder(
+  cfg: config.DecodeConfig, words: Sequence[str], alphabet: alphabets.Alphabet
+) -> Any:
   """The decoder for the words of a lexicon."""
   from flashlight.lib.text import decoder
 
   options = decoder.LexiconDecoderOptions(
     beam_size=cfg.beam_size,
-    beam_size_token=min(cfg.beam_size_token, text.VOCAB_SIZE),
+    beam_size_token=min(cfg.beam_size_token, alphabet.size),
     beam_threshold=cfg.beam_threshold,
     lm_weight=cfg.language_model_weight * _NATS,
     word_score=cfg.word_score,
@@ -137,21 +146,21 @@ def _lexicon_decoder(cfg: config.DecodeConfig, words: Sequence[str]) -> Any:
     criterion_type=decoder.CriterionType.CTC,
   )
   model = language_model.of_words(cfg.language_model, words)
-  trie = decoder.Trie(text.VOCAB_SIZE, language_model.SPACE_LABEL)
+  trie = decoder.Trie(alphabet.size, alphabet.space)
   # While a word is spelled it is worth what the likeliest word that begins so
   # is worth without a context; at its end, what it is worth in its own.
   no_context = model.start(True)
   for index, word in enumerate(words):
     _, score = model.score(no_context, index)
-    trie.insert([*text.encode(word), language_model.SPACE_LABEL], index, score)
+    trie.insert([*alphabet.encode(word), alphabet.space], index, score)
   trie.smear(decoder.SmearingMode.MAX)
   unknown = -1
   return decoder.LexiconDecoder(
     options,
     trie,
     model,
-    language_model.SPACE_LABEL,
-    text.BLANK,
+    alphabet.space,
+    alphabets.BLANK,
     unknown,
     [],
     False,

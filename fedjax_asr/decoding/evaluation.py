@@ -20,12 +20,16 @@ Recognizer = Callable[..., tuple[Sequence[str], np.ndarray]]
 
 
 class Evaluation(NamedTuple):
-  """Scores of a set; `loss` is the mean CTC loss in nats per utterance."""
+  """Scores of a set; `loss` is the mean CTC loss in nats per utterance.
+
+  has_words: else each character counts as a word.
+  """
 
   total: scores.Score
   by_speaker: dict[str, scores.Score]
   loss: float
   transcripts: list[scores.Transcript]
+  has_words: bool
 
 
 def decoded_greedily(acoustic: model.Model) -> Recognizer:
@@ -36,7 +40,7 @@ def decoded_greedily(acoustic: model.Model) -> Recognizer:
     results = forward(params, norm_state, features, num_frames, *labels)
     paths, losses = jax.device_get(results)
     real = num_frames > 0
-    return greedy.transcripts(paths[real]), losses[real]
+    return greedy.transcripts(paths[real], acoustic.alphabet), losses[real]
 
   return recognize
 
@@ -92,6 +96,7 @@ class Evaluator:
     if positions is None:
       positions = np.arange(len(examples))
     self._examples = examples
+    self._has_words = examples.alphabet.has_words
     longest = max(map(len, examples.labels), default=0)
     self._num_labels = -(-longest // _LABEL_QUANTUM) * _LABEL_QUANTUM
     self._batches = _length_batches(examples.num_frames, positions, cfg)
@@ -118,10 +123,11 @@ class Evaluator:
     if not transcripts:
       return None
     return Evaluation(
-      total=scores.score(transcripts),
-      by_speaker=scores.score_speakers(transcripts),
+      total=scores.score(transcripts, self._has_words),
+      by_speaker=scores.score_speakers(transcripts, self._has_words),
       loss=float(np.mean(losses)),
       transcripts=transcripts,
+      has_words=self._has_words,
     )
 
   def _batch(self, positions):

@@ -5,7 +5,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from fedjax_asr.models import convolution
-from fedjax_asr.speech import text
+from fedjax_asr.speech import alphabets
 
 
 def path(
@@ -17,18 +17,20 @@ def path(
   """
   best = jnp.argmax(logits, -1)
   best = jnp.where(
-    convolution.frame_mask(num_frames, best.shape[1]), best, text.BLANK
+    convolution.frame_mask(num_frames, best.shape[1]), best, alphabets.BLANK
   )
   repeats = jnp.pad(best[:, 1:] == best[:, :-1], ((0, 0), (1, 0)))
-  return jnp.where(repeats, text.BLANK, best)
+  return jnp.where(repeats, alphabets.BLANK, best)
 
 
-def transcripts(paths: np.ndarray) -> list[str]:
+def transcripts(paths: np.ndarray, alphabet: alphabets.Alphabet) -> list[str]:
   """Text of each row of `path`."""
-  return [text.decode(row[row != text.BLANK]) for row in paths]
+  return [alphabet.decode(row[row != alphabets.BLANK]) for row in paths]
 
 
-def texts(logits: np.ndarray, num_frames: np.ndarray) -> list[str]:
+def texts(
+  logits: np.ndarray, num_frames: np.ndarray, alphabet: alphabets.Alphabet
+) -> list[str]:
   """The text of each row's real frames."""
   paths = path(jnp.asarray(logits), jnp.asarray(num_frames))
-  return transcripts(np.asarray(paths))
+  return transcripts(np.asarray(paths), alphabet)

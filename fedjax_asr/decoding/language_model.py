@@ -8,13 +8,10 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from fedjax_asr import config, home
-from fedjax_asr.speech import text
+from fedjax_asr.speech import alphabets
 
 # How a space is written in a model of characters.
 SPACE = '|'
-SPACE_LABEL = text.ALPHABET.index(' ')
-# Every symbol of a model of characters.
-ALPHABET = (SPACE, *text.ALPHABET[SPACE_LABEL + 1 :])
 # A word that no language model knows.
 _UNKNOWN = '\x01'
 # KenLM's binaries begin with this; anything else is read as ARPA.
@@ -46,12 +43,28 @@ def check_package() -> None:
     ) from error
 
 
-def characters(sentence: str) -> list[str]:
+def symbols(alphabet: alphabets.Alphabet) -> list[str]:
+  """Every symbol of a model of characters, in order of the labels.
+
+  Raises:
+    DecodeError: one is what stands for the space.
+  """
+  if SPACE in alphabet.symbols:
+    raise DecodeError(
+      f'an alphabet with {SPACE!r} has no model of characters, in which that '
+      'is the space; want config.language_model.unit=words, or another '
+      'alphabet.'
+    )
+  return [SPACE if each == ' ' else each for each in alphabet.symbols[1:]]
+
+
+def characters(sentence: str, alphabet: alphabets.Alphabet) -> list[str]:
   """The symbols of a sentence in a model of characters."""
-  return list(sentence.replace(' ', SPACE))
+  known = symbols(alphabet)
+  return [known[label - 1] for label in alphabet.encode(sentence)]
 
 
-def read_lexicon(path: str) -> list[str]:
+def read_lexicon(path: str, alphabet: alphabets.Alphabet) -> list[str]:
   """The words of a file, one a line, in order and once each; '' has none.
 
   Raises:
@@ -60,13 +73,18 @@ def read_lexicon(path: str) -> list[str]:
   """
   if not path:
     return []
+  if alphabet.space is None:
+    raise DecodeError(
+      f'config.decode.lexicon={path!r} needs an alphabet with a space, which '
+      "ends each word; the run's has none: want ''."
+    )
   words: dict[str, None] = {}
   for number, line in enumerate(_lines(path), 1):
     word = line.strip()
-    if word and (text.normalize(word).text != word or ' ' in word):
+    if word and (alphabet.normalize(word).text != word or ' ' in word):
       raise DecodeError(
         f'config.decode.lexicon={path!r}, line {number}: {word[:40]!r}; want '
-        f'one word spelled with {text.ALPHABET[SPACE_LABEL + 1 :]!r}.'
+        f'one word spelled with {alphabet.shown()}.'
       )
     if word:
       words[word] = None
@@ -77,7 +95,7 @@ def read_lexicon(path: str) -> list[str]:
   return list(words)
 
 
-def of_characters(path: str) -> Any:
+def of_characters(path: str, alphabet: alphabets.Alphabet) -> Any:
   """flashlight's language model of labels; '' gives one that scores 0.
 
   Raises:
@@ -85,11 +103,14 @@ def of_characters(path: str) -> Any:
   """
   if not path:
     return _zero()
-  model, known = _loaded(path, ['<blank>', *ALPHABET])
-  if not known[SPACE_LABEL] or not any(known[SPACE_LABEL + 1 :]):
+  model, known = _loaded(path, ['<blank>', *symbols(alphabet)])
+  space = alphabet.space
+  others = [is_known for i, is_known in enumerate(known) if i and i != space]
+  if not any(others) or (space is not None and not known[space]):
     raise DecodeError(
       f'config.decode.language_model={path!r} is no model of characters with '
-      f'{SPACE!r} for the space; want one, or a config.decode.lexicon.'
+      f'{SPACE!r} for the space; want one of the alphabet {alphabet.shown()}, '
+      'or a config.decode.lexicon.'
     )
   return model
 

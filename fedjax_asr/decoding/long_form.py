@@ -22,7 +22,7 @@ from jaxtyping import Float32
 from fedjax_asr import config
 from fedjax_asr.decoding import text_decoder
 from fedjax_asr.models import model
-from fedjax_asr.speech import audio, features, text, windows
+from fedjax_asr.speech import alphabets, audio, features, windows
 
 # A window is padded to one of these parts of the longest: so many shapes.
 _PARTS = (8, 4, 2, 1)
@@ -30,9 +30,6 @@ _DECODED_QUANTUM = 256
 # Outputs that wait for a space or a blank at most: a model that has learnt
 # nothing may give none.
 _MAX_WAITING = 8192
-# Symbols after which no word is cut, the first that there is, and what stands
-# between the two texts.
-_JOINTS = ((text.ALPHABET.index(' '), ' '), (text.BLANK, ''))
 _IMPOSSIBLE = -100.0
 
 Logits = Float32[np.ndarray, '_ vocab']
@@ -83,6 +80,7 @@ class Listener:
     frames = sizes.num_outputs * sizes.stride
     self._lengths = [-(-frames // part) for part in _PARTS]
     self._weights = params, norm_state
+    self._size = acoustic.alphabet.size
 
     def forward(weights, values, num_frames):
       return acoustic.apply(*weights, values, num_frames, train=False)[:2]
@@ -99,7 +97,7 @@ class Listener:
     num_frames = len(values)
     # Normalised by itself it would be noise at the level of speech.
     if audio.is_silent(waveform):
-      return _blanks(-(-num_frames // self.sizes.stride))
+      return _blanks(-(-num_frames // self.sizes.stride), self._size)
     values = features.normalize(
       values, self._cfg.normalization, self._statistics
     )
@@ -120,6 +118,7 @@ def recognized(
   blocks: Iterable[Float32[np.ndarray, '_']],
   listener: Listener,
   decoder: text_decoder.TextDecoder,
+  alphabet: alphabets.Alphabet,
   report: Callable[[float], None],
 ) -> Recording:
   """All that is said; `report(seconds)` tells how far it has come.
@@ -127,7 +126,7 @@ def recognized(
   Raises:
     UserError: of the blocks, the listener or the decoder.
   """
-  joined = _Joined(decoder, listener.output_seconds)
+  joined = _Joined(decoder, alphabet, listener.output_seconds)
   seconds, silent = 0.0, True
   for window in windows.cut(blocks, listener.sizes):
     silent = silent and audio.is_silent(window.waveform)
@@ -148,20 +147,25 @@ def recognized(
 class _Joined:
   """Logits in order, decoded up to frames at which no word is cut."""
 
-  def __init__(self, decoder: text_decoder.TextDecoder, output_seconds: float):
+  def __init__(
+    self,
+    decoder: text_decoder.TextDecoder,
+    alphabet: alphabets.Alphabet,
+    output_seconds: float,
+  ):
     self.text = ''
     self.segments: list[Segment] = []
     self._decoder = decoder
+    self._alphabet = alphabet
     self._output_seconds = output_seconds
-    self._waiting = np.zeros((0, text.VOCAB_SIZE), np.float32)
+    self._waiting = np.zeros((0, alphabet.size), np.float32)
     self._num_decoded = 0
 
   def add(self, logits: Logits) -> None:
     """The next logits; decodes up to a frame that may be cut after."""
     self._waiting = np.concatenate([self._waiting, logits])
     best = self._waiting.argmax(axis=1)
-    for symbol, joint in _JOINTS:
-      places = np.flatnonzero(best == symbol)
+    for places, joint in _cuts(best, self._alphabet):
       if len(places):
         count = int(places[-1]) + 1
         end = (self._num_decoded + count) * self._output_seconds
@@ -188,7 +192,25 @@ class _Joined:
     self._waiting = self._waiting[count:]
 
 
-def _blanks(count: int) -> Logits:
-  logits = np.full((count, text.VOCAB_SIZE), _IMPOSSIBLE, np.float32)
-  logits[:, text.BLANK] = 0.0
+def _cuts(
+  best: np.ndarray, alphabet: alphabets.Alphabet
+) -> list[tuple[np.ndarray, str]]:
+  """Places after which no word is cut, the best first, and what stands
+  between the two texts."""
+  blanks = np.flatnonzero(best == alphabets.BLANK)
+  if alphabet.space is not None:
+    spaces = np.flatnonzero(best == alphabet.space)
+    return [(spaces, ' '), (blanks, '')]
+  if not alphabet.has_words:
+    return [(blanks, '')]
+  # Where the unit that is heard next begins a word.
+  heard = np.flatnonzero(best != alphabets.BLANK)
+  following = np.searchsorted(heard, blanks)
+  begins = np.append(alphabet.starts_word[best[heard]], False)
+  return [(blanks[begins[following]], ' ')]
+
+
+def _blanks(count: int, size: int) -> Logits:
+  logits = np.full((count, size), _IMPOSSIBLE, np.float32)
+  logits[:, alphabets.BLANK] = 0.0
   return logits

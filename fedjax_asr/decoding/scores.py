@@ -1,4 +1,8 @@
-"""Word and character error rates, and the mistakes behind them, by jiwer."""
+"""Word and character error rates, and the mistakes behind them, by jiwer.
+
+Words are what spaces part. Of an alphabet that tells no words apart,
+`has_words` is False here: each character then is a word, and WER is CER.
+"""
 
 import collections
 import math
@@ -73,14 +77,16 @@ class WorstSpeakers(NamedTuple):
   speakers: list[str]
 
 
-def score(transcripts: Sequence[Transcript]) -> Score:
+def score(transcripts: Sequence[Transcript], has_words: bool = True) -> Score:
   """WER and CER, which weigh every word or character of the set alike."""
-  return _score(errors(transcripts), slice(None))
+  return _score(errors(transcripts, has_words), slice(None))
 
 
-def score_speakers(transcripts: Sequence[Transcript]) -> dict[str, Score]:
+def score_speakers(
+  transcripts: Sequence[Transcript], has_words: bool = True
+) -> dict[str, Score]:
   """Scores of each speaker, in order of their names."""
-  counts = errors(transcripts)
+  counts = errors(transcripts, has_words)
   speakers = np.array([item.speaker for item in transcripts], object)
   return {
     name: _score(counts, np.flatnonzero(speakers == name))
@@ -88,13 +94,13 @@ def score_speakers(transcripts: Sequence[Transcript]) -> dict[str, Score]:
   }
 
 
-def errors(transcripts: Sequence[Transcript]) -> Errors:
+def errors(transcripts: Sequence[Transcript], has_words: bool = True) -> Errors:
   """Of each utterance by itself; their sums over a set make its rates."""
   references = [item.reference for item in transcripts]
-  words, characters = _aligned(transcripts)
+  words, characters = _aligned(transcripts, has_words)
   return Errors(
     words=np.array([_num_edits(row) for row in words.alignments], int),
-    num_words=np.array([len(text.split()) for text in references], int),
+    num_words=np.array([len(row) for row in words.references], int),
     characters=np.array([_num_edits(row) for row in characters.alignments]),
     num_characters=np.array([len(text) for text in references], int),
   )
@@ -108,30 +114,36 @@ def worst_decile(by_speaker: Mapping[str, Score]) -> WorstSpeakers:
   return WorstSpeakers(wer=mean, speakers=worst)
 
 
-def confusions(transcripts: Sequence[Transcript], count: int) -> Confusions:
+def confusions(
+  transcripts: Sequence[Transcript], count: int, has_words: bool = True
+) -> Confusions:
   """At most `count` of each kind, of words and of characters."""
-  words, characters = _aligned(transcripts)
+  words, characters = _aligned(transcripts, has_words)
   return Confusions(_mistakes(words, count), _mistakes(characters, count))
 
 
-def edits(transcripts: Sequence[Transcript]) -> tuple[Edits, Edits]:
+def edits(
+  transcripts: Sequence[Transcript], has_words: bool = True
+) -> tuple[Edits, Edits]:
   """Of words, and of characters."""
   words, characters = (
     Edits(found.substitutions, found.deletions, found.insertions)
-    for found in _aligned(transcripts)
+    for found in _aligned(transcripts, has_words)
   )
   return words, characters
 
 
 def _aligned(
-  transcripts: Sequence[Transcript],
+  transcripts: Sequence[Transcript], has_words: bool
 ) -> tuple[jiwer.WordOutput, jiwer.CharacterOutput]:
   references = [item.reference for item in transcripts]
   hypotheses = [item.hypothesis for item in transcripts]
-  return (
-    jiwer.process_words(references, hypotheses),
-    jiwer.process_characters(references, hypotheses),
-  )
+  characters = jiwer.process_characters(references, hypotheses)
+  if not has_words:
+    references, hypotheses = (
+      [' '.join(text) for text in texts] for texts in (references, hypotheses)
+    )
+  return jiwer.process_words(references, hypotheses), characters
 
 
 def _score(counts: Errors, chosen: slice | np.ndarray) -> Score:

@@ -116,7 +116,7 @@ def records(
         | score.score(truth, values, observed.features)._asdict()
         | {'determined_snr_db': _determined(truth, attempt.found)}
         | _of_public_speech(truth, observed)
-        | _errors(item, heard)
+        | _errors(item, heard, observed.acoustic.alphabet.has_words)
         | {'labels': told}
       )
   return made
@@ -190,10 +190,12 @@ def _labels(victim, observed) -> tuple[Record, set[str]]:
     estimated = labels.estimate(observed)
   except observation.Refused:
     return {}, set()
-  compared = labels.compare(estimated, [item.labels for item in victim.spoken])
+  alphabet = observed.acoustic.alphabet
+  spoken = [item.labels for item in victim.spoken]
+  compared = labels.compare(estimated, spoken, alphabet)
   record = {
-    'certain': estimated.certain,
-    'characters': estimated.characters,
+    'certain': alphabet.listed(estimated.certain),
+    'characters': alphabet.listed(estimated.characters),
     'num_labels': estimated.num_labels,
     **compared._asdict(),
   }
@@ -234,7 +236,7 @@ def _texts(victim, pairs, aligned, transcriber, public) -> list[Record]:
   return texts
 
 
-def _errors(item, texts: Record) -> Record:
+def _errors(item, texts: Record, has_words: bool) -> Record:
   rates: Record = {}
   for name, prefix in (
     ('heard', ''),
@@ -245,7 +247,8 @@ def _errors(item, texts: Record) -> Record:
     result = None
     if hypothesis is not None:
       result = scores.score(
-        [scores.Transcript(item.utterance, '', item.text, hypothesis)]
+        [scores.Transcript(item.utterance, '', item.text, hypothesis)],
+        has_words,
       )
     rates[f'{prefix}cer'] = None if result is None else result.cer
     rates[f'{prefix}wer'] = None if result is None else result.wer

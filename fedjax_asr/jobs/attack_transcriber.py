@@ -29,7 +29,7 @@ class Transcriber:
         run.params, run.norm_state, features, num_frames, train=False
       )[:2]
     )
-    self._decoder = text_decoder.chosen(config.DecodeConfig())
+    self._decoder = text_decoder.chosen(config.DecodeConfig(), run.alphabet)
 
   @property
   def takes_statistics(self) -> bool:

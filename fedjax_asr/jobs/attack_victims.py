@@ -14,8 +14,8 @@ from fedjax_asr.corpora import utterance as utterance_lib
 from fedjax_asr.federated import algorithm, cohort, optimizers
 from fedjax_asr.jobs import attacked_run, run_memory
 from fedjax_asr.models import model
+from fedjax_asr.speech import alphabets
 from fedjax_asr.speech import features as features_lib
-from fedjax_asr.speech import text
 
 
 class Spoken(NamedTuple):
@@ -139,13 +139,13 @@ def _spoken(attacked, attack, index) -> Spoken:
   raw, said = examples.raw(index), examples.texts[index]
   start = None
   if attack.stretch_seconds:
-    raw, said, start = _stretch(raw, said, attack, saved.config.features)
+    raw, said, start = _stretch(raw, said, attack, saved)
   kind = saved.config.features.normalization
-  labels = _feasible(text.encode(said), len(raw), saved.acoustic)
+  labels = _feasible(saved.alphabet.encode(said), len(raw), saved.acoustic)
   return Spoken(
     utterance=examples.ids[index],
     speaker=examples.speakers[index],
-    text=text.decode(labels),
+    text=saved.alphabet.decode(labels),
     features=features_lib.normalize(raw, kind, saved.statistics),
     labels=labels,
     statistics={
@@ -158,22 +158,25 @@ def _spoken(attacked, attack, index) -> Spoken:
   )
 
 
-def _stretch(values, said, attack, cfg):
+def _stretch(values, said, attack, saved):
   """The middle of an utterance, as much of its transcript, and its start.
 
   Words are taken to be spread evenly: nothing better is known of them.
   """
-  frames = round(attack.stretch_seconds * 1000 / cfg.hop_ms)
+  hop = saved.config.features.hop_ms
+  frames = round(attack.stretch_seconds * 1000 / hop)
   start = (len(values) - frames) // 2
   share = len(said) / len(values)
-  said = said[round(start * share) : round((start + frames) * share)].strip()
-  return values[start : start + frames], said or 'a', start
+  part = said[round(start * share) : round((start + frames) * share)].strip()
+  # What is cut within a symbol of several characters, or a unit, is others.
+  part = saved.alphabet.normalize(part).text
+  return values[start : start + frames], part or said[:1], start
 
 
 def _feasible(labels, num_frames, acoustic):
   """As many labels as the model's output frames can hold."""
   outputs = acoustic.num_output_frames(num_frames)
-  while len(labels) > 1 and text.min_ctc_frames(labels) > outputs:
+  while len(labels) > 1 and alphabets.min_ctc_frames(labels) > outputs:
     labels = labels[:-1]
   return labels
 

@@ -12,7 +12,7 @@ from fedjax_asr.corpora import dataset, datasets, store, utterance
 from fedjax_asr.federated import partition
 from fedjax_asr.jobs import evaluated_set
 from fedjax_asr.models import model
-from fedjax_asr.speech import features
+from fedjax_asr.speech import alphabets, features
 
 # Utterances that public statistics are taken from, at most.
 _NUM_PUBLIC = 100
@@ -96,7 +96,10 @@ def untrained(
   cfg: config.Config, path: pathlib.Path, report: store.Report
 ) -> saved_run.SavedRun:
   """As a run is before its first round."""
-  acoustic = model.acoustic(cfg.model, cfg.features.num_features)
+  alphabet = alphabets.of_config(cfg.data)
+  if alphabet.is_open:
+    alphabet = _prepared(cfg, report).alphabet
+  acoustic = model.acoustic(cfg.model, cfg.features.num_features, alphabet)
   # Under jit: a large model's initialisation is thousands of operations.
   params, norm_state = jax.jit(acoustic.init)(
     streams.key(cfg.seed, streams.Stream.INITIAL_PARAMETERS)
@@ -108,17 +111,25 @@ def untrained(
     params=params,
     norm_state=norm_state,
     round=0,
-    statistics=_statistics(cfg, acoustic, report),
+    statistics=_statistics(cfg, report),
   )
 
 
-def _statistics(cfg, acoustic, report) -> features.Statistics | None:
+def _statistics(cfg, report) -> features.Statistics | None:
   """Of what the run would train on, for global normalisation."""
   if cfg.features.normalization is not config.Normalization.GLOBAL:
     return None
+  return _prepared(cfg, report).statistics
+
+
+def _prepared(cfg, report) -> datasets.Datasets:
   return datasets.prepare(
-    cfg.data, cfg.features, acoustic.num_output_frames, cfg.seed, report
-  ).statistics
+    cfg.data,
+    cfg.features,
+    model.num_output_frames(cfg.model),
+    cfg.seed,
+    report,
+  )
 
 
 def public_speech(

@@ -89,8 +89,8 @@ def _table(
   console: rich.console.Console,
 ) -> list[dict[str, Any]]:
   """Outcomes of the batches, written down."""
-  acoustic = model.acoustic(cfg.model, cfg.features.num_features)
-  data = preparation.prepare(cfg, acoustic.num_output_frames, console)
+  data = preparation.prepare(cfg, console)
+  acoustic = model.acoustic(cfg.model, cfg.features.num_features, data.alphabet)
   directory.begin()
   preparation.write(data, directory)
   positions = _chosen(data.train, cfg)
@@ -183,7 +183,7 @@ def _transcripts(
 ) -> list[str]:
   num_outputs = acoustic.num_output_frames(jnp.asarray(batch.num_frames))
   paths = greedy.path(fit.probabilities, num_outputs)
-  return greedy.transcripts(np.asarray(paths))
+  return greedy.transcripts(np.asarray(paths), acoustic.alphabet)
 
 
 def _outcome(

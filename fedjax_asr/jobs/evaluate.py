@@ -36,7 +36,7 @@ def run(
   saved = saved_run.load(cfg.evaluate.run, 'evaluate.run', cfg.evaluate.round)
   saved_run.check_apart(saved, workdir)
   # Before any work: a language model may not be one.
-  decoder = text_decoder.chosen(cfg.decode)
+  decoder = text_decoder.chosen(cfg.decode, saved.alphabet)
   console = rich.console.Console(highlight=False, markup=False)
   with run_directory.open_run(
     workdir, cfg, allow_config_change=allow_config_change

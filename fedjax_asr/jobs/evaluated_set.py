@@ -55,12 +55,13 @@ def _whole_corpus(
 ) -> EvaluatedSet:
   features = run.config.features
   found = datasets.usable(
-    data, features, run.acoustic.num_output_frames, report
+    data, features, run.acoustic.num_output_frames, report, run.alphabet
   )
   examples = dataset.Dataset(
     found.utterances,
     found.store,
     found.kept,
+    run.alphabet,
     features.normalization,
     run.statistics,
   )

@@ -11,6 +11,8 @@ from fedjax_asr.decoding import bootstrap, evaluation, scores
 
 _MAX_SPEAKERS = 20
 _MAX_CONFUSIONS = 8
+# What a report calls words.
+_BETWEEN_SPACES, _CHARACTERS = 'between_spaces', 'characters'
 
 
 def measured(
@@ -18,15 +20,19 @@ def measured(
 ) -> dict[str, Any]:
   """Rates with their intervals, edits by kind, speakers and confusions."""
   transcripts = result.transcripts
-  counts = scores.errors(transcripts)
+  has_words = result.has_words
+  counts = scores.errors(transcripts, has_words)
   speakers = [item.speaker for item in transcripts]
   worst = scores.worst_decile(result.by_speaker)
-  words, characters = scores.confusions(transcripts, cfg.num_confusions)
-  word_edits, character_edits = scores.edits(transcripts)
+  words, characters = scores.confusions(
+    transcripts, cfg.num_confusions, has_words
+  )
+  word_edits, character_edits = scores.edits(transcripts, has_words)
   return {
     'num_utterances': result.total.num_utterances,
     'num_speakers': len(result.by_speaker),
     'num_words': result.total.num_words,
+    'words': _BETWEEN_SPACES if has_words else _CHARACTERS,
     'confidence': cfg.confidence,
     'num_resamples': cfg.num_resamples,
     'wer': _rate(counts.words, counts.num_words, speakers, cfg, seed),
@@ -70,6 +76,11 @@ def _listed(mistakes):
 def show(report: dict[str, Any], console: rich.console.Console) -> None:
   """Tables of a report; the longest lists are cut, and say so."""
   console.print(_rates(report))
+  if report['words'] == _CHARACTERS:
+    console.print(
+      'the alphabet has no space: each character counts as a word, and WER is '
+      'CER'
+    )
   worst = report['worst_decile']
   console.print(
     f'mean CTC loss {_number(report["loss"])} nats; worst tenth of speakers: '
@@ -95,7 +106,8 @@ def _rates(report: dict[str, Any]) -> rich.table.Table:
   table.add_column('')
   for name in ('rate', f'{confidence} by utterance', 'by speaker'):
     table.add_column(name, justify='right')
-  for name in ('wer', 'cer'):
+  has_words = report['words'] != _CHARACTERS
+  for name in ('wer', 'cer') if has_words else ('cer',):
     rate = report[name]
     table.add_row(
       name.upper(),

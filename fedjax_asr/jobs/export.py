@@ -33,7 +33,7 @@ from fedjax_asr import (
 )
 from fedjax_asr.decoding import long_form
 from fedjax_asr.jobs import disk_errors, exported_program
-from fedjax_asr.speech import analysis, text
+from fedjax_asr.speech import alphabets, analysis
 
 # Between the program, read back, and the model that it was made of.
 _TOLERANCE = 1e-4
@@ -89,7 +89,7 @@ def described(
 ) -> dict[str, Any]:
   """All that a caller needs who has not this package."""
   statistics = saved.statistics
-  vocab = len(text.ALPHABET)
+  vocab = saved.alphabet.size
   num_features = saved.config.features.num_features
   result = {
     'run': str(saved.path),
@@ -106,8 +106,9 @@ def described(
       'num_outputs': 'int32[batch]',
     },
     'frames_per_output': long_form.time_stride(saved.acoustic),
-    'alphabet': text.ALPHABET,
-    'blank': text.BLANK,
+    'alphabet': _symbols(saved.alphabet),
+    'blank': alphabets.BLANK,
+    'word_start': saved.alphabet.word_start,
     'features': _analysis(saved.config.features),
     'statistics': statistics
     and {name: each.tolist() for name, each in statistics._asdict().items()},
@@ -119,6 +120,13 @@ def described(
     result['analysis'] = analysis.described(saved.config.features)
     result['transcribe'] = _transcribing(saved.config.features)
   return result
+
+
+def _symbols(alphabet: alphabets.Alphabet) -> str | list[str]:
+  """By label: a string where each is one character."""
+  if alphabet.kind is alphabets.Kind.ENGLISH:
+    return ''.join(alphabet.symbols)
+  return list(alphabet.symbols)
 
 
 def _transcribing(features: config.FeaturesConfig) -> dict[str, Any]:

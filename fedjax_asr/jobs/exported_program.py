@@ -10,7 +10,7 @@ from jaxtyping import Array, Float, Int
 
 from fedjax_asr import saved_run
 from fedjax_asr.decoding import greedy, long_form
-from fedjax_asr.speech import audio, features, jax_features, text
+from fedjax_asr.speech import alphabets, audio, features, jax_features
 
 PLATFORMS = ('cpu', 'cuda')
 
@@ -88,7 +88,7 @@ def listen(saved: saved_run.SavedRun):
     log_probs, num_outputs = _applied(saved, values, num_frames)
     path = greedy.path(log_probs, num_outputs)
     # Normalised by itself, silence would be noise at the level of speech.
-    path = jnp.where(is_silent[:, None], text.BLANK, path)
+    path = jnp.where(is_silent[:, None], alphabets.BLANK, path)
     return path, log_probs, num_outputs
 
   return listen

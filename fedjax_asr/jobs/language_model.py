@@ -17,8 +17,7 @@ from fedjax_asr import (
 from fedjax_asr.corpora import audit, datasets, problem, utterance
 from fedjax_asr.decoding import language_model, ngram
 from fedjax_asr.jobs import disk_errors, preparation, run_corpus
-from fedjax_asr.models import model
-from fedjax_asr.speech import transcript
+from fedjax_asr.speech import alphabets, transcript
 
 
 class _Sentences(NamedTuple):
@@ -26,6 +25,7 @@ class _Sentences(NamedTuple):
 
   train: list[str]
   heldout: dict[str, list[str]]
+  alphabet: alphabets.Alphabet
 
 
 def run(
@@ -47,7 +47,7 @@ def run(
     workdir, cfg, allow_config_change=allow_config_change
   ) as directory:
     sentences = _sentences(cfg, directory, console)
-    trained = _trained(cfg.language_model, sentences.train)
+    trained = _trained(cfg.language_model, sentences)
     directory.begin()
     with disk_errors.explained(directory.path):
       _write(cfg.language_model, trained, sentences.train, directory)
@@ -62,14 +62,12 @@ def _sentences(
   console: rich.console.Console,
 ) -> _Sentences:
   if cfg.language_model.text:
-    train = _lines(cfg.language_model.text, cfg.data, directory, console)
-    return _Sentences(train=train, heldout={})
+    return _lines(cfg.language_model.text, cfg.data, directory, console)
   # Features decide which utterances can be used, and so the split.
   if cfg.language_model.run:
     data = _of_run(cfg, console)
   else:
-    acoustic = model.acoustic(cfg.model, cfg.features.num_features)
-    data = preparation.prepare(cfg, acoustic.num_output_frames, console)
+    data = preparation.prepare(cfg, console)
   preparation.write(data, directory)
   heldout = {
     'held-out speakers': data.heldout_speakers.texts,
@@ -78,6 +76,7 @@ def _sentences(
   return _Sentences(
     train=data.train.texts,
     heldout={name: found for name, found in heldout.items() if found},
+    alphabet=data.alphabet,
   )
 
 
@@ -94,9 +93,10 @@ def _lines(
   data: config.DataConfig,
   directory: run_directory.RunDirectory,
   console: rich.console.Console,
-) -> list[str]:
-  """The sentences of a text file, one a line, as of a corpus's transcripts."""
+) -> _Sentences:
+  """Those of a text file, one a line, as of a corpus's transcripts."""
   transcript.check(data)
+  alphabet = alphabets.of_config(data)
   try:
     content = home.expanded(path).read_text(encoding='utf-8')
   except (OSError, UnicodeDecodeError) as error:
@@ -107,7 +107,7 @@ def _lines(
     ) from error
   sentences, problems = [], []
   for number, line in enumerate(content.split('\n'), 1):
-    said = transcript.spelled(line, data)
+    said = transcript.spelled(line, data, alphabet)
     found = audit.transcript_problem(said, '', f'{path}:{number}')
     if found is None or found.is_warning:
       sentences.append(said.text)
@@ -119,7 +119,9 @@ def _lines(
       f'config.language_model.text={path!r} has no line with letters; want a '
       'sentence a line.'
     )
-  return sentences
+  if alphabet.is_open:
+    alphabet, _ = alphabets.of_texts(sentences, alphabet.rules)
+  return _Sentences(train=sentences, heldout={}, alphabet=alphabet)
 
 
 def _settle(
@@ -136,16 +138,19 @@ def _settle(
     console.print(f'left out: {num_bad} bad lines ({directory.skipped.name})')
 
 
-def _symbols(unit: config.LanguageUnit, sentence: str) -> list[str]:
+def _symbols(
+  unit: config.LanguageUnit, sentence: str, alphabet: alphabets.Alphabet
+) -> list[str]:
   if unit is config.LanguageUnit.WORDS:
     return sentence.split()
-  return language_model.characters(sentence)
+  return language_model.characters(sentence, alphabet)
 
 
 def _trained(
-  cfg: config.LanguageModelConfig, sentences: list[str]
+  cfg: config.LanguageModelConfig, sentences: _Sentences
 ) -> ngram.Model:
-  rows = [_symbols(cfg.unit, sentence) for sentence in sentences]
+  alphabet = sentences.alphabet
+  rows = [_symbols(cfg.unit, line, alphabet) for line in sentences.train]
   longest = max(map(len, rows)) + 2
   if longest < cfg.order:
     raise config.ConfigError(
@@ -154,7 +159,7 @@ def _trained(
     )
   is_closed = cfg.unit is config.LanguageUnit.CHARACTERS
   return ngram.train(
-    rows, cfg.order, language_model.ALPHABET if is_closed else ()
+    rows, cfg.order, language_model.symbols(alphabet) if is_closed else ()
   )
 
 
@@ -183,7 +188,8 @@ def _report(
     **sentences.heldout,
   }.items():
     interruption.check()
-    fit = ngram.fit(trained, [_symbols(cfg.unit, line) for line in heldout])
+    rows = [_symbols(cfg.unit, line, sentences.alphabet) for line in heldout]
+    fit = ngram.fit(trained, rows)
     lines.append(
       f'perplexity on {name}: {fit.perplexity:.2f} ({len(heldout)} sentences, '
       f'{fit.num_symbols} {cfg.unit} with the ends, {fit.num_unknown} unknown)'

@@ -1,6 +1,7 @@
 """What `personalise` found, as JSON takes it and in a few lines."""
 
-from collections.abc import Mapping, Sequence
+import functools
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -9,6 +10,7 @@ from fedjax_asr.decoding import scores
 from fedjax_asr.federated import fine_tuning
 
 Transcripts = Sequence[scores.Transcript]
+_Rated = Callable[[Transcripts], scores.Score]
 
 
 class Heard(NamedTuple):
@@ -25,14 +27,17 @@ class Heard(NamedTuple):
   has_diverged: bool
 
 
-def measured(heard: Mapping[str, Heard], num_left_out: int) -> dict[str, Any]:
+def measured(
+  heard: Mapping[str, Heard], num_left_out: int, has_words: bool = True
+) -> dict[str, Any]:
   """Rates before and after, of all words and of each speaker.
 
-  `num_left_out`: speakers that could not be split.
+  `num_left_out`: speakers that could not be split; `has_words`: as of `scores`.
   `gain`: of a speaker, the WER before less the WER after; its mean weighs
   speakers alike.
   """
-  speakers = {name: _speaker(each) for name, each in heard.items()}
+  rated = functools.partial(scores.score, has_words=has_words)
+  speakers = {name: _speaker(each, rated) for name, each in heard.items()}
   known = {
     name: each for name, each in heard.items() if each.personal is not None
   }
@@ -41,16 +46,16 @@ def measured(heard: Mapping[str, Heard], num_left_out: int) -> dict[str, Any]:
   return {
     'num_speakers': len(heard),
     'num_left_out': num_left_out,
-    'before': _total(each.before for each in heard.values()),
-    'after': _total(each.after for each in heard.values())
+    'before': _total((each.before for each in heard.values()), rated),
+    'after': _total((each.after for each in heard.values()), rated)
     | _gain(before, after),
     'num_diverged': sum(each.has_diverged for each in heard.values()),
-    'personal': _personal(known, speakers) if known else None,
+    'personal': _personal(known, speakers, rated) if known else None,
     'speakers': speakers,
   }
 
 
-def _speaker(heard: Heard) -> dict[str, Any]:
+def _speaker(heard: Heard, rated: _Rated) -> dict[str, Any]:
   models = {
     'before': heard.before,
     'after': heard.after,
@@ -60,27 +65,27 @@ def _speaker(heard: Heard) -> dict[str, Any]:
     'num_trained': len(heard.split.trained),
     'num_evaluated': len(heard.split.evaluated),
     **{
-      name: None if found is None else scores.score(found).wer
+      name: None if found is None else rated(found).wer
       for name, found in models.items()
     },
     'has_diverged': heard.has_diverged,
   }
 
 
-def _personal(known, speakers) -> dict[str, Any]:
+def _personal(known, speakers, rated: _Rated) -> dict[str, Any]:
   """Of the clients that have a model, against the server's on the same."""
   before = [speakers[name]['before'] for name in known]
   personal = [speakers[name]['personal'] for name in known]
   return {
     'num_speakers': len(known),
-    'before': _total(each.before for each in known.values()),
-    **_total(each.personal for each in known.values()),
+    'before': _total((each.before for each in known.values()), rated),
+    **_total((each.personal for each in known.values()), rated),
     **_gain(before, personal),
   }
 
 
-def _total(found) -> dict[str, float]:
-  score = scores.score([item for each in found for item in each])
+def _total(found, rated: _Rated) -> dict[str, float]:
+  score = rated([item for each in found for item in each])
   return {'wer': score.wer, 'cer': score.cer}
 
 

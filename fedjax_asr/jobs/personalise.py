@@ -43,7 +43,7 @@ def run(
   saved = saved_run.load(own.run, 'personalise.run', own.round)
   saved_run.check_apart(saved, workdir)
   # Before any work: a language model may not be one.
-  decoder = text_decoder.chosen(cfg.decode)
+  decoder = text_decoder.chosen(cfg.decode, saved.alphabet)
   console = rich.console.Console(highlight=False, markup=False, soft_wrap=True)
   with run_directory.open_run(
     workdir, cfg, allow_config_change=allow_config_change
@@ -56,7 +56,7 @@ def run(
     heard = _heard(cfg, saved, decoder, chosen.examples, splits, console)
     num_left_out = len(set(chosen.examples.speakers)) - len(splits)
     report = _described(cfg, saved) | personalisation_report.measured(
-      heard, num_left_out
+      heard, num_left_out, saved.alphabet.has_words
     )
     directory.begin()
     with disk_errors.explained(directory.path):

@@ -3,20 +3,24 @@
 import contextlib
 import json
 import pathlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import rich.console
 
 from fedjax_asr import config, interruption, run_files, whole_file
 from fedjax_asr.corpora import audit, datasets, store
+from fedjax_asr.models import model
+from fedjax_asr.speech import alphabets
 
 
 def prepare(
   cfg: config.Config,
-  num_output_frames: Callable[[int], int],
   console: rich.console.Console,
+  alphabet: alphabets.Alphabet | None = None,
 ) -> datasets.Datasets:
   """The data sets; shows how far the features are.
+
+  `alphabet`: of a run that has one.
 
   Raises:
     CorpusError: as `datasets.prepare`.
@@ -24,7 +28,12 @@ def prepare(
   """
   with reported(console) as report:
     return datasets.prepare(
-      cfg.data, cfg.features, num_output_frames, cfg.seed, report
+      cfg.data,
+      cfg.features,
+      model.num_output_frames(cfg.model),
+      cfg.seed,
+      report,
+      alphabet,
     )
 
 

@@ -85,6 +85,7 @@ def prepare(
     run.acoustic.num_output_frames,
     run.config.seed,
     report,
+    run.alphabet,
   )
   if not run.round:
     return data

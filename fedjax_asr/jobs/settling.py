@@ -20,7 +20,7 @@ def settled(cfg: config.Config, data: datasets.Datasets) -> config.Config:
     return cfg
   heldout = cfg.data.num_heldout_speakers
   if heldout < 0:
-    heldout = len(set(data.heldout_speakers.speakers))
+    heldout = data.num_heldout_speakers
   result = dataclasses.replace(
     cfg,
     data=dataclasses.replace(cfg.data, num_heldout_speakers=heldout),

@@ -10,6 +10,7 @@ import numpy as np
 from fedjax_asr import checkpoint, config, saved_run, streams
 from fedjax_asr.federated import devices, server
 from fedjax_asr.models import model
+from fedjax_asr.speech import alphabets
 
 _SEED = 'federated.init_from'
 
@@ -34,7 +35,7 @@ def starting_point(
   state = fresh(cfg, acoustic, num_clients)
   latest = checkpoints.latest_round
   if latest is None and cfg.federated.init_from:
-    state = _seeded(state, cfg)
+    state = _seeded(state, cfg, acoustic.alphabet)
   state = devices.replicate(state, device_list)
   if latest is None:
     return state, 0
@@ -50,11 +51,14 @@ def fresh(
 
 
 def _seeded(
-  state: server.ServerState, cfg: config.Config
+  state: server.ServerState,
+  cfg: config.Config,
+  alphabet: alphabets.Alphabet,
 ) -> server.ServerState:
   path = cfg.federated.init_from
   seed = saved_run.load(path, _SEED)
   _check_features(seed.config.features, cfg.features, path)
+  _check_alphabet(seed.alphabet, alphabet, path)
   for name in ('params', 'norm_state'):
     _check_tree(getattr(seed, name), getattr(state, name), path)
   return state._replace(
@@ -74,6 +78,16 @@ def _check_features(
         f'config.{_SEED}={path!r} was trained with config.{field}={had}; want '
         f'{want}.'
       )
+
+
+def _check_alphabet(
+  there: alphabets.Alphabet, wanted: alphabets.Alphabet, path: str
+) -> None:
+  if there.symbols != wanted.symbols:
+    raise config.ConfigError(
+      f'config.{_SEED}={path!r} has the alphabet {there.shown()}; want '
+      f'{wanted.shown()}.'
+    )
 
 
 def _check_tree(there: Any, wanted: Any, path: str) -> None:

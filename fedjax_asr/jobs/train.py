@@ -18,6 +18,7 @@ from fedjax_asr import (
   environment,
   interruption,
   progress,
+  run_alphabet,
   run_directory,
   run_log,
 )
@@ -110,8 +111,11 @@ def _train(
 
   What to warn of in the end, or ''.
   """
-  acoustic = model.acoustic(cfg.model, cfg.features.num_features)
-  data = preparation.prepare(cfg, acoustic.num_output_frames, console)
+  alphabet = None
+  if checkpoints.latest_round is not None:
+    alphabet = run_alphabet.resumed(directory.alphabet, cfg.data)
+  data = preparation.prepare(cfg, console, alphabet)
+  acoustic = model.acoustic(cfg.model, cfg.features.num_features, data.alphabet)
   signals.check()
   cfg = directory.config = settling.settled(cfg, data)
   device_list = devices.select(cfg.federated)
@@ -186,6 +190,7 @@ def _begin(
   audit.write(data.problems, directory.skipped)
   contents = preparation.statistics(data, directory)
   contents[directory.corpus] = run_corpus.recorded(cfg.data, data)
+  contents[directory.alphabet] = run_alphabet.content(data.alphabet)
   directory.begin(first, contents)
 
 

@@ -141,7 +141,7 @@ def _listening(cfg: config.Config, saved: saved_run.SavedRun) -> _Listen:
     saved.statistics,
     sizes,
   )
-  decoder = text_decoder.chosen(cfg.decode)
+  decoder = text_decoder.chosen(cfg.decode, saved.alphabet)
   # Standard output is for text alone.
   console = rich.console.Console(stderr=True, highlight=False, markup=False)
 
@@ -156,7 +156,11 @@ def _listening(cfg: config.Config, saved: saved_run.SavedRun) -> _Listen:
         status.update(f'{path}: {done:.0f} of {seconds:.0f} s')
 
       return long_form.recognized(
-        audio.stream(path, features.sample_rate), listener, decoder, report
+        audio.stream(path, features.sample_rate),
+        listener,
+        decoder,
+        saved.alphabet,
+        report,
       )
 
   return listen

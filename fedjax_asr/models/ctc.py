@@ -6,7 +6,7 @@ import optax
 from jaxtyping import Array, Bool, Float, Int
 
 from fedjax_asr.models import convolution
-from fedjax_asr.speech import text
+from fedjax_asr.speech import alphabets
 
 
 def min_frames(
@@ -50,6 +50,6 @@ def loss(
   labels = jnp.where(label_mask > 0, labels, 0)
   with jax.default_matmul_precision('highest'):
     losses = optax.ctc_loss(
-      logits, frame_padding, labels, 1.0 - label_mask, blank_id=text.BLANK
+      logits, frame_padding, labels, 1.0 - label_mask, blank_id=alphabets.BLANK
     )
   return jnp.where(usable, losses, 0.0)

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 
 from fedjax_asr import config
 from fedjax_asr.models import convolution, ds1, ds2
-from fedjax_asr.speech import text
+from fedjax_asr.speech import alphabets
 
 Params = dict[str, Any]
 NormState = dict[str, Any]
@@ -27,47 +27,59 @@ class Model(NamedTuple):
   front: as `apply`, but gives what the first recurrence of a DeepSpeech 2 is
     given [batch, outputs, units] instead of logits, in float32 whatever the
     model's dtype; None for others
+  alphabet: what the logits' last axis means
   """
 
   init: Callable[[jax.Array], tuple[Params, NormState]]
   apply: Callable[..., tuple[jax.Array, jax.Array, NormState]]
   num_output_frames: Callable[[Any], Any]
   front: Callable[..., tuple[jax.Array, jax.Array, NormState]] | None = None
+  alphabet: alphabets.Alphabet = alphabets.ENGLISH
 
 
 def acoustic(
-  cfg: config.ModelConfig, num_features: int, smoothing: float = 0.0
+  cfg: config.ModelConfig,
+  num_features: int,
+  alphabet: alphabets.Alphabet = alphabets.ENGLISH,
+  smoothing: float = 0.0,
 ) -> Model:
-  """The configured architecture over the project's alphabet.
+  """The configured architecture over an alphabet.
 
   `smoothing` is the width over which the kinks of clipped ReLUs are rounded
   off, for an attack that wants a smooth gradient; models are without.
   """
   match cfg.architecture:
     case config.Architecture.DS1:
-      return deepspeech1(cfg.ds1, num_features, smoothing)
+      return deepspeech1(cfg.ds1, num_features, alphabet, smoothing)
     case config.Architecture.DS2:
-      return deepspeech2(cfg.ds2, num_features, smoothing)
+      return deepspeech2(cfg.ds2, num_features, alphabet, smoothing)
 
 
 def deepspeech1(
-  cfg: config.DeepSpeech1Config, num_features: int, smoothing: float = 0.0
+  cfg: config.DeepSpeech1Config,
+  num_features: int,
+  alphabet: alphabets.Alphabet = alphabets.ENGLISH,
+  smoothing: float = 0.0,
 ) -> Model:
-  """DeepSpeech 1 over the project's alphabet."""
-  module = ds1.DeepSpeech1(cfg, text.VOCAB_SIZE, smoothing)
-  return _pure(module, num_features, (cfg.time_stride,))
+  """DeepSpeech 1 over an alphabet."""
+  module = ds1.DeepSpeech1(cfg, alphabet.size, smoothing)
+  pure = _pure(module, num_features, (cfg.time_stride,))
+  return pure._replace(alphabet=alphabet)
 
 
 def deepspeech2(
-  cfg: config.DeepSpeech2Config, num_features: int, smoothing: float = 0.0
+  cfg: config.DeepSpeech2Config,
+  num_features: int,
+  alphabet: alphabets.Alphabet = alphabets.ENGLISH,
+  smoothing: float = 0.0,
 ) -> Model:
-  """DeepSpeech 2 over the project's alphabet."""
-  module = ds2.DeepSpeech2(cfg, text.VOCAB_SIZE, smoothing)
+  """DeepSpeech 2 over an alphabet."""
+  module = ds2.DeepSpeech2(cfg, alphabet.size, smoothing)
   # In float32: what inverts it differentiates forwards too (`product.dense`).
   exact = dataclasses.replace(cfg, dtype=config.Dtype.FLOAT32)
-  front = ds2.Front(exact, text.VOCAB_SIZE, smoothing)
+  front = ds2.Front(exact, alphabet.size, smoothing)
   pure = _pure(module, num_features, cfg.conv_time_strides)
-  return pure._replace(front=_applied(front))
+  return pure._replace(front=_applied(front), alphabet=alphabet)
 
 
 def _pure(
@@ -80,10 +92,23 @@ def _pure(
     )
     return variables['params'], variables.get('norm_state', {})
 
+  return Model(init, _applied(module), _frames_after(time_strides))
+
+
+def num_output_frames(cfg: config.ModelConfig) -> Callable[[Any], Any]:
+  """As of the `Model`, of which it is all that needs no alphabet."""
+  match cfg.architecture:
+    case config.Architecture.DS1:
+      return _frames_after((cfg.ds1.time_stride,))
+    case config.Architecture.DS2:
+      return _frames_after(cfg.ds2.conv_time_strides)
+
+
+def _frames_after(time_strides: tuple[int, ...]) -> Callable[[Any], Any]:
   def num_output_frames(num_frames):
     return convolution.frames_after(num_frames, time_strides)
 
-  return Model(init, _applied(module), num_output_frames)
+  return num_output_frames
 
 
 def _applied(module: nn.Module) -> Callable[..., Any]:

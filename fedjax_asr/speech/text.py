@@ -1,23 +1,16 @@
-"""Text to labels and back: blank, space, apostrophe, a to z."""
+"""What was said, spelled in English: space, apostrophe, a to z."""
 
 import functools
 import re
 import unicodedata
 from typing import NamedTuple
 
-import numpy as np
-from jaxtyping import Int, Int32
-
-BLANK = 0
-# A label is an index into this; `_` stands for the blank, never for itself.
-ALPHABET = "_ 'abcdefghijklmnopqrstuvwxyz"
-VOCAB_SIZE = len(ALPHABET)
-
-_LABELS = {character: i for i, character in enumerate(ALPHABET) if i != BLANK}
+# What `normalize` keeps.
+LETTERS = " 'abcdefghijklmnopqrstuvwxyz"
 # Modifier letter, curly and reversed quotes, prime, grave, acute.
-_APOSTROPHES = frozenset("'\u02bc\u02bb\u2018\u2019\u201b\u2032`\u00b4")
+APOSTROPHES = frozenset("'\u02bc\u02bb\u2018\u2019\u201b\u2032`\u00b4")
 # Punctuation by Unicode's categories, and yet read aloud, or markup.
-_SPOKEN = frozenset('%&@#*/\\_[]{}\u00a7\u00b6\u2030\u2031')
+SPOKEN = frozenset('%&@#*/\\_[]{}\u00a7\u00b6\u2030\u2031')
 # Stands for punctuation until it is known what is beside it; itself a control
 # character, it is never kept.
 _MARK = '\0'
@@ -25,7 +18,7 @@ _BETWEEN_WORDS = re.compile(f"(?<=[a-z']){_MARK}+(?='?[a-z])")
 
 
 class Normalized(NamedTuple):
-  """Text in the alphabet, and what of the original is not in it, in order."""
+  """Text in an alphabet, and what of the original is not in it, in order."""
 
   text: str
   # Punctuation and invisible characters: nobody says them.
@@ -35,7 +28,7 @@ class Normalized(NamedTuple):
 
 
 def normalize(text: str) -> Normalized:
-  """Spells text in the alphabet.
+  """Spells text in English.
 
   Every character is under one of these rules:
 
@@ -61,7 +54,7 @@ def normalize(text: str) -> Normalized:
     kept.append(spelled or '')
     if spelled is None:
       lost.append(character)
-    elif spelled == _MARK or (not spelled and _is_invisible(character)):
+    elif spelled == _MARK or (not spelled and is_invisible(character)):
       dropped.append(character)
   joined = _BETWEEN_WORDS.sub(' ', ''.join(kept)).replace(_MARK, '')
   return Normalized(
@@ -69,62 +62,26 @@ def normalize(text: str) -> Normalized:
   )
 
 
-def encode(text: str) -> Int32[np.ndarray, 'labels']:
-  """Labels of text in the alphabet, none of them blank.
-
-  Raises:
-    ValueError: a character that is none of it; want it normalised.
-  """
-  outside = [character for character in text if character not in _LABELS]
-  if outside:
-    raise ValueError(f'{outside[0]!r} in {text[:40]!r}; want {ALPHABET[1:]!r}.')
-  return np.array([_LABELS[character] for character in text], np.int32)
-
-
-def decode(labels: Int[np.ndarray, 'labels']) -> str:
-  """The text of labels; blanks, such as padding, are left out.
-
-  Inverts `encode`: `decode(encode(text)) == text`.
-
-  Raises:
-    ValueError: a label outside the alphabet.
-  """
-  labels = np.asarray(labels)
-  outside = labels[(labels < 0) | (labels >= VOCAB_SIZE)]
-  if len(outside):
-    raise ValueError(f'label {outside[0]}; want 0 to {VOCAB_SIZE - 1}.')
-  return ''.join(ALPHABET[label] for label in labels if label != BLANK)
-
-
-def min_ctc_frames(labels: Int[np.ndarray, 'labels']) -> int:
-  """Frames below which no CTC path spells the labels.
-
-  One for each label and one for the blank between two equal neighbours
-  (Graves et al. 2006).
-  """
-  labels = np.asarray(labels)
-  return len(labels) + int((labels[1:] == labels[:-1]).sum())
-
-
 @functools.lru_cache(maxsize=4096)
 def _spelling(character: str) -> str | None:
   """What one becomes: `_MARK` for punctuation, None where it is lost."""
   decomposed = unicodedata.normalize('NFKD', character)
   category = unicodedata.category(character)
-  if character in _APOSTROPHES or decomposed in _APOSTROPHES:
+  if character in APOSTROPHES or decomposed in APOSTROPHES:
     return "'"
   if category.startswith('L'):
     letters = [_letter(each) for each in decomposed.casefold()]
     return None if None in letters else ''.join(filter(None, letters))
-  if category == 'Mn' or _is_invisible(character):
+  if category == 'Mn' or is_invisible(character):
     return ''
   if character.isspace() or category == 'Pd':
     return ' '
-  is_silent = category.startswith('P') and not _SPOKEN & {*decomposed}
+  is_silent = category.startswith('P') and not SPOKEN & {*decomposed}
   return _MARK if is_silent else None
 
 
-def _is_invisible(character: str) -> bool:
+def is_invisible(character: str) -> bool:
+  """Whether it is a joiner, a direction mark or the like."""
   return unicodedata.category(character) == 'Cf'
 
 
@@ -132,6 +89,6 @@ def _letter(character: str) -> str | None:
   """Of a letter's decomposition."""
   if unicodedata.category(character) == 'Mn':  # An accent.
     return ''
-  if character in _APOSTROPHES:
+  if character in APOSTROPHES:
     return "'"
-  return character if character in _LABELS else None
+  return character if character in LETTERS else None

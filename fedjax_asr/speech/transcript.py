@@ -1,4 +1,4 @@
-"""From a transcript, as a corpus has it, to what was said in the alphabet.
+"""From a transcript, as a corpus has it, to what was said in an alphabet.
 
 The one way there: for training, references, language models and attacks.
 """
@@ -8,7 +8,7 @@ import re
 from typing import NamedTuple
 
 from fedjax_asr import config
-from fedjax_asr.speech import spoken_numbers, text
+from fedjax_asr.speech import alphabets, spoken_numbers
 
 _NUM_SHOWN = 5  # Of what is lost, in a message.
 _TAG = re.compile(r'\[[^][]*\]|<[^<>]*>|\{[^{}]*\}')
@@ -49,8 +49,10 @@ class Transcript(NamedTuple):
     )
 
 
-def spelled(raw: str, data: config.DataConfig) -> Transcript:
-  """Tags dropped, numbers spelled, the rest by `text.normalize`.
+def spelled(
+  raw: str, data: config.DataConfig, alphabet: alphabets.Alphabet
+) -> Transcript:
+  """Tags dropped, numbers spelled, the rest by `alphabet.normalize`.
 
   What matches an entry of `data.drop_tags` is dropped as if it were a space,
   whatever its case; `*` in an entry is any text without brackets. Other text
@@ -66,12 +68,14 @@ def spelled(raw: str, data: config.DataConfig) -> Transcript:
   raw = _TAG.sub(' ', raw)
   is_spelling = data.numbers is config.Numbers.SPELL
   if is_spelling:
-    raw = spoken_numbers.spelled(raw)
-  said = text.normalize(raw)
+    raw = spoken_numbers.spelled(raw, data.numbers_language)
+  said = alphabet.normalize(raw)
   return Transcript(
     *said,
     tags=tags,
-    unspelled=_unspelled(raw, said.lost) if said.lost else (),
+    unspelled=_unspelled(alphabet.composed(raw), said.lost)
+    if said.lost
+    else (),
     has_number=not is_spelling and spoken_numbers.has_number(raw),
   )
 
@@ -79,7 +83,7 @@ def spelled(raw: str, data: config.DataConfig) -> Transcript:
 def check(data: config.DataConfig) -> None:
   """Raises `MissingPackageError` if numbers are to be spelled and cannot be."""
   if data.numbers is config.Numbers.SPELL:
-    spoken_numbers.check()
+    spoken_numbers.check(data.numbers_language)
 
 
 def _unspelled(raw: str, lost: str) -> tuple[str, ...]:

@@ -24,6 +24,7 @@ def validate(cfg: config.Config) -> None:
       for number in value if isinstance(value, tuple) else (value,):
         _check_range(path, value, number, field.metadata)
   _check_name(cfg)
+  _check_alphabet(cfg)
   if not jobs.goes_by_a_run(cfg):
     _check_data(cfg)
   _check_features(cfg)
@@ -115,6 +116,35 @@ def _check_data(cfg: config.Config) -> None:
     'data.num_heldout_speakers',
     data.num_heldout_speakers < data.synthetic.num_speakers,
     f'fewer than data.synthetic.num_speakers={data.synthetic.num_speakers}',
+  )
+
+
+def _check_alphabet(cfg: config.Config) -> None:
+  alphabet = cfg.data.alphabet
+  requirement.require(
+    cfg, 'data.alphabet', bool(alphabet), 'english, corpus or a file'
+  )
+  requirement.read(
+    cfg,
+    'data.min_symbol_count',
+    alphabet == 'corpus',
+    'data.alphabet=corpus',
+  )
+  for name in ('case', 'punctuation'):
+    requirement.read(
+      cfg, f'data.{name}', alphabet != 'english', 'another data.alphabet'
+    )
+  requirement.read(
+    cfg,
+    'data.numbers_language',
+    cfg.data.numbers is config.Numbers.SPELL,
+    'data.numbers=spell',
+  )
+  requirement.read(
+    cfg,
+    'data.synthetic.language',
+    cfg.data.corpus is config.Corpus.SYNTHETIC,
+    'data.corpus=synthetic',
   )
 
 

@@ -7,7 +7,7 @@ import pytest
 from fedjax_asr import config
 from fedjax_asr.attacks import alignment, observation
 from fedjax_asr.models import ctc, model
-from fedjax_asr.speech import text
+from fedjax_asr.speech import alphabets
 
 _SENTENCES = ('easy going', "a driver's hope")
 _FRAMES = 40
@@ -18,7 +18,7 @@ class _Layers(nn.Module):
   @nn.compact
   def __call__(self, features):
     hidden = nn.tanh(nn.Dense(120, name='hidden')(features))
-    return nn.Dense(text.VOCAB_SIZE, name='output')(hidden)
+    return nn.Dense(alphabets.ENGLISH.size, name='output')(hidden)
 
 
 def _acoustic():
@@ -45,7 +45,7 @@ def _logits(params, speech):
 def _losses(logits):
   rows = np.zeros((len(_SENTENCES), 16), np.int32)
   for row, sentence in zip(rows, _SENTENCES, strict=True):
-    row[: len(sentence)] = text.encode(sentence)
+    row[: len(sentence)] = alphabets.ENGLISH.encode(sentence)
   lengths = jnp.asarray([len(sentence) for sentence in _SENTENCES])
   frames = jnp.full(len(_SENTENCES), _FRAMES)
   return ctc.loss(logits, frames, jnp.asarray(rows), lengths)
@@ -124,7 +124,7 @@ def test_the_kernel_does_without_the_bias(scene, how):
   params, speech, update, wanted = scene
   output = {'kernel': update['output']['kernel']}
   if how == 'zero':
-    output['bias'] = jnp.zeros(text.VOCAB_SIZE)
+    output['bias'] = jnp.zeros(alphabets.ENGLISH.size)
   observed = _observed({**update, 'output': output}, params)
   found = alignment.align(list(speech), observed)
   np.testing.assert_allclose(found.posteriors, wanted, atol=2e-3)
@@ -147,10 +147,10 @@ def test_wrong_speech_shows_in_the_residual(scene):
 
 
 def test_texts_are_the_likeliest_symbols_merged():
-  posteriors = np.zeros((7, text.VOCAB_SIZE))
+  posteriors = np.zeros((7, alphabets.ENGLISH.size))
   path = [0, 5, 5, 0, 5, 3, 0]
   posteriors[np.arange(7), path] = 1
-  assert alignment._spelled(posteriors) == 'cca'
+  assert alignment._spelled(posteriors, alphabets.ENGLISH) == 'cca'
 
 
 def test_what_was_not_reconstructed_has_no_posteriors(scene):
@@ -158,7 +158,7 @@ def test_what_was_not_reconstructed_has_no_posteriors(scene):
   nothing = np.zeros((0, _FEATURES), np.float32)
   observed = _observed(update, params)
   found = alignment.align([nothing, *speech], observed)
-  assert found.posteriors[0].shape == (0, text.VOCAB_SIZE)
+  assert found.posteriors[0].shape == (0, alphabets.ENGLISH.size)
   assert found.texts[0] == ''
   with pytest.raises(observation.Refused, match='no features'):
     alignment.align([nothing], observed)

@@ -11,7 +11,7 @@ import pytest
 from fedjax_asr import config
 from fedjax_asr.attacks import labels, observation
 from fedjax_asr.models import ctc, model
-from fedjax_asr.speech import text
+from fedjax_asr.speech import alphabets
 
 _SENTENCES = ('easy going', 'northanger abbey', 'the news of the day')
 _FRAMES = 64
@@ -24,7 +24,7 @@ def _linear():
   """A model that is its output layer: logits = features @ kernel + bias."""
 
   def init(key):
-    kernel = jax.random.normal(key, (_SIZE, text.VOCAB_SIZE))
+    kernel = jax.random.normal(key, (_SIZE, alphabets.ENGLISH.size))
     return {'output': {'kernel': kernel, 'bias': jnp.zeros(29)}}, {}
 
   def apply(params, norm_state, features, num_frames, *, train, key=None):
@@ -53,7 +53,7 @@ _LINEAR = _linear()
 def _labels(sentences):
   rows = np.zeros((len(sentences), 24), np.int32)
   for row, sentence in zip(rows, sentences, strict=True):
-    row[: len(sentence)] = text.encode(sentence)
+    row[: len(sentence)] = alphabets.ENGLISH.encode(sentence)
   return rows, np.array([len(sentence) for sentence in sentences])
 
 
@@ -97,7 +97,8 @@ def _scene(seed, scale=0.1, sentences=_SENTENCES, spread=1.0):
 
 
 def _score(estimated, sentences=_SENTENCES):
-  return labels.compare(estimated, [text.encode(item) for item in sentences])
+  spelled = [alphabets.ENGLISH.encode(item) for item in sentences]
+  return labels.compare(estimated, spelled, alphabets.ENGLISH)
 
 
 @pytest.mark.parametrize('seed', range(4))
@@ -263,8 +264,8 @@ def test_an_update_without_output_layer_is_refused():
 
 def test_scores_by_hand():
   counts = np.zeros(29)
-  counts[text.encode('abc')] = (2, 1, 1)
-  estimated = labels.LabelEstimate('a', 'abc', counts, 4.0, 10.0)
+  counts[alphabets.ENGLISH.encode('abc')] = (2, 1, 1)
+  estimated = labels.LabelEstimate(('a',), ('a', 'b', 'c'), counts, 4.0, 10.0)
   scored = _score(estimated, ('aab', 'ada'))
   assert scored.precision == pytest.approx(2 / 3)
   assert scored.recall == pytest.approx(2 / 3)

@@ -8,7 +8,7 @@ import pytest
 
 from fedjax_asr import config
 from fedjax_asr.corpora import audit, problem, utterance
-from fedjax_asr.speech import transcript
+from fedjax_asr.speech import alphabets, transcript
 
 
 def item(text, name='u'):
@@ -19,10 +19,11 @@ def item(text, name='u'):
 def audited(text, num_frames=1000, failures=None, **data):
   return audit.audit(
     [item(text)],
-    [transcript.spelled(text, config.DataConfig(**data))],
+    [transcript.spelled(text, config.DataConfig(**data), alphabets.ENGLISH)],
     np.array([num_frames]),
     failures or {},
     num_output_frames=lambda frames: -(-frames // 2),
+    alphabet=alphabets.ENGLISH,
   )
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from fedjax_asr import config
 from fedjax_asr.corpora import dataset, store, utterance
-from fedjax_asr.speech import features, text
+from fedjax_asr.speech import alphabets, features
 
 WIDTH = 4
 LENGTHS = [5, 3, 7, 2]
@@ -48,7 +48,7 @@ def raw(corpus, index):
 
 
 def subset(corpus, indices, kind=config.Normalization.NONE, statistics=None):
-  return dataset.Dataset(*corpus, indices, kind, statistics)
+  return dataset.Dataset(*corpus, indices, alphabets.ENGLISH, kind, statistics)
 
 
 def test_fields_are_by_position_in_the_subset(corpus):
@@ -58,7 +58,9 @@ def test_fields_are_by_position_in_the_subset(corpus):
   assert chosen.speakers == ['s2', 's0']
   assert chosen.texts == ['a b', 'hello']
   assert chosen.num_frames.tolist() == [7, 5]
-  assert [text.decode(labels) for labels in chosen.labels] == chosen.texts
+  assert [
+    alphabets.ENGLISH.decode(labels) for labels in chosen.labels
+  ] == chosen.texts
   np.testing.assert_array_equal(chosen.features(0), raw(corpus, 2))
 
 
@@ -88,8 +90,8 @@ def test_a_batch_is_padded_with_zeros(corpus):
   assert not padded[0, 3:].any()
   assert num_frames.tolist() == [3, 2]
   assert num_labels.tolist() == [4, 1]
-  assert text.decode(labels[0, :4]) == "it's"
-  assert text.decode(labels[1, :1]) == 'e'
+  assert alphabets.ENGLISH.decode(labels[0, :4]) == "it's"
+  assert alphabets.ENGLISH.decode(labels[1, :1]) == 'e'
   assert not labels[1, 1:].any()
 
 

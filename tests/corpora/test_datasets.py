@@ -9,7 +9,7 @@ import pytest
 
 from fedjax_asr import config
 from fedjax_asr.corpora import datasets, manifest, utterance
-from fedjax_asr.speech import transcript
+from fedjax_asr.speech import alphabets, transcript
 
 _SHARED = pathlib.Path(__file__).parents[3] / 'shared' / 'data'
 _FEATURES = config.FeaturesConfig(
@@ -105,5 +105,5 @@ def test_transcripts_of_real_corpora_lose_nothing(name):
   found, _ = manifest.utterances(path)
   assert len(found) > 50
   for item in found:
-    said = transcript.spelled(item.text, config.DataConfig())
+    said = transcript.spelled(item.text, config.DataConfig(), alphabets.ENGLISH)
     assert said == transcript.Transcript(item.text, '', '', ())

@@ -8,13 +8,13 @@ import pytest
 
 from fedjax_asr import config
 from fedjax_asr.decoding import beam, language_model, ngram, text_decoder
-from fedjax_asr.speech import text
+from fedjax_asr.speech import alphabets
 
 pytest.importorskip(
   'flashlight.lib.text', reason="pip install 'fedjax_asr[decode]'"
 )
 
-_SYMBOLS = (text.BLANK, *text.encode('a b'))
+_SYMBOLS = (alphabets.BLANK, *alphabets.ENGLISH.encode('a b'))
 _LEXICON = ('a', 'ab', 'ba', 'bb')
 _SENTENCES = ('ab a', 'ab ab', 'ba a', 'ab', 'a ab ba')
 
@@ -23,14 +23,15 @@ def decoder(**fields):
   """With room for every hypothesis of a tiny problem's four symbols."""
   wide = {'beam_size': 10_000, 'beam_size_token': 4, 'beam_threshold': 1e3}
   return beam.BeamDecoder(
-    config.DecodeConfig(method=config.Decoder.BEAM, **wide | fields)
+    config.DecodeConfig(method=config.Decoder.BEAM, **wide | fields),
+    alphabets.ENGLISH,
   )
 
 
 def tiny_problem(seed, frames=5):
   """Log-probabilities of which only blank, space, a and b matter."""
   rng = np.random.default_rng(seed)
-  logits = np.full((frames, text.VOCAB_SIZE), -40.0)
+  logits = np.full((frames, alphabets.ENGLISH.size), -40.0)
   logits[:, list(_SYMBOLS)] = rng.normal(0, 1.5, (frames, len(_SYMBOLS)))
   return beam.log_softmax(logits)
 
@@ -40,7 +41,9 @@ def probabilities(log_probs):
   found = {}
   for path in itertools.product(_SYMBOLS, repeat=len(log_probs)):
     runs = [s for s, _ in itertools.groupby(path)]
-    spelled = ''.join(text.ALPHABET[s] for s in runs if s != text.BLANK)
+    spelled = ''.join(
+      alphabets.ENGLISH.symbols[s] for s in runs if s != alphabets.BLANK
+    )
     p = math.exp(sum(row[s] for row, s in zip(log_probs, path, strict=True)))
     found[spelled] = found.get(spelled, 0.0) + p
   return found
@@ -56,8 +59,10 @@ def best(scores):
 @pytest.fixture
 def characters(tmp_path):
   """The file of a trigram model of characters, and what is in it."""
-  sentences = [language_model.characters(line) for line in _SENTENCES]
-  model = ngram.train(sentences, 3, language_model.ALPHABET)
+  sentences = [
+    language_model.characters(line, alphabets.ENGLISH) for line in _SENTENCES
+  ]
+  model = ngram.train(sentences, 3, language_model.symbols(alphabets.ENGLISH))
   path = tmp_path / 'characters.arpa'
   path.write_text(ngram.arpa(model))
   return str(path), arpa_reader.read(path.read_text())
@@ -87,7 +92,7 @@ def test_finds_the_text_of_highest_total_probability():
     scores = {t: math.log(p) for t, p in probabilities(log_probs).items()}
     found.append(best(scores))
     assert search(log_probs) == found[-1]
-    path = text_decoder.chosen(config.DecodeConfig())
+    path = text_decoder.chosen(config.DecodeConfig(), alphabets.ENGLISH)
     greedy += path(log_probs[None], np.array([len(log_probs)]))
   # Otherwise the best path alone would do.
   assert sum(a != b for a, b in zip(found, greedy, strict=True)) >= 5
@@ -103,7 +108,10 @@ def test_model_of_characters_is_weighed_in_nats(characters, weight):
     acoustic = {t: math.log(p) for t, p in probabilities(log_probs).items()}
     scores = {
       t: score
-      + weight * arpa_reader.sentence(arpa, 3, language_model.characters(t))
+      + weight
+      * arpa_reader.sentence(
+        arpa, 3, language_model.characters(t, alphabets.ENGLISH)
+      )
       for t, score in acoustic.items()
     }
     assert search(log_probs) == best(scores)
@@ -169,9 +177,9 @@ ngram 2=2
 
 def test_model_turns_an_answer_where_computed_by_hand(tmp_path):
   (tmp_path / 'lm.arpa').write_text(_BY_HAND)
-  a, b = text.encode('ab')
+  a, b = alphabets.ENGLISH.encode('ab')
   for p_b, wanted in ((0.26, 'a'), (0.3, 'a'), (0.36, 'b'), (0.4, 'b')):
-    log_probs = np.full((1, text.VOCAB_SIZE), -50.0)
+    log_probs = np.full((1, alphabets.ENGLISH.size), -50.0)
     # With p(a) = 1/4 and p(b) = 1/2, b wins where its frame has over 1/3.
     log_probs[0, [a, b]] = np.log([1 - p_b, p_b])
     assert decoder()(log_probs) == 'a'
@@ -182,12 +190,16 @@ def test_model_turns_an_answer_where_computed_by_hand(tmp_path):
 
 
 def test_padding_changes_nothing_and_no_frames_are_no_text():
-  logits = np.random.default_rng(0).normal(0, 2, (3, 12, text.VOCAB_SIZE))
+  logits = np.random.default_rng(0).normal(
+    0, 2, (3, 12, alphabets.ENGLISH.size)
+  )
   num_frames = np.array([0, 5, 12])
   soiled = logits.astype(np.float32)
   soiled[1, 5:] = np.nan
   for method in config.Decoder:
-    read = text_decoder.chosen(config.DecodeConfig(method=method))
+    read = text_decoder.chosen(
+      config.DecodeConfig(method=method), alphabets.ENGLISH
+    )
     texts = read(soiled, num_frames)
     alone = [
       read(logits[i : i + 1, :count].astype(np.float32), num_frames[i : i + 1])
@@ -198,24 +210,28 @@ def test_padding_changes_nothing_and_no_frames_are_no_text():
 
 
 def test_confident_logits_are_read_alike_by_both_decoders(lexicon):
-  path = [s for label in text.encode('ab ba bb') for s in (label, label, 0)]
-  logits = 20.0 * np.eye(text.VOCAB_SIZE, dtype=np.float32)[path][None]
+  path = [
+    s
+    for label in alphabets.ENGLISH.encode('ab ba bb')
+    for s in (label, label, 0)
+  ]
+  logits = 20.0 * np.eye(alphabets.ENGLISH.size, dtype=np.float32)[path][None]
   for fields in ({}, {'lexicon': lexicon}):
     search = decoder(**fields)
     assert search.texts(logits, np.array([len(path)])) == ['ab ba bb']
-  greedy = text_decoder.chosen(config.DecodeConfig())
+  greedy = text_decoder.chosen(config.DecodeConfig(), alphabets.ENGLISH)
   assert greedy(logits, np.array([len(path)])) == ['ab ba bb']
 
 
 def test_logits_that_are_no_numbers_are_refused():
-  log_probs = np.full((3, text.VOCAB_SIZE), np.nan)
+  log_probs = np.full((3, alphabets.ENGLISH.size), np.nan)
   with pytest.raises(language_model.DecodeError, match='NaN'):
     decoder()(log_probs)
 
 
 def test_impossible_symbols_do_no_harm(lexicon):
-  log_probs = np.full((3, text.VOCAB_SIZE), -np.inf)
-  log_probs[[0, 1, 2], [*text.encode('ba'), 0]] = 0.0
+  log_probs = np.full((3, alphabets.ENGLISH.size), -np.inf)
+  log_probs[[0, 1, 2], [*alphabets.ENGLISH.encode('ba'), 0]] = 0.0
   assert decoder()(log_probs) == 'ba'
   assert decoder(lexicon=lexicon)(log_probs) == 'ba'
 

@@ -9,12 +9,12 @@ from fedjax_asr import config
 from fedjax_asr.corpora import dataset, store, utterance
 from fedjax_asr.decoding import evaluation, greedy, scores
 from fedjax_asr.models import ctc, model
-from fedjax_asr.speech import text
+from fedjax_asr.speech import alphabets
 
 NUM_FRAMES = (24, 34, 44, 54, 70)
 FEATURES = config.FeaturesConfig(
-  num_features=text.VOCAB_SIZE,
-  num_mels=text.VOCAB_SIZE,
+  num_features=alphabets.ENGLISH.size,
+  num_mels=alphabets.ENGLISH.size,
   normalization=config.Normalization.NONE,
 )
 # (speaker, said, recognised)
@@ -30,7 +30,7 @@ SPOKEN = [
 def heard(words, num_frames, seed):
   """Logits whose likeliest path reads `words`, and how sure they are."""
   path = np.zeros(num_frames, int)
-  path[1 : 2 * len(words) + 1 : 2] = text.encode(words)
+  path[1 : 2 * len(words) + 1 : 2] = alphabets.ENGLISH.encode(words)
   noise = np.random.default_rng(seed).uniform(0, 1, (num_frames, 29))
   return (noise + 3 * np.eye(29)[path]).astype(np.float32)
 
@@ -52,6 +52,7 @@ def examples(tmp_path):
     utterances,
     features,
     range(len(utterances)),
+    alphabets.ENGLISH,
     config.Normalization.NONE,
   )
 
@@ -131,7 +132,7 @@ def test_loss_is_the_mean_of_the_utterances_alone(examples):
   for index, (_, said, recognised) in enumerate(SPOKEN):
     logits = np.full((1, 70, 29), np.nan, np.float32)
     logits[0, : NUM_FRAMES[index]] = heard(recognised, NUM_FRAMES[index], index)
-    labels = text.encode(said)
+    labels = alphabets.ENGLISH.encode(said)
     losses += jax.jit(ctc.loss)(
       logits,
       np.array([NUM_FRAMES[index]]),
@@ -171,7 +172,9 @@ def test_a_limited_evaluation_is_spread_over_the_set(examples):
 
 
 def test_an_empty_set_has_no_score(examples):
-  empty = dataset.Dataset([], examples._store, [], config.Normalization.NONE)
+  empty = dataset.Dataset(
+    [], examples._store, [], alphabets.ENGLISH, config.Normalization.NONE
+  )
   assert evaluated(empty) is None
 
 
@@ -193,7 +196,8 @@ def test_decoding_on_the_host_equals_decoding_in_the_jitted_function(
   def decoder(logits, num_frames):
     assert (num_frames > 0).all()  # No padding utterance is decoded.
     return greedy.transcripts(
-      np.asarray(greedy.path(jnp.asarray(logits), jnp.asarray(num_frames)))
+      np.asarray(greedy.path(jnp.asarray(logits), jnp.asarray(num_frames))),
+      alphabets.ENGLISH,
     )
 
   cfg = config.EvaluationConfig(batch_size=batch_size)

@@ -4,10 +4,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from fedjax_asr.decoding import greedy
-from fedjax_asr.speech import text
+from fedjax_asr.speech import alphabets
 
 
-def logits_of(paths, vocab=text.VOCAB_SIZE):
+def logits_of(paths, vocab=alphabets.ENGLISH.size):
   """Logits whose likeliest symbols are these."""
   noise = np.random.default_rng(0).uniform(0, 1, (*paths.shape, vocab))
   return jnp.asarray(noise + 2 * np.eye(vocab)[paths], jnp.float32)
@@ -22,7 +22,7 @@ def test_paths_collapse_to_what_python_collapses_them_to():
     np.asarray(decoded), paths, num_frames, strict=True
   ):
     wanted = [s for s, _ in itertools.groupby(path[:length]) if s]
-    assert list(row[row != text.BLANK]) == wanted
+    assert list(row[row != alphabets.BLANK]) == wanted
 
 
 def test_transcripts_read_the_labels():
@@ -30,9 +30,9 @@ def test_transcripts_read_the_labels():
   paths = np.zeros((3, 25), int)
   for row, words in zip(paths, spelled, strict=True):
     # A blank behind each symbol keeps the double letters.
-    row[: 2 * len(words) : 2] = text.encode(words)
+    row[: 2 * len(words) : 2] = alphabets.ENGLISH.encode(words)
   decoded = greedy.path(logits_of(paths), jnp.full(3, 25))
-  assert greedy.transcripts(np.asarray(decoded)) == spelled
+  assert greedy.transcripts(np.asarray(decoded), alphabets.ENGLISH) == spelled
 
 
 def test_frames_beyond_the_end_do_not_matter():
@@ -48,7 +48,13 @@ def test_frames_beyond_the_end_do_not_matter():
 
 
 def test_a_repeat_is_one_letter_and_a_blank_between_makes_two():
-  (b,) = text.encode('b')
-  paths = np.array([[b, b, b], [b, text.BLANK, b], [text.BLANK, b, b]])
+  (b,) = alphabets.ENGLISH.encode('b')
+  paths = np.array(
+    [[b, b, b], [b, alphabets.BLANK, b], [alphabets.BLANK, b, b]]
+  )
   decoded = greedy.path(logits_of(paths), jnp.full(3, 3))
-  assert greedy.transcripts(np.asarray(decoded)) == ['b', 'bb', 'b']
+  assert greedy.transcripts(np.asarray(decoded), alphabets.ENGLISH) == [
+    'b',
+    'bb',
+    'b',
+  ]

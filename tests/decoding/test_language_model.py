@@ -5,6 +5,7 @@ import sys
 import pytest
 
 from fedjax_asr.decoding import language_model, ngram
+from fedjax_asr.speech import alphabets
 
 pytest.importorskip(
   'flashlight.lib.text', reason="pip install 'fedjax_asr[decode]'"
@@ -19,8 +20,12 @@ def arpa_of_words():
 
 
 def arpa_of_characters():
-  sentences = [language_model.characters(line) for line in _SENTENCES]
-  return ngram.arpa(ngram.train(sentences, 3, language_model.ALPHABET))
+  sentences = [
+    language_model.characters(line, alphabets.ENGLISH) for line in _SENTENCES
+  ]
+  return ngram.arpa(
+    ngram.train(sentences, 3, language_model.symbols(alphabets.ENGLISH))
+  )
 
 
 _WHOLE = arpa_of_words().encode()
@@ -60,7 +65,7 @@ def test_broken_model_is_one_line(tmp_path, capfd, name):
 )
 def test_path_that_is_no_file_is_one_line(tmp_path, name, why):
   for read in (
-    language_model.of_characters,
+    lambda path: language_model.of_characters(path, alphabets.ENGLISH),
     lambda path: language_model.of_words(path, _WORDS),
   ):
     with pytest.raises(language_model.DecodeError, match=why):
@@ -79,7 +84,9 @@ def test_models_of_the_other_unit_are_refused(tmp_path):
   (tmp_path / 'words.arpa').write_bytes(_WHOLE)
   (tmp_path / 'characters.arpa').write_text(arpa_of_characters())
   with pytest.raises(language_model.DecodeError, match='no model of char'):
-    language_model.of_characters(str(tmp_path / 'words.arpa'))
+    language_model.of_characters(
+      str(tmp_path / 'words.arpa'), alphabets.ENGLISH
+    )
   with pytest.raises(language_model.DecodeError, match='does not know the'):
     language_model.of_words(str(tmp_path / 'characters.arpa'), _WORDS)
 
@@ -92,9 +99,11 @@ def test_words_of_one_letter_can_be_a_lexicon(tmp_path):
 
 
 def test_model_of_characters_without_spaces_in_its_text_is_one(tmp_path):
-  model = ngram.train([list('one'), list('two')], 3, language_model.ALPHABET)
+  model = ngram.train(
+    [list('one'), list('two')], 3, language_model.symbols(alphabets.ENGLISH)
+  )
   (tmp_path / 'digits.arpa').write_text(ngram.arpa(model))
-  language_model.of_characters(str(tmp_path / 'digits.arpa'))
+  language_model.of_characters(str(tmp_path / 'digits.arpa'), alphabets.ENGLISH)
 
 
 @pytest.mark.parametrize(
@@ -113,21 +122,23 @@ def test_broken_lexicon_names_the_line(tmp_path, content, why):
   path = tmp_path / 'lexicon.txt'
   path.write_bytes(content)
   with pytest.raises(language_model.DecodeError, match=why) as caught:
-    language_model.read_lexicon(str(path))
+    language_model.read_lexicon(str(path), alphabets.ENGLISH)
   assert '\n' not in str(caught.value)
 
 
 def test_lexicon_that_is_no_file_is_one_line(tmp_path):
   for path, why in ((tmp_path, 'directory'), (tmp_path / 'none', 'No such')):
     with pytest.raises(language_model.DecodeError, match=why):
-      language_model.read_lexicon(str(path))
+      language_model.read_lexicon(str(path), alphabets.ENGLISH)
 
 
 def test_lexicon_has_each_word_once(tmp_path):
   (tmp_path / 'lexicon.txt').write_text("it's\r\nab\n\n it's \n")
-  words = language_model.read_lexicon(str(tmp_path / 'lexicon.txt'))
+  words = language_model.read_lexicon(
+    str(tmp_path / 'lexicon.txt'), alphabets.ENGLISH
+  )
   assert words == ["it's", 'ab']
-  assert language_model.read_lexicon('') == []
+  assert language_model.read_lexicon('', alphabets.ENGLISH) == []
 
 
 def test_import_does_not_load_flashlight():

@@ -10,19 +10,19 @@ from fedjax_asr import config
 from fedjax_asr.decoding import long_form, text_decoder
 from fedjax_asr.models import model
 from fedjax_asr.presets import models
-from fedjax_asr.speech import audio, features, text, windows
+from fedjax_asr.speech import alphabets, audio, features, spelling, windows
 
 CFG = config.FeaturesConfig(
   sample_rate=1000,
   window_ms=25.0,
   hop_ms=10.0,
   fft_size=56,
-  num_features=text.VOCAB_SIZE,
-  num_mels=text.VOCAB_SIZE,
+  num_features=alphabets.ENGLISH.size,
+  num_mels=alphabets.ENGLISH.size,
   kind=config.FeatureKind.LOG_SPECTROGRAM,
   normalization=config.Normalization.NONE,
 )
-GREEDY = text_decoder.chosen(config.DecodeConfig())
+GREEDY = text_decoder.chosen(config.DecodeConfig(), alphabets.ENGLISH)
 shapes = []
 
 
@@ -57,7 +57,9 @@ def _speech(seconds, seed=0):
 
 def _recognized(waveform, listener, decoder=GREEDY, report=lambda done: None):
   blocks = np.array_split(waveform, max(1, len(waveform) // 900))
-  return long_form.recognized(blocks, listener, decoder, report)
+  return long_form.recognized(
+    blocks, listener, decoder, alphabets.ENGLISH, report
+  )
 
 
 def _at_once(waveform):
@@ -94,7 +96,7 @@ def test_decoding_in_pieces_is_decoding_at_once(share_of_spaces):
   spaces = rng.random(len(path)) < share_of_spaces
   path = np.where(spaces, 1, path)
   logits = 5 * np.eye(29, dtype=np.float32)[path]
-  joined = long_form._Joined(GREEDY, 0.02)
+  joined = long_form._Joined(GREEDY, alphabets.ENGLISH, 0.02)
   for piece in np.array_split(logits, 13):
     joined.add(piece)
   joined.finish(160.0)
@@ -107,9 +109,9 @@ def test_words_are_not_joined_where_a_decoder_trims_them():
   def trimmed(logits, num_frames):
     return [item.strip() for item in GREEDY(logits, num_frames)]
 
-  path = text.encode('left turn now')
+  path = alphabets.ENGLISH.encode('left turn now')
   path = np.stack([path, np.zeros_like(path)], 1).ravel()
-  joined = long_form._Joined(trimmed, 0.02)
+  joined = long_form._Joined(trimmed, alphabets.ENGLISH, 0.02)
   for symbol in path:
     joined.add(5 * np.eye(29, dtype=np.float32)[[symbol]])
   joined.finish(1.0)
@@ -119,12 +121,12 @@ def test_words_are_not_joined_where_a_decoder_trims_them():
 def test_what_waits_is_bounded(monkeypatch):
   """Of a model that gives neither spaces nor blanks."""
   monkeypatch.setattr(long_form, '_MAX_WAITING', 70)
-  joined = long_form._Joined(GREEDY, 0.02)
+  joined = long_form._Joined(GREEDY, alphabets.ENGLISH, 0.02)
   path = np.arange(200) % 26 + 3
   for piece in np.array_split(5 * np.eye(29, dtype=np.float32)[path], 10):
     joined.add(piece)
   joined.finish(4.0)
-  assert joined.text == text.decode(path)
+  assert joined.text == alphabets.ENGLISH.decode(path)
   assert [item.end for item in joined.segments] == pytest.approx([1.6, 3.2, 4])
 
 
@@ -180,3 +182,30 @@ def test_time_stride_is_that_of_the_architecture():
   ds2, ds1 = models.ds2('tiny'), models.ds1('paper')
   assert long_form.time_stride(model.acoustic(ds2, 80)) == 4
   assert long_form.time_stride(model.acoustic(ds1, 80)) == 2
+
+
+def test_mandarin_is_cut_at_blanks_and_gets_no_space():
+  alphabet, _ = alphabets.of_texts(['一二三四'], spelling.Rules())
+  greedily = text_decoder.chosen(config.DecodeConfig(), alphabet)
+  rng = np.random.default_rng(2)
+  path = rng.choice([0, 0, 1, 2, 3, 4], 400).repeat(2)
+  logits = 5 * np.eye(5, dtype=np.float32)[path]
+  joined = long_form._Joined(greedily, alphabet, 0.02)
+  for piece in np.array_split(logits, 13):
+    joined.add(piece)
+  joined.finish(16.0)
+  (want,) = greedily(logits[None], np.array([len(logits)]))
+  assert joined.text == want
+  assert len(joined.segments) >= 13
+
+
+def test_units_are_cut_where_a_word_begins():
+  """What reads them drops the space before the first word."""
+  symbols = ['\u2581left', '\u2581turn', 's', '\u2581now']
+  alphabet = alphabets.Alphabet(alphabets.Kind.UNITS, symbols)
+  greedily = text_decoder.chosen(config.DecodeConfig(), alphabet)
+  joined = long_form._Joined(greedily, alphabet, 0.02)
+  for symbol in [1, 0, 2, 0, 0, 3, 0, 4, 0, 0]:
+    joined.add(5 * np.eye(5, dtype=np.float32)[[symbol] * 2])
+  joined.finish(1.0)
+  assert joined.text == 'left turns now'

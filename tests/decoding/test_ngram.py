@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from fedjax_asr.decoding import language_model, ngram
-from fedjax_asr.speech import text
+from fedjax_asr.speech import alphabets, text
 
 _ROOT = pathlib.Path(__file__).resolve().parents[2]
 _LETTERS = ('a', 'b', 'c', '|')
@@ -97,11 +97,14 @@ def test_kenlm_reads_the_same_probabilities(tmp_path):
 
 
 def test_longer_contexts_predict_real_text_better():
-  sentences = [language_model.characters(line) for line in documents()]
+  sentences = [
+    language_model.characters(line, alphabets.ENGLISH) for line in documents()
+  ]
   trained = [s for i, s in enumerate(sentences) if i % 5]
   fits = [
     ngram.fit(
-      ngram.train(trained, order, language_model.ALPHABET), sentences[::5]
+      ngram.train(trained, order, language_model.symbols(alphabets.ENGLISH)),
+      sentences[::5],
     )
     for order in (1, 2, 3, 4)
   ]

@@ -22,6 +22,7 @@ from fedjax_asr.federated import (
   server,
 )
 from fedjax_asr.models import model
+from fedjax_asr.speech import alphabets
 
 NUM_FEATURES = 8
 SEED = 3
@@ -68,6 +69,7 @@ def examples(
     utterances,
     MemoryStore([item.num_frames for item in spoken], num_features),
     range(len(spoken)),
+    alphabets.ENGLISH,
     config.Normalization.NONE,
   )
 

@@ -13,6 +13,7 @@ from fedjax_asr.jobs import (
   attack_results,
   attack_transcriber,
 )
+from fedjax_asr.speech import alphabets
 from fedjax_asr.speech import features as features_lib
 
 
@@ -54,7 +55,7 @@ def test_run_of_the_users_transcribes(run, place, tmp_path):
     jnp.asarray([len(features)]),
     train=False,
   )
-  decoder = text_decoder.chosen(config.DecodeConfig())
+  decoder = text_decoder.chosen(config.DecodeConfig(), alphabets.ENGLISH)
   (wanted,) = decoder(np.asarray(logits), np.asarray(lengths))
   assert wanted
   assert record['original_heard'] == wanted

@@ -17,7 +17,7 @@ import untrained_run
 
 from fedjax_asr import config, saved_run
 from fedjax_asr.decoding import greedy
-from fedjax_asr.speech import audio, features
+from fedjax_asr.speech import alphabets, audio, features
 
 _CONFIG = pathlib.Path(__file__).parents[2] / 'configs' / 'export.py'
 # Batch size and frames; fewer than a stride, and no whole strides, too.
@@ -261,7 +261,10 @@ def test_script_transcribes_a_recording_without_this_package(
   saved = saved_run.load(run, 'export.run')
   want = _by_numpy(saved, audio.read(tmp_path / 'a.wav', 16_000))
   path = greedy.path(want[None], jnp.array([len(want)]))
-  assert done[0].stdout == greedy.transcripts(np.asarray(path))[0] + '\n'
+  assert (
+    done[0].stdout
+    == greedy.transcripts(np.asarray(path), alphabets.ENGLISH)[0] + '\n'
+  )
   assert done[1].returncode == 2
   assert done[1].stderr.startswith('error: ')
   assert '30000 samples at 8000 Hz' in done[1].stderr

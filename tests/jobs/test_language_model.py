@@ -11,6 +11,7 @@ from fedjax_asr.corpora import datasets
 from fedjax_asr.decoding import beam
 from fedjax_asr.jobs import language_model
 from fedjax_asr.models import model
+from fedjax_asr.speech import alphabets
 
 _ROOT = pathlib.Path(__file__).resolve().parents[2]
 _SPECIAL = {'<s>', '</s>', '<unk>'}
@@ -97,7 +98,7 @@ def test_beam_search_takes_what_the_job_writes(unit, tmp_path, capsys):
   )
   flags['method'] = config.Decoder(flags['method'])
   pytest.importorskip('flashlight.lib.text')
-  beam.BeamDecoder(config.DecodeConfig(**flags))
+  beam.BeamDecoder(config.DecodeConfig(**flags), alphabets.ENGLISH)
   arpa = arpa_reader.read(
     (tmp_path / 'run/language_model.arpa').read_text(encoding='utf-8')
   )

@@ -46,8 +46,8 @@ def babble(monkeypatch):
   A letter for each eighth frame, by what the model makes of it.
   """
 
-  def chosen(cfg):
-    del cfg
+  def chosen(cfg, alphabet):
+    del cfg, alphabet
 
     def decoded(logits, num_frames):
       return [
@@ -59,8 +59,8 @@ def babble(monkeypatch):
 
   monkeypatch.setattr(text_decoder, 'chosen', chosen)
   # Whatever such a model takes for a space or a blank is none.
-  monkeypatch.setattr(long_form, '_JOINTS', ())
-  return chosen(None)
+  monkeypatch.setattr(long_form, '_cuts', lambda *_: ())
+  return chosen(None, None)
 
 
 def _write(path, seconds=1.0, rate=_RATE, seed=0, level=0.1, **options):

@@ -9,7 +9,7 @@ import pytest
 
 from fedjax_asr import config
 from fedjax_asr.models import model
-from fedjax_asr.speech import text
+from fedjax_asr.speech import alphabets
 
 SMALL = config.DeepSpeech2Config(
   conv_channels=(2,),
@@ -132,6 +132,6 @@ def test_a_model_has_29_outputs_and_leaves_an_empty_state_empty():
   logits, _, after = jax.eval_shape(
     functools.partial(acoustic.apply, train=True), params, norm_state, *BATCH
   )
-  assert logits.shape == (2, 5, text.VOCAB_SIZE)
-  assert text.VOCAB_SIZE == 29
+  assert logits.shape == (2, 5, alphabets.ENGLISH.size)
+  assert alphabets.ENGLISH.size == 29
   assert after == {}

@@ -17,7 +17,7 @@ import transcription
 
 from fedjax_asr import config
 from fedjax_asr.models import ctc, model
-from fedjax_asr.speech import text
+from fedjax_asr.speech import alphabets
 
 NUM_FEATURES = 6
 LENGTHS = (9, 6, 1)
@@ -157,7 +157,7 @@ def test_logits_equal_the_transcription(name):
   run = quick.jit(acoustic.apply, static_argnames='train')
   logits, counts, _ = run(params, norm_state, features, num_frames, train=False)
   assert logits.dtype == jnp.float32
-  assert logits.shape[-1] == text.VOCAB_SIZE
+  assert logits.shape[-1] == alphabets.ENGLISH.size
   weights = transcription.in_float64((params, norm_state))
   for item, row in enumerate(numpy_utterances(features)):
     wanted = transcription.logits(CASES[name], *weights, row)

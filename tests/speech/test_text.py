@@ -8,15 +8,15 @@ import optax
 import pytest
 from hypothesis import strategies
 
-from fedjax_asr.speech import text
+from fedjax_asr.speech import alphabets, text
 
 
 def test_the_alphabet_is_the_one_of_the_papers():
-  assert text.BLANK == 0
-  assert text.VOCAB_SIZE == 29
-  np.testing.assert_array_equal(text.encode(" 'az"), [1, 2, 3, 28])
-  np.testing.assert_array_equal(text.encode('a z'), [3, 1, 28])
-  assert text.encode('abc').dtype == np.int32
+  assert alphabets.BLANK == 0
+  assert alphabets.ENGLISH.size == 29
+  np.testing.assert_array_equal(alphabets.ENGLISH.encode(" 'az"), [1, 2, 3, 28])
+  np.testing.assert_array_equal(alphabets.ENGLISH.encode('a z'), [3, 1, 28])
+  assert alphabets.ENGLISH.encode('abc').dtype == np.int32
 
 
 @pytest.mark.parametrize(
@@ -83,10 +83,10 @@ def test_what_is_left_out_is_invisible_or_punctuation_or_lost(raw):
 def test_normalized_text_stays_as_it_is_and_encodes_without_loss(raw):
   spelled = text.normalize(raw).text
   assert text.normalize(spelled) == text.Normalized(spelled, '', '')
-  labels = text.encode(spelled)
-  assert (labels != text.BLANK).all()
-  assert (labels < text.VOCAB_SIZE).all()
-  assert text.decode(labels) == spelled
+  labels = alphabets.ENGLISH.encode(spelled)
+  assert (labels != alphabets.BLANK).all()
+  assert (labels < alphabets.ENGLISH.size).all()
+  assert alphabets.ENGLISH.decode(labels) == spelled
 
 
 @hypothesis.given(strategies.text())
@@ -100,15 +100,15 @@ def test_what_is_left_out_comes_from_the_text_in_order(raw):
 @pytest.mark.parametrize('raw', ['_', 'a_b', 'A', 'room 2', 'caf\u00e9'])
 def test_encode_refuses_what_it_would_have_to_leave_out(raw):
   with pytest.raises(ValueError, match='want '):
-    text.encode(raw)
+    alphabets.ENGLISH.encode(raw)
 
 
 def test_decode_leaves_padding_out_and_refuses_strangers():
-  assert text.decode(np.array([10, 11, 0, 0])) == 'hi'
-  assert text.decode(np.zeros(0, np.int32)) == ''
+  assert alphabets.ENGLISH.decode(np.array([10, 11, 0, 0])) == 'hi'
+  assert alphabets.ENGLISH.decode(np.zeros(0, np.int32)) == ''
   for label in (-1, 29):
     with pytest.raises(ValueError, match=f'label {label}; want 0 to 28'):
-      text.decode(np.array([3, label]))
+      alphabets.ENGLISH.decode(np.array([3, label]))
 
 
 @pytest.mark.parametrize(
@@ -116,17 +116,19 @@ def test_decode_leaves_padding_out_and_refuses_strangers():
   [('', 0), ('a', 1), ('ab', 2), ('aa', 3), ('aaa', 5), ('hello all', 11)],
 )
 def test_min_ctc_frames_counts_labels_and_repeats(transcript, frames):
-  assert text.min_ctc_frames(text.encode(transcript)) == frames
+  assert (
+    alphabets.min_ctc_frames(alphabets.ENGLISH.encode(transcript)) == frames
+  )
 
 
 def test_min_ctc_frames_is_where_ctc_becomes_feasible():
-  labels = text.encode('hello all')
-  needed = text.min_ctc_frames(labels)
+  labels = alphabets.ENGLISH.encode('hello all')
+  needed = alphabets.min_ctc_frames(labels)
 
   @jax.jit
   def loss(num_frames):
     paddings = (jnp.arange(needed) >= num_frames).astype(jnp.float32)
-    logits = jnp.zeros((1, needed, text.VOCAB_SIZE))
+    logits = jnp.zeros((1, needed, alphabets.ENGLISH.size))
     no_padding = jnp.zeros((1, len(labels)))
     return optax.ctc_loss(
       logits, paddings[None], jnp.asarray(labels)[None], no_padding

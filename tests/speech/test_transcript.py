@@ -5,13 +5,13 @@ import pytest
 from hypothesis import strategies
 
 from fedjax_asr import config
-from fedjax_asr.speech import spoken_numbers, text, transcript
+from fedjax_asr.speech import alphabets, spoken_numbers, transcript
 
 SPELL = config.Numbers.SPELL
 
 
 def spelled(raw, **data):
-  return transcript.spelled(raw, config.DataConfig(**data))
+  return transcript.spelled(raw, config.DataConfig(**data), alphabets.ENGLISH)
 
 
 @pytest.mark.parametrize(
@@ -141,7 +141,7 @@ def test_a_transcript_without_fault_keeps_all_that_is_said(raw, numbers):
   assert spelled(found.text, numbers=numbers) == transcript.Transcript(
     found.text, '', '', ()
   )
-  assert set(found.text) <= set(text.ALPHABET[1:])
+  assert set(found.text) <= set(alphabets.ENGLISH.symbols[1:])
   if not found.fault() and numbers is not SPELL:
     assert not any(character.isdigit() for character in raw)
     assert not set('[]{}<>%&@#*_$') & set(raw)

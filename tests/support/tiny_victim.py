@@ -11,7 +11,7 @@ import quick
 from fedjax_asr import config
 from fedjax_asr.attacks import client_gradient, observation
 from fedjax_asr.models import model
-from fedjax_asr.speech import text
+from fedjax_asr.speech import alphabets
 
 NUM_FEATURES = 3
 DS1 = config.DeepSpeech1Config(
@@ -76,7 +76,7 @@ def unsent(
     learning_rate=0.1,
     round=0,
     declared=observation.Declared(
-      labels=tuple(text.encode(item) for item in texts),
+      labels=tuple(alphabets.ENGLISH.encode(item) for item in texts),
       num_frames=frames,
       speech=speech,
     ),

@@ -6,9 +6,10 @@ import pathlib
 import jax
 import numpy as np
 
-from fedjax_asr import checkpoint, config, run_directory
+from fedjax_asr import checkpoint, config, run_alphabet, run_directory
 from fedjax_asr.federated import server
 from fedjax_asr.models import model
+from fedjax_asr.speech import alphabets
 
 
 def small_config(
@@ -42,20 +43,29 @@ def small_config(
   return cfg
 
 
-def state(cfg: config.Config, round_index: int) -> server.ServerState:
+def state(
+  cfg: config.Config,
+  round_index: int,
+  alphabet: alphabets.Alphabet = alphabets.ENGLISH,
+) -> server.ServerState:
   """Random parameters, others in each round."""
-  acoustic = model.acoustic(cfg.model, cfg.features.num_features)
+  acoustic = model.acoustic(cfg.model, cfg.features.num_features, alphabet)
   key = jax.random.key(round_index)
   made = server.initial_state(acoustic, cfg.federated, key, 8)
   return made._replace(round=np.int32(round_index))
 
 
-def write(path: pathlib.Path, cfg: config.Config) -> None:
+def write(
+  path: pathlib.Path,
+  cfg: config.Config,
+  alphabet: alphabets.Alphabet = alphabets.ENGLISH,
+) -> None:
   """A run of two rounds, with the statistics mean 0.5 and deviation 2."""
   with run_directory.open_run(path, cfg) as directory:
     checkpoints = checkpoint.Checkpoints(directory.checkpoints, cfg.checkpoint)
     for round_index in (1, 2):
-      checkpoints.save(round_index, state(cfg, round_index), None)
+      checkpoints.save(round_index, state(cfg, round_index, alphabet), None)
     checkpoints.close()
+    directory.alphabet.write_text(run_alphabet.content(alphabet))
     statistics = {'mean': [0.5] * 8, 'std': [2.0] * 8}
     directory.statistics.write_text(json.dumps(statistics))

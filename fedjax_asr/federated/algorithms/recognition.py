@@ -1,5 +1,7 @@
 """How well the server's model recognises a client's own speech."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 
@@ -16,6 +18,8 @@ def word_error_rate(acoustic: model.Model) -> at_server.Score:
   takes twice, or that have no alignment, count as they come.
   """
 
+  count = functools.partial(word_errors.word_errors, alphabet=acoustic.alphabet)
+
   def of_batch(broadcast, batch, key):
     del key
     logits, num_outputs, _ = acoustic.apply(
@@ -25,7 +29,7 @@ def word_error_rate(acoustic: model.Model) -> at_server.Score:
       batch.num_frames,
       train=False,
     )
-    errors, words = jax.vmap(word_errors.word_errors)(
+    errors, words = jax.vmap(count)(
       greedy.path(logits, num_outputs),
       jnp.asarray(batch.labels),
       jnp.asarray(batch.num_labels),

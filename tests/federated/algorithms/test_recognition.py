@@ -13,7 +13,7 @@ from fedjax_asr.federated.algorithms import (
   score_weighted,
 )
 from fedjax_asr.models import model
-from fedjax_asr.speech import text
+from fedjax_asr.speech import alphabets
 
 SETTINGS = config.FederatedConfig(
   num_rounds=4, client=config.ClientConfig(learning_rate=0.1)
@@ -22,9 +22,9 @@ SETTINGS = config.FederatedConfig(
 
 def heard(letter, said):
   """An utterance of one frame: a word of one letter, or silence."""
-  x = np.zeros(text.VOCAB_SIZE)
-  x[text.ALPHABET.index(letter)] = 1
-  return tuple(x), text.ALPHABET.index(said)
+  x = np.zeros(alphabets.ENGLISH.size)
+  x[alphabets.ENGLISH.symbols.index(letter)] = 1
+  return tuple(x), alphabets.ENGLISH.symbols.index(said)
 
 
 # Rates of 1 in 3, of 0, and of 1; the silence is a word that was not heard.
