@@ -178,7 +178,7 @@ _GRIDS: dict[str, Sequence[Mapping[str, Sequence[Any]]]] = {
   ],
 }
 
-# The lowest WER of those on the held-out speakers of `tuning`, or, where clients
+# Of those, the lowest WER on held-out speakers of `tuning` or, where clients
 # keep models, of these: `python benchmarks/algorithms.py RESULT.json --chosen`.
 _CHOSEN: dict[str, dict[str, Any]] = {
   'fedavg': {_RATE: 1.0},
