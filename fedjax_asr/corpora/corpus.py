@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 from fedjax_asr import config, home
 from fedjax_asr.corpora import (
+  common_voice,
   fsdd,
   librispeech,
   manifest,
@@ -16,6 +17,7 @@ _LOADERS = {
   config.Corpus.MANIFEST: manifest.utterances,
   config.Corpus.LIBRISPEECH: librispeech.utterances,
   config.Corpus.FSDD: fsdd.utterances,
+  config.Corpus.COMMON_VOICE: common_voice.utterances,
 }
 
 

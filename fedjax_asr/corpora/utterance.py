@@ -79,6 +79,8 @@ class Utterance(NamedTuple):
   text: str
   duration: float  # Seconds; 0.0 when unknown.
   source: Source
+  # Who holds the recording; '': its speaker.
+  client: str = ''
 
 
 class AudioFile(NamedTuple):
