@@ -12,6 +12,8 @@ class Corpus(enum.StrEnum):
   LIBRISPEECH = 'librispeech'
   FSDD = 'fsdd'
   COMMON_VOICE = 'common_voice'
+  KALDI = 'kaldi'
+  AUDIOFOLDER = 'audiofolder'
 
 
 class Grammar(enum.StrEnum):

@@ -4,8 +4,10 @@ from typing import NamedTuple
 
 from fedjax_asr import config, home
 from fedjax_asr.corpora import (
+  audiofolder,
   common_voice,
   fsdd,
+  kaldi,
   librispeech,
   manifest,
   problem,
@@ -18,6 +20,8 @@ _LOADERS = {
   config.Corpus.LIBRISPEECH: librispeech.utterances,
   config.Corpus.FSDD: fsdd.utterances,
   config.Corpus.COMMON_VOICE: common_voice.utterances,
+  config.Corpus.KALDI: kaldi.utterances,
+  config.Corpus.AUDIOFOLDER: audiofolder.utterances,
 }
 
 

@@ -27,6 +27,10 @@ def ending(path: pathlib.Path) -> str:
   return path.suffix.lower()
 
 
+def is_recording(path: pathlib.Path) -> bool:
+  return ending(path) in READ | OTHER
+
+
 def other(paths: Iterable[pathlib.Path]) -> list[pathlib.Path]:
   """Those in formats that are not read and of which there is no conversion.
 

@@ -47,8 +47,9 @@ def test_waveforms_of_a_layout_are_those_that_were_written(kind, tmp_path):
   pytest.importorskip('espeakng_loader')
   path = str(layouts.WRITERS[kind](tmp_path))
   found = corpus.load(config.DataConfig(corpus=kind, path=path)).utterances
-  wanted = layouts.speech()
-  for item, (spoken, waveform) in zip(found, wanted, strict=True):
+  # Ids end alike, whatever folder or prefix is before them.
+  found = sorted(found, key=lambda item: item.id[-len('s0000-u0000') :])
+  for item, (spoken, waveform) in zip(found, layouts.speech(), strict=True):
     assert item.speaker == spoken.speaker
     got = item.source.waveform(16_000)
     size = min(len(got), len(waveform))

@@ -40,7 +40,7 @@ def common_voice(folder: pathlib.Path) -> pathlib.Path:
 
 def kaldi(folder: pathlib.Path) -> pathlib.Path:
   """A recording of each speaker, and segments of it."""
-  folder.mkdir(parents=True)
+  folder.mkdir(parents=True, exist_ok=True)
   files = {name: [] for name in ('wav.scp', 'text', 'utt2spk', 'segments')}
   recordings: dict[str, list[np.ndarray]] = {}
   for item, waveform in speech():
@@ -86,7 +86,7 @@ def audiofolder(folder: pathlib.Path) -> pathlib.Path:
 
 def shards(folder: pathlib.Path) -> pathlib.Path:
   """A tar of FLAC with .json for all but the last speaker's, one for his."""
-  folder.mkdir(parents=True)
+  folder.mkdir(parents=True, exist_ok=True)
   tars = [
     tarfile.open(folder / f'{index:06d}.tar', 'w')  # noqa: SIM115
     for index in range(2)
@@ -111,4 +111,6 @@ def add(tar: tarfile.TarFile, name: str, content: bytes) -> None:
 
 WRITERS: dict[config.Corpus, Callable[[pathlib.Path], pathlib.Path]] = {
   config.Corpus.COMMON_VOICE: common_voice,
+  config.Corpus.KALDI: kaldi,
+  config.Corpus.AUDIOFOLDER: audiofolder,
 }
