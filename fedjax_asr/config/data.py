@@ -14,6 +14,7 @@ class Corpus(enum.StrEnum):
   COMMON_VOICE = 'common_voice'
   KALDI = 'kaldi'
   AUDIOFOLDER = 'audiofolder'
+  SHARDS = 'shards'
 
 
 class Grammar(enum.StrEnum):

@@ -36,7 +36,8 @@ class Collection:
     self.problems.append(problem.Problem(name, place, kind, reason))
 
   def refuse_line(self, error: lines.LineError, place: str) -> None:
-    self.refuse(*error.args[:2], place, error.args[2])
+    kind, name, reason = error.args
+    self.refuse(kind, name, place, reason)
 
   def result(self) -> tuple[list[utterance.Utterance], list[problem.Problem]]:
     """In their order, but for segments, which come together.

@@ -11,6 +11,7 @@ from fedjax_asr.corpora import (
   librispeech,
   manifest,
   problem,
+  shards,
   synthetic,
   utterance,
 )
@@ -22,6 +23,7 @@ _LOADERS = {
   config.Corpus.COMMON_VOICE: common_voice.utterances,
   config.Corpus.KALDI: kaldi.utterances,
   config.Corpus.AUDIOFOLDER: audiofolder.utterances,
+  config.Corpus.SHARDS: shards.utterances,
 }
 
 

@@ -13,6 +13,7 @@ class Kind(enum.StrEnum):
   BAD_LINE = 'bad_line'
   BAD_NAME = 'bad_name'
   BAD_SEGMENT = 'bad_segment'
+  BAD_SHARD = 'bad_shard'
   DUPLICATE_ID = 'duplicate_id'
   MISSING_FILE = 'missing_file'
   NO_TRANSCRIPT = 'no_transcript'
@@ -57,7 +58,7 @@ class Problem(NamedTuple):
 
 
 def other_format(utterance: str, path: pathlib.Path) -> Problem:
-  """Of a recording that libsndfile does not read."""
+  """Of a recording that is not read."""
   reason = f'{formats.ending(path)} is not read; {formats.ADVICE}.'
   return Problem(utterance, str(path), Kind.OTHER_FORMAT, reason)
 

@@ -113,4 +113,5 @@ WRITERS: dict[config.Corpus, Callable[[pathlib.Path], pathlib.Path]] = {
   config.Corpus.COMMON_VOICE: common_voice,
   config.Corpus.KALDI: kaldi,
   config.Corpus.AUDIOFOLDER: audiofolder,
+  config.Corpus.SHARDS: shards,
 }
