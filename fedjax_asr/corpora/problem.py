@@ -32,6 +32,7 @@ class Kind(enum.StrEnum):
   NO_SPEAKER = 'no_speaker'
   NO_DURATION = 'no_duration'
   ODD_DURATION = 'odd_duration'
+  SAMPLE_RATES = 'sample_rates'
 
 
 WARNINGS = frozenset(
@@ -40,6 +41,7 @@ WARNINGS = frozenset(
     Kind.NO_SPEAKER,
     Kind.NO_DURATION,
     Kind.ODD_DURATION,
+    Kind.SAMPLE_RATES,
   }
 )
 

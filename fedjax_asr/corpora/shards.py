@@ -47,6 +47,9 @@ class Member(NamedTuple):
   def waveform(self, sample_rate: int) -> utterance.Waveform:
     return audio.read(self.part, sample_rate)
 
+  def sample_rate(self) -> int:
+    return audio.sample_rate(self.part)
+
   def describe(self) -> str:
     return str(self.part)
 

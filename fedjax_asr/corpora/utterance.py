@@ -72,6 +72,14 @@ class Source(Protocol):
     """
     ...
 
+  def sample_rate(self) -> int:
+    """Hz of the recording; 0 where the corpus has features alone.
+
+    Raises:
+      ValueError: if it cannot be read, with the path and the reason.
+    """
+    ...
+
   def describe(self) -> str:
     """What messages call it: a path, or 'synthetic speaker 3 utterance 5'."""
     ...
@@ -120,6 +128,9 @@ class AudioFile(NamedTuple):
   def waveform(self, sample_rate: int) -> Waveform:
     return segments.read(self.path, sample_rate, self.offset, self.seconds)
 
+  def sample_rate(self) -> int:
+    return segments.sample_rate(self.path)
+
   def describe(self) -> str:
     if not self.offset:
       return self.path
@@ -162,6 +173,9 @@ class FeatureFile(NamedTuple):
 
   def waveform(self, sample_rate: int) -> None:
     del sample_rate
+
+  def sample_rate(self) -> int:
+    return 0
 
   def shape(self) -> tuple[int, ...]:
     """Of the array, without reading it.

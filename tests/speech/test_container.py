@@ -145,7 +145,8 @@ def test_without_the_extra_the_reason_names_it(tmp_path, monkeypatch):
   item = utterance.Utterance(
     'a', 's', 'one', 0.0, utterance.AudioFile(str(path))
   )
-  (result,) = extraction.extract([item], config.FeaturesConfig(), 20.0)
+  (found,) = extraction.extract([item], config.FeaturesConfig(), 20.0)
+  result = found.outcome
   assert result.kind == 'unreadable'
   assert result.reason.endswith("or run: pip install 'fedjax_asr[formats]'.")
   assert '\n' not in result.reason
