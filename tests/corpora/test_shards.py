@@ -133,6 +133,16 @@ def test_wherever_a_shard_is_cut_off_that_is_a_problem(tmp_path):
     assert kinds == ['bad_shard'] * (size < 3 * each + 512), size
 
 
+def test_a_transcript_that_is_cut_off_is_not_used(tmp_path):
+  path = write(
+    tmp_path / '0.tar', ('a.wav', recording()), ('a.txt', b'good morning')
+  )
+  path.write_bytes(path.read_bytes()[: 512 + 8192 + 512 + len('good')])
+  found, problems = shards.utterances(path)
+  assert found == []
+  assert [each.kind for each in problems] == ['bad_shard', 'no_transcript']
+
+
 def test_a_shard_without_anything_usable_is_one_line(tmp_path):
   path = write(tmp_path / '0.tar', ('a.wav', recording()))
   path.write_bytes(gzip.compress(path.read_bytes()))

@@ -111,6 +111,26 @@ def test_a_file_that_is_cut_off_is_refused(tmp_path, kind, fraction):
     audio.read(path, RATE)
 
 
+def test_a_file_that_ends_with_a_whole_packet_is_refused_all_the_same(tmp_path):
+  path = write(tmp_path, STREAMED_M4A)
+  with av.open(str(path)) as container:
+    places = [packet.pos for packet in container.demux(audio=0)]
+  path.write_bytes(path.read_bytes()[: places[len(places) // 2]])
+  with pytest.raises(audio.AudioError, match=r'truncated, \d+ samples of the'):
+    audio.read(path, RATE)
+
+
+def test_a_last_packet_that_is_cut_is_noticed_where_it_can_be_decoded(tmp_path):
+  path = write(
+    tmp_path, ('.mov', 'pcm_s16le', 'mov', {'movflags': 'faststart'})
+  )
+  whole = path.read_bytes()
+  assert len(audio.read(path, RATE)) == len(SWEEP)
+  path.write_bytes(whole[:-100])
+  with pytest.raises(audio.AudioError, match='truncated or damaged'):
+    audio.read(path, RATE)
+
+
 def test_a_recording_of_a_browser_that_was_stopped_is_read(tmp_path):
   """It has no length, so that nobody can tell that it was stopped."""
   path = write(tmp_path, LIVE_WEBM)
