@@ -96,7 +96,7 @@ def _files(name: str) -> tuple[list[pathlib.Path], list[pathlib.Path], bool]:
   found = formats.read(items)
   others = formats.other(items)
   if not found:
-    endings = ', '.join(sorted(formats.READ))
+    endings = ', '.join(sorted(formats.endings()))
     there = f' ({formats.described(others)})' if others else ''
     raise audio.AudioError(
       f'config.transcribe.input={name!r}: no recordings in this folder that '

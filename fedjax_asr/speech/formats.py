@@ -40,6 +40,11 @@ def has_decoder() -> bool:
   return importlib.util.find_spec('av') is not None
 
 
+def endings() -> frozenset[str]:
+  """Of recordings that are read."""
+  return READ | OTHER if has_decoder() else READ
+
+
 def is_decoded(path: pathlib.Path) -> bool:
   """Whether PyAV reads it."""
   return ending(path) in OTHER and has_decoder()
@@ -49,7 +54,7 @@ def read(paths: Iterable[pathlib.Path]) -> list[pathlib.Path]:
   """Recordings that are read, in order, without those that were converted."""
   paths = list(paths)
   left_out = set(_converted(paths))
-  wanted = READ | OTHER if has_decoder() else READ
+  wanted = endings()
   return [
     path for path in paths if ending(path) in wanted and path not in left_out
   ]
