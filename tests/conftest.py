@@ -33,3 +33,9 @@ def _compiled_once(tmp_path_factory):
   jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.1)
   # JAX asks once whether there is a cache, and modules compile when imported.
   compilation_cache.reset_cache()
+
+
+@pytest.fixture
+def without_formats(monkeypatch):
+  """As if the extra `formats` were not installed."""
+  monkeypatch.setattr('fedjax_asr.speech.formats.has_decoder', lambda: False)

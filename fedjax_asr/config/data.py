@@ -11,6 +11,10 @@ class Corpus(enum.StrEnum):
   MANIFEST = 'manifest'
   LIBRISPEECH = 'librispeech'
   FSDD = 'fsdd'
+  COMMON_VOICE = 'common_voice'
+  KALDI = 'kaldi'
+  AUDIOFOLDER = 'audiofolder'
+  SHARDS = 'shards'
 
 
 class Grammar(enum.StrEnum):
@@ -80,7 +84,7 @@ class DataConfig:
   """Where utterances come from, and which of them may be trained on."""
 
   corpus: Corpus = Corpus.SYNTHETIC
-  # A manifest, a LibriSpeech tree or an FSDD folder; '' for synthetic.
+  # A file or folder of the corpus, as docs/data.md says; '' for synthetic.
   path: str = ''
   # A corpus of the same form for held-out speakers; '': taken from `path`.
   heldout_path: str = ''

@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -58,6 +59,26 @@ def audit(
     if found is not None:
       problems.append(found)
   return Audit(kept, problems)
+
+
+def rate_problem(
+  rates: Int[np.ndarray, ' utterances'], wanted: int, source: str
+) -> problem.Problem | None:
+  """A warning where recordings of a corpus have more than one sample rate.
+
+  Args:
+    rates: Hz, of its feature store.
+    wanted: to which all are resampled.
+    source: the corpus.
+  """
+  counts = Counter(rates[rates > 0].tolist()).most_common()
+  if len(counts) < 2:
+    return None
+  listed = ', '.join(f'{count} at {rate} Hz' for rate, count in counts)
+  reason = f'utterances of several sample rates, {listed}; all are resampled '
+  return problem.Problem(
+    '', source, _Kind.SAMPLE_RATES, f'{reason}to {wanted} Hz.'
+  )
 
 
 def settle(

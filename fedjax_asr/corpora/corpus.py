@@ -4,10 +4,14 @@ from typing import NamedTuple
 
 from fedjax_asr import config, home
 from fedjax_asr.corpora import (
+  audiofolder,
+  common_voice,
   fsdd,
+  kaldi,
   librispeech,
   manifest,
   problem,
+  shards,
   synthetic,
   utterance,
 )
@@ -16,6 +20,10 @@ _LOADERS = {
   config.Corpus.MANIFEST: manifest.utterances,
   config.Corpus.LIBRISPEECH: librispeech.utterances,
   config.Corpus.FSDD: fsdd.utterances,
+  config.Corpus.COMMON_VOICE: common_voice.utterances,
+  config.Corpus.KALDI: kaldi.utterances,
+  config.Corpus.AUDIOFOLDER: audiofolder.utterances,
+  config.Corpus.SHARDS: shards.utterances,
 }
 
 

@@ -13,8 +13,8 @@ from fedjax_asr.speech import alphabets, features
 class Dataset:
   """A subset of a feature store, ready for a model.
 
-  `num_frames`, `labels`, `texts`, `speakers`, `ids` and `sources` are by
-  position in the subset, as are the indices of `batch`.
+  `num_frames`, `labels`, `texts`, `speakers`, `clients` (who holds each), `ids`
+  and `sources` are by position in the subset, as are the indices of `batch`.
   """
 
   def __init__(
@@ -41,6 +41,7 @@ class Dataset:
     self.ids = [item.id for item in chosen]
     self.sources = [item.source for item in chosen]
     self.speakers = [item.speaker for item in chosen]
+    self.clients = [item.client or item.speaker for item in chosen]
     self.texts = [item.text for item in chosen]
     self.labels = [alphabet.encode(item) for item in self.texts]
     self.num_frames = feature_store.num_frames[self._indices]

@@ -153,6 +153,10 @@ def usable(
   kept_ids = {loaded.utterances[index].id for index in audited.kept}
   odd = [each for each in odd if each.utterance in kept_ids]
   problems = loaded.problems + odd + audited.problems
+  rates = audit.rate_problem(
+    feature_store.sample_rates, cfg.sample_rate, data.path
+  )
+  problems += [rates] if rates else []
   audit.settle(problems, data.on_bad_utterance)
   if not audited.kept:
     first = next(each for each in problems if not each.is_warning)

@@ -10,6 +10,7 @@ import sys
 import threading
 from collections.abc import Generator, Iterable, Sequence
 from concurrent import futures
+from typing import NamedTuple
 
 import numpy as np
 import threadpoolctl
@@ -22,8 +23,14 @@ _logger = logging.getLogger(__name__)
 
 # [frames, features]; `_` where arrays of one list differ in it.
 Frames = Float[np.ndarray, '_ features']
-# What there is of an utterance: features, or the reason why there are none.
-Result = Frames | problem.Problem
+
+
+class Result(NamedTuple):
+  """What there is of an utterance."""
+
+  outcome: Frames | problem.Problem  # Why there are no features.
+  sample_rate: int = 0  # Hz of its recording; 0 where nothing was read.
+
 
 _BATCH = 16  # Utterances sent to a process at once.
 _QUEUED = 4  # Batches that wait for each process at most.
@@ -82,13 +89,17 @@ def _result(
   max_seconds: float,
 ) -> Result:
   try:
-    return item.source.features(features, max_seconds)
+    frames = item.source.features(features, max_seconds)
+    return Result(frames, item.source.sample_rate())
   except ValueError as error:
     kind = next(
       (kind for type_, kind in _KINDS.items() if isinstance(error, type_)),
       problem.Kind.UNREADABLE,
     )
-    return problem.Problem(item.id, item.source.describe(), kind, str(error))
+    reason = str(error)
+    return Result(
+      problem.Problem(item.id, item.source.describe(), kind, reason)
+    )
 
 
 def _spawned(

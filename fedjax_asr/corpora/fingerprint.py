@@ -14,7 +14,8 @@ class Fingerprint(NamedTuple):
   """The utterances of a run, by set, in their order.
 
   sets: for each set, a digest of each utterance's speaker, number of frames
-    and labels, by its id. Sounds are not in it, nor where they lie.
+    and labels, and client where that is another, by its id. Sounds are not in
+    it, nor where they lie.
   heldout_speakers: sorted.
   """
 
@@ -65,7 +66,7 @@ def difference(then: Fingerprint, now: Fingerprint) -> str:
       for name in after
       if name in stayed and before[name][0] != after[name][0]
     ],
-    'changed speaker, length or transcript': [
+    'changed speaker, client, length or transcript': [
       name
       for name in after
       if name in stayed and before[name][1] != after[name][1]
@@ -94,9 +95,16 @@ def _digests(examples: dataset.Dataset) -> dict[str, str]:
     examples.texts,
     strict=True,
   )
+  # Of a run of before there were clients, it is the same without them.
+  clients = (
+    [client] if client != speaker else []
+    for speaker, client in zip(examples.speakers, examples.clients, strict=True)
+  )
   return {
-    name: hashlib.blake2b(json.dumps(row).encode(), digest_size=6).hexdigest()
-    for name, *row in rows
+    name: hashlib.blake2b(
+      json.dumps(row + client).encode(), digest_size=6
+    ).hexdigest()
+    for (name, *row), client in zip(rows, clients, strict=True)
   }
 
 

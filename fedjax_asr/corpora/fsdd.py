@@ -33,7 +33,7 @@ def utterances(
   """
   folder = pathlib.Path(path)
   files = sorted(folder.glob('*'))
-  recordings = [file for file in files if formats.ending(file) in formats.READ]
+  recordings = formats.read(files)
   if not any(file.suffix == '.wav' for file in recordings):
     raise utterance.CorpusError(
       f'{folder}: no .wav in it; want the recordings folder of FSDD.'

@@ -58,9 +58,8 @@ def _chapter(
   """`files` of the folder, in order."""
   others = {file.stem: file for file in formats.other(files)}
   audio = {}
-  for file in files:
-    if formats.ending(file) in formats.READ:
-      audio.setdefault(file.stem, file)
+  for file in formats.read(files):
+    audio.setdefault(file.stem, file)
   transcribed = set()
   for file in filter(_is_transcript, files):
     for number, line in enumerate(_lines(file), 1):

@@ -13,6 +13,7 @@ class Kind(enum.StrEnum):
   BAD_LINE = 'bad_line'
   BAD_NAME = 'bad_name'
   BAD_SEGMENT = 'bad_segment'
+  BAD_SHARD = 'bad_shard'
   DUPLICATE_ID = 'duplicate_id'
   MISSING_FILE = 'missing_file'
   NO_TRANSCRIPT = 'no_transcript'
@@ -33,6 +34,7 @@ class Kind(enum.StrEnum):
   NO_SPEAKER = 'no_speaker'
   NO_DURATION = 'no_duration'
   ODD_DURATION = 'odd_duration'
+  SAMPLE_RATES = 'sample_rates'
 
 
 WARNINGS = frozenset(
@@ -42,6 +44,7 @@ WARNINGS = frozenset(
     Kind.NO_SPEAKER,
     Kind.NO_DURATION,
     Kind.ODD_DURATION,
+    Kind.SAMPLE_RATES,
   }
 )
 
@@ -60,7 +63,7 @@ class Problem(NamedTuple):
 
 
 def other_format(utterance: str, path: pathlib.Path) -> Problem:
-  """Of a recording that libsndfile does not read."""
+  """Of a recording that is not read."""
   reason = f'{formats.ending(path)} is not read; {formats.ADVICE}.'
   return Problem(utterance, str(path), Kind.OTHER_FORMAT, reason)
 

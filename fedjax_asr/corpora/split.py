@@ -35,8 +35,9 @@ def split(
   `data.heldout_path`), else `data.num_heldout_speakers` drawn by the seed; for
   -1 a tenth, and one of two to 19.
   Held-out utterances are a fraction of the remaining ones, and leave each
-  training speaker at least one. With `data.disjoint_transcripts` a speaker
-  all of whose transcripts are held out leaves training.
+  training speaker at least one, with each client that has speech of his. With
+  `data.disjoint_transcripts` a speaker all of whose transcripts are held out
+  leaves training.
 
   Raises:
     ConfigError: if no speaker would be left to train on.
@@ -44,11 +45,12 @@ def split(
   """
   rng = streams.rng(seed, streams.Stream.SPLIT)
   speakers = np.array([item.speaker for item in utterances], dtype=object)
+  pairs = [(item.speaker, item.client) for item in utterances]
   reserved = heldout_speakers or _drawn_speakers(speakers, data, rng)
   is_reserved = np.array([name in reserved for name in speakers], dtype=bool)
   candidates = np.flatnonzero(~is_reserved)
   heldout = _drawn_utterances(
-    candidates, speakers, data.heldout_utterance_fraction, rng
+    candidates, pairs, data.heldout_utterance_fraction, rng
   )
   train = np.setdiff1d(candidates, heldout)
   num_dropped = 0
@@ -82,16 +84,16 @@ def _drawn_speakers(
 
 def _drawn_utterances(
   candidates: _Indices,
-  speakers: np.ndarray,
+  pairs: Sequence[tuple[str, str]],
   fraction: float,
   rng: np.random.Generator,
 ) -> _Indices:
-  """The fraction, as far as each speaker's first in the order may stay."""
+  """The fraction, as far as each pair's first in the order may stay."""
   seen, drawable = set(), []
   for index in rng.permutation(candidates):
-    if speakers[index] in seen:
+    if pairs[index] in seen:
       drawable.append(index)
-    seen.add(speakers[index])
+    seen.add(pairs[index])
   count = round(fraction * len(candidates))
   return np.sort(np.array(drawable[:count], dtype=np.int64))
 

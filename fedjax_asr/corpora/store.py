@@ -27,7 +27,7 @@ from fedjax_asr.speech import features as speech_features
 Report = Callable[[int, int], None]
 
 # Raised where files are read or features computed otherwise than before.
-_FORMAT = 2
+_FORMAT = 3
 _IN_MEMORY_BYTES = 2 * 1024**3
 _CHUNK_BYTES = 1024**2
 # Between two tries for a lock that another process holds.
@@ -55,6 +55,10 @@ class FeatureStore:
       ]
       self.failures = _failures(file)
       self._offsets = _dataset(file, 'offsets')[()]
+      # Hz of each recording; 0 where there is none, or it was not read.
+      self.sample_rates: Int[np.ndarray, ' utterances'] = _dataset(
+        file, 'sample_rates'
+      )[()]
       frames = _dataset(file, 'frames')
       self.num_features: int = frames.shape[1]
       in_memory = frames.size * frames.dtype.itemsize < _IN_MEMORY_BYTES
@@ -188,6 +192,7 @@ def _check(file: h5py.File) -> None:
     file.attrs['complete']
     and file.attrs['format'] == _FORMAT
     and len(offsets) == len(_dataset(file, 'ids')) + 1
+    and len(offsets) == len(_dataset(file, 'sample_rates')) + 1
     and offsets[0] == 0
     and offsets[-1] == len(frames)
     and (np.diff(offsets) >= 0).all()
@@ -264,15 +269,21 @@ def _write(
     chunks=(rows_per_chunk, num_features),
     fletcher32=True,
   )
-  lengths, failures = [], []
+  lengths, rates, failures = [], [], []
   report(0, len(ids))
   for batch in results:
-    arrays = [r for r in batch if not isinstance(r, problem.Problem)]
-    failures += [r for r in batch if isinstance(r, problem.Problem)]
-    lengths += [0 if isinstance(r, problem.Problem) else len(r) for r in batch]
+    arrays = []
+    for outcome, sample_rate in batch:
+      rates.append(sample_rate)
+      if isinstance(outcome, problem.Problem):
+        failures.append(outcome)
+        lengths.append(0)
+      else:
+        arrays.append(outcome)
+        lengths.append(len(outcome))
     _append(frames, arrays)
     report(len(lengths), len(ids))
-  _write_index(file, ids, lengths, failures)
+  _write_index(file, ids, lengths, rates, failures)
 
 
 def _append(frames: h5py.Dataset, arrays: list[extraction.Frames]) -> None:
@@ -287,6 +298,7 @@ def _write_index(
   file: h5py.File,
   ids: Sequence[str],
   lengths: list[int],
+  rates: list[int],
   failures: list[problem.Problem],
 ) -> None:
   """Last, with `complete`: a file without it is no store."""
@@ -295,6 +307,7 @@ def _write_index(
   for name, values in (
     ('ids', np.array([name.encode(errors=_ANY_NAME) for name in ids])),
     ('offsets', offsets.astype(np.int64)),
+    ('sample_rates', np.array(rates, np.int64)),
     ('failures', np.frombuffer(encoded, np.uint8)),
   ):
     file.create_dataset(name, data=values, chunks=True, fletcher32=True)

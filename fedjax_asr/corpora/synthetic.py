@@ -47,6 +47,9 @@ class SyntheticSpeech(NamedTuple):
   def waveform(self, sample_rate: int) -> _Waveform:
     return _resample(_render(self), SAMPLE_RATE, sample_rate)
 
+  def sample_rate(self) -> int:
+    return SAMPLE_RATE
+
   def describe(self) -> str:
     return f'synthetic speaker {self.speaker} utterance {self.number}'
 

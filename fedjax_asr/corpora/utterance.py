@@ -1,15 +1,22 @@
 """One utterance of a corpus, and the files that its features come from."""
 
 import hashlib
-import os
 import pathlib
+from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from jaxtyping import Float, Float32
 
 from fedjax_asr import config
-from fedjax_asr.speech import audio, features, segments
+from fedjax_asr.speech import (
+  audio,
+  encoded,
+  features,
+  file_part,
+  formats,
+  segments,
+)
 
 Features = Float[np.ndarray, 'frames features']
 Waveform = Float32[np.ndarray, '_']
@@ -65,6 +72,14 @@ class Source(Protocol):
     """
     ...
 
+  def sample_rate(self) -> int:
+    """Hz of the recording; 0 where the corpus has features alone.
+
+    Raises:
+      ValueError: if it cannot be read, with the path and the reason.
+    """
+    ...
+
   def describe(self) -> str:
     """What messages call it: a path, or 'synthetic speaker 3 utterance 5'."""
     ...
@@ -79,6 +94,8 @@ class Utterance(NamedTuple):
   text: str
   duration: float  # Seconds; 0.0 when unknown.
   source: Source
+  # Who holds the recording; '': its speaker.
+  client: str = ''
 
 
 class AudioFile(NamedTuple):
@@ -92,7 +109,7 @@ class AudioFile(NamedTuple):
   seconds: float = 0.0  # 0.0: up to the end of the file.
 
   def fingerprint(self) -> str:
-    content = _file_fingerprint(self.path)
+    content = file_fingerprint(self.path)
     if not self.offset and not self.seconds:
       return content
     return f'{content} {self.offset!r} {self.seconds!r}'
@@ -100,25 +117,19 @@ class AudioFile(NamedTuple):
   def features(
     self, cfg: config.FeaturesConfig, max_seconds: float
   ) -> Features:
-    try:
-      waveform = segments.read(
+    return features_of_audio(
+      self.describe(),
+      lambda: segments.read(
         self.path, cfg.sample_rate, self.offset, self.seconds, max_seconds
-      )
-    except audio.TooLongError as error:
-      reason = str(error).removesuffix('.')
-      raise TooLongError(f'{reason} (config.data.max_seconds).') from None
-    except segments.SegmentError as error:
-      raise SegmentError(str(error)) from None
-    if audio.is_silent(waveform):
-      raise SilentError(
-        f'{self.describe()}: silent; the mean of its channels stays under '
-        f'{audio.SILENCE:g} of full scale, or under 1/1000 of their peak, or '
-        'is constant.'
-      )
-    return features.extract(waveform, cfg)
+      ),
+      cfg,
+    )
 
   def waveform(self, sample_rate: int) -> Waveform:
     return segments.read(self.path, sample_rate, self.offset, self.seconds)
+
+  def sample_rate(self) -> int:
+    return segments.sample_rate(self.path)
 
   def describe(self) -> str:
     if not self.offset:
@@ -136,7 +147,7 @@ class FeatureFile(NamedTuple):
   path: str
 
   def fingerprint(self) -> str:
-    return _file_fingerprint(self.path)
+    return file_fingerprint(self.path)
 
   def features(
     self, cfg: config.FeaturesConfig, max_seconds: float
@@ -163,6 +174,9 @@ class FeatureFile(NamedTuple):
   def waveform(self, sample_rate: int) -> None:
     del sample_rate
 
+  def sample_rate(self) -> int:
+    return 0
+
   def shape(self) -> tuple[int, ...]:
     """Of the array, without reading it.
 
@@ -184,6 +198,30 @@ class FeatureFile(NamedTuple):
     return self.path
 
 
+def features_of_audio(
+  name: str, read: Callable[[], Waveform], cfg: config.FeaturesConfig
+) -> Features:
+  """Those of what `read` gives; `name` is what messages call it.
+
+  Raises:
+    ValueError: as `Source.features`.
+  """
+  try:
+    waveform = read()
+  except audio.TooLongError as error:
+    reason = str(error).removesuffix('.')
+    raise TooLongError(f'{reason} (config.data.max_seconds).') from None
+  except segments.SegmentError as error:
+    raise SegmentError(str(error)) from None
+  if audio.is_silent(waveform):
+    raise SilentError(
+      f'{name}: silent; the mean of its channels stays under '
+      f'{audio.SILENCE:g} of full scale, or under 1/1000 of their peak, or '
+      'is constant.'
+    )
+  return features.extract(waveform, cfg)
+
+
 def check_duration(name: str, seconds: float, max_seconds: float) -> None:
   """Raises `TooLongError` if an utterance is longer than it may be."""
   if seconds > max_seconds:
@@ -193,15 +231,18 @@ def check_duration(name: str, seconds: float, max_seconds: float) -> None:
     )
 
 
-def _file_fingerprint(path: str) -> str:
+def file_fingerprint(path: file_part.Path) -> str:
   """Size, and a digest of the first and the last 64 KiB."""
   digest = hashlib.blake2b(digest_size=16)
   try:
-    with pathlib.Path(path).open('rb') as file:
-      size = os.fstat(file.fileno()).st_size
+    with file_part.opened(path) as file:
+      size = encoded.size(file)
+      file.seek(0)
       digest.update(file.read(_FINGERPRINT_BYTES))
       file.seek(max(0, size - _FINGERPRINT_BYTES))
       digest.update(file.read(_FINGERPRINT_BYTES))
   except OSError as error:
     return f'unreadable {error.errno}'
-  return f'{size} {digest.hexdigest()}'
+  # Whether it can be read depends on an extra.
+  by = ' decoded' if formats.is_decoded(pathlib.Path(str(path))) else ''
+  return f'{size} {digest.hexdigest()}{by}'

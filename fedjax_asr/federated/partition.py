@@ -21,6 +21,7 @@ def partition(
   texts: Sequence[str],
   federated: config.FederatedConfig,
   seed: int,
+  holders: Sequence[str] | None = None,
 ) -> list[Client]:
   """Divides utterances among clients: each to exactly one, none left out.
 
@@ -29,18 +30,20 @@ def partition(
     texts: its transcript.
     federated: the kind of partition and its parameters.
     seed: decides the divisions that are random.
+    holders: who holds each utterance, which `Partition.SPEAKER` goes by; its
+      speaker where that is not given.
 
   Raises:
     config.ConfigError: fewer utterances than clients, or fewer clients than
       the cohort needs.
   """
   rng = streams.rng(seed, streams.Stream.PARTITION)
-  labels = np.unique(speakers, return_inverse=True)
   match federated.partition:
     case config.Partition.SPEAKER:
-      clients = _by_speaker(*labels)
+      clients = _by_name(speakers if holders is None else holders)
     case config.Partition.DIRICHLET:
-      clients = _dirichlet(labels[1], federated, rng)
+      kinds = np.unique(speakers, return_inverse=True)[1]
+      clients = _dirichlet(kinds, federated, rng)
     case config.Partition.TRANSCRIPT:
       clients = _dirichlet(_first_words(texts), federated, rng)
     case config.Partition.IID:
@@ -59,12 +62,15 @@ def partition(
 
 
 def settled(
-  federated: config.FederatedConfig, speakers: Sequence[str]
+  federated: config.FederatedConfig, holders: Sequence[str]
 ) -> config.FederatedConfig:
-  """With a cohort and a warm-up where the config leaves them open."""
+  """With a cohort and a warm-up where the config leaves them open.
+
+  `holders`: who holds each utterance of the training set.
+  """
   num_clients = federated.num_clients
   if federated.partition is config.Partition.SPEAKER:
-    num_clients = len(set(speakers))
+    num_clients = len(set(holders))
   warmup_rounds = federated.server.warmup_rounds
   if warmup_rounds < 0:
     warmup_rounds = min(_MOST_WARMUP_ROUNDS, federated.num_rounds // 10)
@@ -79,9 +85,10 @@ _USUAL_COHORT = 8
 _MOST_WARMUP_ROUNDS = 10
 
 
-def _by_speaker(names: np.ndarray, speaker: np.ndarray) -> list[Client]:
+def _by_name(holders: Sequence[str]) -> list[Client]:
+  names, holder = np.unique(holders, return_inverse=True)
   return [
-    Client(str(name), np.flatnonzero(speaker == index))
+    Client(str(name), np.flatnonzero(holder == index))
     for index, name in enumerate(names)
   ]
 

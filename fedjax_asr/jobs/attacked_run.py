@@ -59,20 +59,21 @@ def load(
   )
   settings = saved.config.federated
   if attack.run and attack.subset is not config.Subset.TRAIN:
-    num_speakers = len(set(found.examples.speakers))
+    num_clients = len(set(found.examples.clients))
     settings = dataclasses.replace(
       settings,
       partition=config.Partition.SPEAKER,
-      cohort_size=min(settings.cohort_size, num_speakers),
+      cohort_size=min(settings.cohort_size, num_clients),
       # How fast others are is not known.
       systems=config.SystemsConfig(),
     )
-  settings = partition.settled(settings, found.examples.speakers)
+  settings = partition.settled(settings, found.examples.clients)
   clients = partition.partition(
     found.examples.speakers,
     found.examples.texts,
     settings,
     saved.config.seed,
+    found.examples.clients,
   )
   return AttackedRun(saved, settings, found.examples, clients)
 

@@ -59,7 +59,7 @@ class CohortFeed:
     self._seed = seed
     self._devices = device_list
     self.clients = partition.partition(
-      examples.speakers, examples.texts, federated, seed
+      examples.speakers, examples.texts, federated, seed, examples.clients
     )
     self._schedule = schedule.rounds(self.clients, federated, seed)
     self.layout = cohort.plan(

@@ -24,7 +24,7 @@ def settled(cfg: config.Config, data: datasets.Datasets) -> config.Config:
   result = dataclasses.replace(
     cfg,
     data=dataclasses.replace(cfg.data, num_heldout_speakers=heldout),
-    federated=partition.settled(cfg.federated, data.train.speakers),
+    federated=partition.settled(cfg.federated, data.train.clients),
   )
   validation.validate(result)
   return result

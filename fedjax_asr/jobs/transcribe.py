@@ -93,10 +93,10 @@ def _files(name: str) -> tuple[list[pathlib.Path], list[pathlib.Path], bool]:
       )
     return [path], [], False
   items = [item for item in sorted(path.rglob('*')) if not item.is_dir()]
-  found = [item for item in items if formats.ending(item) in formats.READ]
+  found = formats.read(items)
   others = formats.other(items)
   if not found:
-    endings = ', '.join(sorted(formats.READ))
+    endings = ', '.join(sorted(formats.endings()))
     there = f' ({formats.described(others)})' if others else ''
     raise audio.AudioError(
       f'config.transcribe.input={name!r}: no recordings in this folder that '

@@ -1,4 +1,6 @@
-"""Audio files to mono waveforms: any rate, channels and format of libsndfile.
+"""Audio files to mono waveforms: any rate, channels and format that is read.
+
+libsndfile decodes them, or, what it does not read, `container`.
 
 A file is read to its end, whatever its header says, or refused: what `read`
 returns is finite, not empty, and no shorter than the header promises. Streams
@@ -7,7 +9,6 @@ that are joined in a file, as in chained Ogg, are read one after another.
 
 import contextlib
 import math
-import os
 import pathlib
 import re
 import typing
@@ -20,7 +21,9 @@ from jaxtyping import Float, Float32
 
 from fedjax_asr import config
 from fedjax_asr.speech import (
+  container,
   encoded,
+  file_part,
   flac,
   formats,
   mpeg,
@@ -47,7 +50,7 @@ _SHORTENED = re.compile(
 _UNKNOWN_SIZE = 2**31 - 2**16
 _NO_SAMPLES = 'empty, holds no samples.'
 
-_Path = str | os.PathLike[str]
+_Path = file_part.Path
 
 
 class AudioError(config.UserError):
@@ -144,6 +147,21 @@ def duration(path: _Path) -> float:
   return seconds
 
 
+def sample_rate(path: _Path) -> int:
+  """Hz, of the first of its streams; nothing is decoded for that.
+
+  Raises:
+    AudioError: as `duration`.
+  """
+  with _opened(path) as file, contextlib.suppress(soundfile.LibsndfileError):
+    # Without a search for streams, which takes a third of what decoding does.
+    file.seek(0)
+    with _Decoder(file) as decoder:
+      return decoder.samplerate
+  with contextlib.closing(_sounds(path)) as sounds:
+    return next(sounds).sample_rate
+
+
 def promised_seconds(path: _Path) -> float | None:
   """Seconds by the headers alone; None where one does not tell.
 
@@ -235,6 +253,32 @@ class _Sound(NamedTuple):
       )
 
 
+class _Contained(NamedTuple):
+  """An open recording of a container, used as `_Sound` is."""
+
+  path: _Path
+  recording: container.Recording
+
+  @property
+  def promised(self) -> int | None:
+    return self.recording.promised
+
+  @property
+  def sample_rate(self) -> int:
+    return self.recording.sample_rate
+
+  @property
+  def seconds(self) -> float:
+    return (self.promised or 0) / self.sample_rate
+
+  def blocks(self) -> Iterator[Float32[np.ndarray, '_']]:
+    try:
+      for block in self.recording.blocks(_BLOCK_FRAMES):
+        yield _mixed(block)
+    except encoded.DamagedError as error:
+      raise AudioError(f'{self.path}: {error}.') from error
+
+
 def _mixed(block: Float32[np.ndarray, 'samples _']) -> Float32[np.ndarray, '_']:
   """The mean over channels; zeros where only a remainder of them is left."""
   mean = block.mean(axis=1)
@@ -243,9 +287,12 @@ def _mixed(block: Float32[np.ndarray, 'samples _']) -> Float32[np.ndarray, '_']:
   return mean
 
 
-def _sounds(path: _Path) -> Generator[_Sound]:
+def _sounds(path: _Path) -> Generator[_Sound | _Contained]:
   """The streams of a file in order, each open until the next is asked for."""
   with _opened(path) as file:
+    if formats.is_decoded(pathlib.Path(str(path))):
+      yield from _contained(path, file)
+      return
     try:
       streams = _streams(file)
     except encoded.DamagedError as error:
@@ -255,14 +302,23 @@ def _sounds(path: _Path) -> Generator[_Sound]:
         yield _Sound(path, decoder, _promised(path, decoder, each))
 
 
+def _contained(path: _Path, file: BinaryIO) -> Iterator[_Contained]:
+  with contextlib.ExitStack() as stack:
+    try:
+      recording = stack.enter_context(container.opened(file))
+    except encoded.DamagedError as error:
+      raise AudioError(f'{path}: {error}.') from error
+    yield _Contained(path, recording)
+
+
 @contextlib.contextmanager
 def _opened(path: _Path) -> Iterator[BinaryIO]:
   """The file, which holds something."""
-  try:
-    file = open(path, 'rb')  # noqa: SIM115
-  except OSError as error:
-    raise AudioError(f'{path}: {error.strerror}.') from error
-  with file:
+  with contextlib.ExitStack() as stack:
+    try:
+      file = stack.enter_context(file_part.opened(path))
+    except OSError as error:
+      raise AudioError(f'{path}: {error.strerror}.') from error
     if not encoded.size(file):
       raise AudioError(f'{path}: empty, holds no bytes.')
     yield file
@@ -290,7 +346,7 @@ def _decoder(path: _Path, file: BinaryIO, stream: encoded.Stream) -> _Decoder:
     return _Decoder(typing.cast(BinaryIO, pieces))
   except soundfile.LibsndfileError as error:
     reason = 'not audio, or in a format that libsndfile does not read'
-    if formats.ending(pathlib.Path(path)) in formats.OTHER:
+    if formats.ending(pathlib.Path(str(path))) in formats.OTHER:
       reason = f'libsndfile does not read its format; {formats.ADVICE}'
     raise AudioError(f'{path}: {reason}.') from error
 
@@ -320,7 +376,9 @@ def _level(block: Float32[np.ndarray, '_']) -> np.float32:
 
 
 def _resampled(
-  sound: _Sound, waveform: Float[np.ndarray, 'samples'], sample_rate: int
+  sound: _Sound | _Contained,
+  waveform: Float[np.ndarray, 'samples'],
+  sample_rate: int,
 ) -> Float32[np.ndarray, 'resampled']:
   _check_finite(sound.path, waveform)
   if sound.sample_rate == sample_rate:

@@ -60,6 +60,24 @@ def read(
     raise audio.AudioError(f'{path}: {error.strerror}.') from error
 
 
+def sample_rate(path: str) -> int:
+  """Hz; looked up once for segments of one file that are read in order.
+
+  Raises:
+    AudioError: as `audio.sample_rate`.
+  """
+  try:
+    return _sample_rate(path, _version(path))
+  except OSError as error:
+    raise audio.AudioError(f'{path}: {error.strerror}.') from error
+
+
+@functools.lru_cache(maxsize=1)
+def _sample_rate(path: str, version: tuple[int, int, int]) -> int:
+  del version
+  return audio.sample_rate(path)
+
+
 def _too_long(
   path: str, offset: float, seconds: float, max_seconds: float
 ) -> audio.AudioError:

@@ -136,3 +136,16 @@ def test_names_that_are_not_utf_8_are_written_as_they_are_read(tmp_path):
   content = (tmp_path / 'skipped.jsonl').read_text(encoding='utf-8')
   assert json.loads(content) == found._asdict()
   assert 'é.wav' in content
+
+
+def test_sample_rates_that_differ_are_counted_in_a_warning():
+  rates = np.array([8000, 16000, 0, 16000])
+  found = audit.rate_problem(rates, 16000, 'here')
+  assert found.is_warning
+  assert (found.kind, found.source) == ('sample_rates', 'here')
+  assert found.reason == (
+    'utterances of several sample rates, 2 at 16000 Hz, 1 at 8000 Hz; all are '
+    'resampled to 16000 Hz.'
+  )
+  assert audit.rate_problem(np.array([8000, 0, 8000]), 16000, 'here') is None
+  assert audit.rate_problem(np.zeros(0, int), 16000, 'here') is None

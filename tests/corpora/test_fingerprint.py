@@ -1,10 +1,12 @@
 """What of a corpus is noticed when it changes."""
 
+import hashlib
 import json
 
+import numpy as np
 import pytest
 
-from fedjax_asr.corpora import fingerprint
+from fedjax_asr.corpora import dataset, datasets, fingerprint
 
 _TRAIN = {'a1': 'x', 'a2': 'y', 'b1': 'z'}
 
@@ -32,7 +34,8 @@ def test_same_corpus_does_not_differ():
     ),
     (
       _made(_TRAIN | {'a2': 'other'}),
-      "1 utterance(s) changed speaker, length or transcript, such as 'a2'",
+      '1 utterance(s) changed speaker, client, length or transcript, such as '
+      "'a2'",
     ),
     (
       _made({'c1': 'w', 'a1': 'x', 'a2': 'y'}, {'b1': 'z'}, ('b',)),
@@ -66,3 +69,28 @@ def test_edited_fingerprint_is_an_error():
   values['sets']['train']['a1'] = 'forged'
   with pytest.raises(ValueError, match='edited'):
     fingerprint.from_dict(values)
+
+
+def test_another_client_is_noticed_and_no_client_changes_nothing():
+  """Digests of a run of before there were clients stay what they are."""
+
+  def digest(client):
+    examples = dataset.Dataset.__new__(dataset.Dataset)
+    examples.ids, examples.speakers = ['a'], ['anna']
+    examples.clients, examples.texts = [client], ['one']
+    examples.num_frames = np.array([7])
+    data = datasets.Datasets(
+      train=examples,
+      heldout_speakers=examples,
+      heldout_utterances=examples,
+      statistics=None,
+      problems=[],
+      num_dropped_transcripts=0,
+      was_cached=False,
+    )
+    return fingerprint.of(data).sets['train']['a']
+
+  row = json.dumps(['anna', 7, 'one']).encode()
+  wanted = hashlib.blake2b(row, digest_size=6).hexdigest()
+  assert digest('anna') == wanted
+  assert digest('phone') != wanted

@@ -44,6 +44,7 @@ def test_another_name_is_a_problem(tmp_path, name):
     ('1_anna_0.WAV', 'bad_name'),
   ],
 )
+@pytest.mark.usefixtures('without_formats')
 def test_another_format_is_a_problem(tmp_path, name, kind):
   (tmp_path / '0_anna_0.wav').touch()
   (tmp_path / '0_anna_0.m4a').touch()  # What the other was converted from.

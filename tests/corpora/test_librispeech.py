@@ -5,6 +5,7 @@ import os
 import pytest
 
 from fedjax_asr.corpora import librispeech, utterance
+from fedjax_asr.speech import formats
 
 
 @pytest.fixture
@@ -79,6 +80,20 @@ def test_audio_in_another_format_is_used_where_it_is_read(split):
     )
 
 
+def test_with_the_extra_formats_audio_that_was_not_converted_is_read(
+  split, monkeypatch
+):
+  monkeypatch.setattr(formats, 'has_decoder', lambda: True)
+  chapter = split / '26' / '495'
+  (chapter / '26-495-0000.flac').rename(chapter / '26-495-0000.m4a')
+  (split / '19' / '198' / '19-198-0000.m4a').touch()
+  found, problems = librispeech.utterances(split)
+  assert problems == []
+  endings = [item.source.path.rpartition('.')[2] for item in found]
+  assert endings == ['flac', 'flac', 'm4a']
+
+
+@pytest.mark.usefixtures('without_formats')
 def test_audio_that_is_not_read_is_listed_once(split):
   chapter = split / '26' / '495'
   (chapter / '26-495-0000.flac').rename(chapter / '26-495-0000.m4a')

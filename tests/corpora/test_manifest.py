@@ -84,6 +84,7 @@ def test_numbers_serve_as_names(tmp_path):
     (line(text=None), 'bad_line', 'text=None; want a string'),
     (line(text=['one']), 'bad_line', 'want a string'),
     (line(speaker=True), 'bad_line', 'speaker=True'),
+    (line(client=''), 'bad_line', "client=''; want a string"),
     (line(id={}), 'bad_line', 'id={}'),
     (line(duration='long'), 'bad_line', "duration='long'; want seconds"),
     (line(duration=True), 'bad_line', 'duration=True'),
@@ -188,7 +189,22 @@ def test_no_duration_is_a_warning_and_the_line_is_kept(tmp_path, duration):
   assert warning.reason.startswith('1 of 2 lines')
 
 
-@pytest.mark.parametrize('name', ['duration', 'offset', 'speaker', 'id'])
+def test_who_holds_a_recording_may_be_another_than_who_speaks(tmp_path):
+  path = write(
+    tmp_path, line(client='phone'), line(client=3), line(speaker=None, client=3)
+  )
+  found, (warning,) = manifest.utterances(path)
+  assert [(item.speaker, item.client) for item in found] == [
+    ('s', 'phone'),
+    ('s', '3'),
+    ('a-3', '3'),
+  ]
+  assert warning.reason.startswith('1 of 3 lines name no speaker')
+
+
+@pytest.mark.parametrize(
+  'name', ['duration', 'offset', 'speaker', 'client', 'id']
+)
 def test_null_is_as_good_as_absent(tmp_path, name):
   (found,), _ = manifest.utterances(write(tmp_path, line(**{name: None})))
   fields = line()

@@ -115,3 +115,24 @@ def test_number_of_heldout_speakers_left_open_is_a_tenth(num_speakers, want):
   items = corpus({f's{number}': 2 for number in range(num_speakers)})
   splits = split.split(items, settings(num_heldout_speakers=-1), seed=0)
   assert len(speakers(items, splits.heldout_speakers)) == want
+
+
+def test_each_client_of_a_training_speaker_keeps_an_utterance():
+  """Two phones of each speaker, one of them with a single utterance."""
+  items = [
+    item._replace(client=f'{item.speaker}-{"b" if index % 8 else "a"}')
+    for index, item in enumerate(TEN)
+  ]
+  splits = split.split(items, settings(heldout_utterance_fraction=0.75), seed=0)
+  heldout = speakers(items, splits.heldout_speakers)
+  kept = {items[index].client for index in splits.train}
+  assert kept == {item.client for item in items if item.speaker not in heldout}
+
+
+def test_a_client_of_heldout_and_other_speakers_trains_with_the_others():
+  items = [item._replace(client='home') for item in TEN]
+  splits = split.split(items, settings(), seed=0)
+  heldout = speakers(items, splits.heldout_speakers)
+  assert len(heldout) == 3
+  assert not heldout & speakers(items, splits.train)
+  assert speakers(items, splits.train) == {f's{i}' for i in range(10)} - heldout

@@ -46,6 +46,12 @@ def test_failures_are_kept_with_their_reasons(tmp_path):
     )
 
 
+def test_sample_rates_are_kept_of_what_was_read(tmp_path):
+  for _ in range(2):
+    found = noise_store.opened(tmp_path, [0, 1, -1, 3])
+    assert found.sample_rates.tolist() == [8000, 9000, 0, 9000]
+
+
 def test_a_corpus_in_which_all_fail_is_a_store_too(tmp_path):
   found = noise_store.opened(tmp_path, [-1, -2])
   assert found.num_frames.tolist() == [0, 0]

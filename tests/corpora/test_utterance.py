@@ -24,7 +24,7 @@ def wav(path, samples, sample_rate=16000, **options):
 def result(path, max_seconds=20.0, source=utterance.AudioFile):
   item = utterance.Utterance('u', 's', 'text', 0.0, source(str(path)))
   (only,) = extraction.extract([item], FEATURES, max_seconds)
-  return only
+  return only.outcome
 
 
 def missing(folder):

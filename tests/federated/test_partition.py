@@ -24,6 +24,32 @@ def divided(kind, speakers=None, seed=0, **fields):
   return partition.partition(speakers, TEXTS[: len(speakers)], settings, seed)
 
 
+def test_by_speaker_who_holds_the_speech_is_the_client_where_given():
+  settings = population.federated(
+    partition=config.Partition.SPEAKER, cohort_size=2
+  )
+  speakers = ['anna', 'anna', 'ben', 'carl', 'ben']
+  holders = ['phone', 'home', 'home', 'carl', 'home']
+  clients = partition.partition(speakers, ['a'] * 5, settings, 0, holders)
+  assert [(each.name, each.utterances.tolist()) for each in clients] == [
+    ('carl', [3]),
+    ('home', [1, 2, 4]),
+    ('phone', [0]),
+  ]
+
+
+def test_other_partitions_do_not_ask_who_holds_the_speech():
+  settings = population.federated(
+    partition=config.Partition.DIRICHLET, num_clients=12
+  )
+  holders = ['one'] * len(SPEAKERS)
+  clients = partition.partition(SPEAKERS, TEXTS, settings, 0, holders)
+  for ours, wanted in zip(
+    clients, divided(config.Partition.DIRICHLET), strict=True
+  ):
+    assert ours.utterances.tolist() == wanted.utterances.tolist()
+
+
 def speakers_of(client):
   return {SPEAKERS[index] for index in client.utterances}
 

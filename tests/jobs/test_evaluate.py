@@ -258,7 +258,7 @@ def test_corpus_that_has_changed_is_not_evaluated_as_held_out(
   assert status == 2
   (error,) = errors
   assert 'its corpus has changed: ' in error
-  assert 'changed speaker, length or transcript, such as' in error
+  assert 'changed speaker, client, length or transcript, such as' in error
   # The same speech is the same wherever it lies.
   lines = (folder / 'manifest.jsonl').read_text()
   (tmp_path / 'other.jsonl').write_text(lines)

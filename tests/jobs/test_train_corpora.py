@@ -36,7 +36,9 @@ def test_bad_audio_is_skipped_counted_and_listed(main, corpus, tmp_path):
   assert {(item['utterance'], item['kind']) for item in skipped} == {
     ('broken', 'unreadable'),
     ('missing', 'missing_file'),
+    ('', 'sample_rates'),
   }
+  assert '1 at 8000 Hz, 1 at 16000 Hz; all are resampled to 16000' in output
   # The 8 kHz stereo FLAC and the OGG are among the other 22.
   evaluated = output.split(' training utterances')
   words = output.replace(',', '').split()

@@ -155,6 +155,7 @@ def test_bad_files_of_a_folder_do_not_stop_the_others(transcribe, tmp_path):
   assert errors[4:] == [f'error: {tmp_path}: 4 of 6 files could not be read.']
 
 
+@pytest.mark.usefixtures('without_formats')
 def test_recordings_in_other_formats_are_not_passed_over(transcribe, tmp_path):
   folder = tmp_path / 'in'
   (folder / 'b').mkdir(parents=True)
@@ -168,12 +169,13 @@ def test_recordings_in_other_formats_are_not_passed_over(transcribe, tmp_path):
   # a.m4a is what a.wav was converted from.
   assert errors == [
     f'error: not read: 2 .m4a, 1 .webm, such as {folder}/b/x.m4a; convert to '
-    'WAV or FLAC, for instance with ffmpeg.',
+    'WAV or FLAC, for instance with ffmpeg, or run: pip install '
+    "'fedjax_asr[formats]'.",
     f'error: {folder}: 3 of 4 files could not be read.',
   ]
   files = json.loads((tmp_path / 'text.json').read_text())['files']
-  assert [item.get('error', '')[-7:] for item in files] == [''] + 3 * [
-    'ffmpeg.'
+  assert [item.get('error', '')[-11:] for item in files] == [''] + 3 * [
+    "[formats]'."
   ]
   (folder / 'a.wav').unlink()
   status, output, errors = transcribe(folder)

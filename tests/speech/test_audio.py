@@ -350,3 +350,18 @@ def test_real_digits_are_resampled():
   assert soundfile.info(path).samplerate == 8_000
   waveform = audio.read(path, 16_000)
   assert len(waveform) == 2 * soundfile.info(path).frames
+
+
+@pytest.mark.parametrize('ending', ['wav', 'flac', 'ogg', 'mp3'])
+def test_the_sample_rate_is_that_of_the_file(tmp_path, ending):
+  for rate in (16_000, 44_100):
+    path = tmp_path / f'{rate}.{ending}'
+    soundfile.write(path, np.linspace(-0.5, 0.5, 9000), rate)
+    assert audio.sample_rate(path) == rate
+    # A tag, which libsndfile finds its way past or not.
+    path.write_bytes(b'ID3\x04\x00\x00\x00\x00\x00\x01\x00' + path.read_bytes())
+    if ending in ('flac', 'mp3'):
+      assert audio.sample_rate(path) == rate
+  path.write_bytes(b'no audio')
+  with pytest.raises(audio.AudioError, match='not audio'):
+    audio.sample_rate(path)

@@ -29,6 +29,9 @@ class Noise(NamedTuple):
     shape = (int(rng.integers(1, 30)), cfg.num_features)
     return rng.standard_normal(shape, np.float32)
 
+  def sample_rate(self):
+    return 8000 + 1000 * (self.seed % 2)
+
   def describe(self):
     return f'noise {self.seed}'
 
