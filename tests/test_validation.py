@@ -174,6 +174,15 @@ def test_booleans_are_not_integers():
       'config.federated.num_devices=9; want at most federated.cohort_size=8',
     ),
     (
+      {'federated__client__schedule': config.Schedule.EXPONENTIAL},
+      "config.federated.client.schedule='exponential'; want constant,",
+    ),
+    (
+      {'federated__server__decay__factor': 0.5},
+      'config.federated.server.decay.factor=0.5; want 0.6 without '
+      'federated.server.schedule=exponential',
+    ),
+    (
       {'federated__server__warmup_rounds': 100},
       'config.federated.server.warmup_rounds=100; want fewer than',
     ),

@@ -64,6 +64,7 @@ from fedjax_asr.config.defences import PrivacyConfig as PrivacyConfig
 from fedjax_asr.config.defences import Rounding as Rounding
 from fedjax_asr.config.federated import ClientConfig as ClientConfig
 from fedjax_asr.config.federated import ClientOptimizer as ClientOptimizer
+from fedjax_asr.config.federated import DecayConfig as DecayConfig
 from fedjax_asr.config.federated import DeviceMap as DeviceMap
 from fedjax_asr.config.federated import FederatedConfig as FederatedConfig
 from fedjax_asr.config.federated import MemoryConfig as MemoryConfig

@@ -56,6 +56,8 @@ class Schedule(enum.StrEnum):
   CONSTANT = 'constant'
   LINEAR = 'linear'
   COSINE = 'cosine'
+  # Of the server alone; does not end at zero.
+  EXPONENTIAL = 'exponential'
 
 
 class Weighting(enum.StrEnum):
@@ -84,12 +86,23 @@ class ClientConfig:
 
 
 @dataclasses.dataclass(slots=True, kw_only=True)
+class DecayConfig:
+  """Of server.schedule=exponential: factor ** ((round - begin) / every)."""
+
+  # Rounds behind the warm-up before the rate begins to fall.
+  begin: int = bounded(0, low=0)
+  factor: float = bounded(0.6, above=0.0, high=1.0)
+  every: int = bounded(500, low=1)
+
+
+@dataclasses.dataclass(slots=True, kw_only=True)
 class ServerConfig:
   """The step that the server takes along the mean client delta."""
 
   optimizer: ServerOptimizer = ServerOptimizer.SGD
   learning_rate: float = bounded(1.0, above=0.0)
   schedule: Schedule = Schedule.CONSTANT
+  decay: DecayConfig = dataclasses.field(default_factory=DecayConfig)
   # -1: a tenth of the rounds, 10 at most.
   warmup_rounds: int = bounded(0, low=-1)
   momentum: float = bounded(0.9, low=0.0, below=1.0)

@@ -8,9 +8,14 @@ from fedjax_asr import config
 
 
 def schedule(
-  kind: config.Schedule, peak: float, num_rounds: int, warmup_rounds: int = 0
+  kind: config.Schedule,
+  peak: float,
+  num_rounds: int,
+  warmup_rounds: int = 0,
+  exponential: config.DecayConfig | None = None,
 ) -> optax.Schedule:
-  """Learning rate of each round: linear warm-up, then the decay to zero."""
+  """Learning rate of each round: linear warm-up, then the decay, to zero but
+  for `exponential`, which that kind wants."""
   decay_rounds = num_rounds - warmup_rounds
   match kind:
     case config.Schedule.CONSTANT:
@@ -19,6 +24,12 @@ def schedule(
       decay = optax.linear_schedule(peak, 0.0, decay_rounds)
     case config.Schedule.COSINE:
       decay = optax.cosine_decay_schedule(peak, decay_rounds)
+    case config.Schedule.EXPONENTIAL:
+      if exponential is None:
+        raise ValueError('exponential=None; want its settings.')
+      decay = optax.exponential_decay(
+        peak, exponential.every, exponential.factor, exponential.begin
+      )
   if not warmup_rounds:
     return decay
   # Round 0 already moves: it is the first of `warmup_rounds` equal steps.
@@ -68,7 +79,11 @@ def server_optimizer(
   al. 2017) scale the step of each array by its norm.
   """
   rate = schedule(
-    server.schedule, server.learning_rate, num_rounds, server.warmup_rounds
+    server.schedule,
+    server.learning_rate,
+    num_rounds,
+    server.warmup_rounds,
+    server.decay,
   )
   b1, b2 = server.momentum, server.beta2
   start = server.epsilon**2

@@ -260,6 +260,18 @@ def _check_federated(cfg: config.Config) -> None:
     server.warmup_rounds < federated.num_rounds,
     f'fewer than federated.num_rounds={federated.num_rounds}',
   )
+  requirement.require(
+    cfg,
+    'federated.client.schedule',
+    federated.client.schedule is not config.Schedule.EXPONENTIAL,
+    'constant, linear or cosine: only the server has federated.server.decay',
+  )
+  requirement.read(
+    cfg,
+    'federated.server.decay',
+    server.schedule is config.Schedule.EXPONENTIAL,
+    'federated.server.schedule=exponential',
+  )
   if federated.partition is not config.Partition.SPEAKER:
     requirement.require(
       cfg,

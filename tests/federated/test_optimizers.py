@@ -40,8 +40,22 @@ def test_a_schedule_starts_at_the_peak_and_decays_to_zero_after_the_end(
   assert end == pytest.approx(2.0 if kind == 'constant' else 0.0, abs=1e-6)
 
 
-@pytest.mark.parametrize('kind', config.Schedule)
+def test_an_exponential_decay_begins_late_and_halves_every_few_rounds():
+  decay = config.DecayConfig(begin=2, factor=0.25, every=2)
+  schedule = optimizers.schedule(
+    config.Schedule.EXPONENTIAL, 2.0, 7, 1, exponential=decay
+  )
+  # One of warm-up, two at the peak and the one in which it begins.
+  np.testing.assert_allclose(
+    [float(schedule(index)) for index in range(7)],
+    [1.0, 2.0, 2.0, 2.0, 1.0, 0.5, 0.25],
+    rtol=1e-6,
+  )
+
+
+@pytest.mark.parametrize('kind', ['constant', 'linear', 'cosine'])
 def test_warmup_climbs_in_equal_steps_from_the_first_round(kind):
+  kind = config.Schedule(kind)
   warmed = rates(kind, 7, warmup_rounds=3)
   np.testing.assert_allclose(warmed[:3], [0.5, 1.0, 1.5], rtol=1e-6)
   np.testing.assert_allclose(warmed[3:], rates(kind, 4), rtol=1e-6)
