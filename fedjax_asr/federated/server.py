@@ -53,14 +53,19 @@ def initial_state(
 
 
 def broadcast(
-  state: ServerState, federated: config.FederatedConfig
+  state: ServerState,
+  federated: config.FederatedConfig,
+  scale: optimizers.Scale = None,
 ) -> algorithm.Broadcast:
-  """What the server sends to the clients of its next round."""
+  """What the server sends to the clients of its next round.
+
+  `scale`: of the clients' learning rate.
+  """
   return algorithm.Broadcast(
     params=state.params,
     norm_state=state.norm_state,
     memory=state.memory,
-    learning_rate=optimizers.client_rate(federated, state.round),
+    learning_rate=optimizers.client_rate(federated, state.round, scale),
   )
 
 
