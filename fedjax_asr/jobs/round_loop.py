@@ -25,6 +25,7 @@ from fedjax_asr.federated import (
 from fedjax_asr.jobs import (
   cohort_feed,
   divergence,
+  early_stopping,
   heldout,
   metrics,
   recovery,
@@ -45,6 +46,7 @@ class RoundLoop(NamedTuple):
   memories: memory_place.Memories
   held_out: heldout.HeldOut
   watch: divergence.LossWatch
+  patience: early_stopping.Patience
   recovery: recovery.Recovery
   checkpoints: checkpoint.Checkpoints
   signals: interruption.Interruption
@@ -60,7 +62,9 @@ def run(
   cohorts: Iterator[cohort_feed.Fed],
   compile_seconds: float,
 ) -> None:
-  """Runs every round that is left; ends after one, saved, for a signal.
+  """Runs every round that is left, if patience lasts.
+
+  Ends after one, saved, for a signal.
 
   Raises:
     DivergedError: a round's line is written, its state is not saved.
@@ -82,6 +86,8 @@ def run(
     _tell_of_clients(loop, index, fed.client_ids, outcome, record)
     if is_last or loop.held_out.is_due(index):
       record |= loop.held_out.evaluate(state, loop.bar.print)
+      loop.patience.add(record.get('eval/wer'))
+      is_last |= loop.patience.is_over
     # In this order: a resumed run drops the lines after its checkpoint.
     loop.log.write(index, record)
     wer = record.get('eval/wer')
@@ -95,6 +101,8 @@ def run(
     if loop.signals.came and not is_last:
       _save(loop, index, state, wer, force=True)
       loop.signals.check()
+    if is_last:
+      break
     record = {}
   # What a round that is not kept any more was the last to need.
   loop.checkpoints.wait()

@@ -35,6 +35,7 @@ from fedjax_asr.jobs import (
   cohort_feed,
   disk_errors,
   divergence,
+  early_stopping,
   heldout,
   preparation,
   recovery,
@@ -83,21 +84,30 @@ def _run(cfg: config.Config, directory: run_directory.RunDirectory) -> None:
     ) as checkpoints,
   ):
     behind = checkpoints.latest_round or 0
-    if behind >= cfg.federated.num_rounds:
-      directory.check_unchanged(
-        f'is finished after round {behind} (config.federated.num_rounds='
-        f'{cfg.federated.num_rounds})'
-      )
-      console.print(
-        f'{directory.path}: finished after round {behind}; nothing to do.'
-      )
+    why = _why_finished(cfg, directory, behind)
+    if why:
+      finished = f'finished after round {behind}'
+      directory.check_unchanged(f'is {finished} ({why})')
+      console.print(f'{directory.path}: {finished} ({why}); nothing to do.')
       return
-    warning = _train(cfg, directory, checkpoints, console, signals)
+    ending = _train(cfg, directory, checkpoints, console, signals)
   figure = training.plot(directory.path)
   console.print(
     f'finished: metrics, checkpoints and transcripts in {directory.path}, '
-    f'first figure {figure}{warning and "; "}{warning}'
+    f'first figure {figure}{ending and "; "}{ending}'
   )
+
+
+def _why_finished(
+  cfg: config.Config, directory: run_directory.RunDirectory, behind: int
+) -> str:
+  """What the run ended by; '' where rounds are left."""
+  if behind >= cfg.federated.num_rounds:
+    return f'config.federated.num_rounds={cfg.federated.num_rounds}'
+  patience = early_stopping.of_run(
+    directory.metrics, cfg.evaluation.patience, behind
+  )
+  return patience.told() if patience.is_over else ''
 
 
 def _train(
@@ -109,10 +119,11 @@ def _train(
 ) -> str:
   """Prepares the run, and then changes its directory, and not before.
 
-  What to warn of in the end, or ''.
+  What to say in the end, or ''.
   """
   acoustic = model.acoustic(cfg.model, cfg.features.num_features)
   data = preparation.prepare(cfg, acoustic.num_output_frames, console)
+  early_stopping.check(cfg.evaluation, data)
   signals.check()
   cfg = directory.config = settling.settled(cfg, data)
   device_list = devices.select(cfg.federated)
@@ -207,7 +218,7 @@ class _Run(NamedTuple):
 
 
 def _go_on(run: _Run, begun: _Start, compile_seconds: float) -> str:
-  """To the last round; what to warn of then, or ''."""
+  """To the last round; what to say then, or ''."""
   first, num_rounds = begun.round, run.cfg.federated.num_rounds
   every_rounds = run.cfg.evaluation.clients_every_rounds
   cohorts = run.feed.ahead(range(first, num_rounds))
@@ -227,6 +238,9 @@ def _go_on(run: _Run, begun: _Start, compile_seconds: float) -> str:
       memories=begun.memories,
       held_out=run.held_out,
       watch=divergence.LossWatch(line.get('train/loss') for line in lines),
+      patience=early_stopping.of_run(
+        run.directory.metrics, run.cfg.evaluation.patience, first
+      ),
       recovery=run.recovery,
       checkpoints=run.checkpoints,
       signals=run.signals,
@@ -235,7 +249,10 @@ def _go_on(run: _Run, begun: _Start, compile_seconds: float) -> str:
       bar=bar,
     )
     round_loop.run(loop, begun.state, first, cohorts, compile_seconds)
-    return loop.watch.at_end()
+    endings = [loop.watch.at_end()]
+    if loop.patience.is_over:
+      endings.insert(0, f'stopped: {loop.patience.told()}')
+    return '; '.join(filter(None, endings))
 
 
 def _begin(
