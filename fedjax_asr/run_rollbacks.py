@@ -27,13 +27,16 @@ def read(files: run_files.RunFiles) -> list[Rollback]:
   """
   if not files.rollbacks.exists():
     return []
-  try:
-    return [Rollback(**values) for values in json_file.read(files.rollbacks)]
-  except TypeError as error:
+  found = json_file.read(files.rollbacks)
+  fields = Rollback._fields
+  if not isinstance(found, list) or not all(
+    isinstance(values, dict) and values.keys() == {*fields} for values in found
+  ):
     raise run_error.RunError(
-      f'{files.rollbacks}: {error}; want a list of objects with the fields '
-      f'{", ".join(Rollback._fields)}.'
-    ) from error
+      f'{files.rollbacks}: want a list of objects with the fields '
+      f'{", ".join(fields)}.'
+    )
+  return [Rollback(**values) for values in found]
 
 
 def write(files: run_files.RunFiles, rollbacks: Sequence[Rollback]) -> None:

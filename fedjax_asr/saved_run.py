@@ -23,6 +23,7 @@ from fedjax_asr import (
   run_error,
   run_files,
   run_history,
+  run_rollbacks,
   validation,
 )
 from fedjax_asr.models import model
@@ -39,6 +40,7 @@ class SavedRun(NamedTuple):
 
   statistics: of the training set, where `config.features.normalization` is
     global; None otherwise.
+  scale: of the step in the round that follows, after rollbacks.
   """
 
   path: pathlib.Path
@@ -48,6 +50,7 @@ class SavedRun(NamedTuple):
   norm_state: model.NormState
   round: int
   statistics: features.Statistics | None
+  scale: float = 1.0
 
 
 def load(
@@ -139,6 +142,9 @@ def _loaded(path: pathlib.Path, field: str, round_index: int) -> SavedRun:
     norm_state=state.norm_state,
     round=int(state.round),
     statistics=_statistics(files, cfg.features, wanted),
+    scale=run_rollbacks.scale(
+      run_rollbacks.as_of(run_rollbacks.read(files), wanted)
+    ),
   )
 
 
