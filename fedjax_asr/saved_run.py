@@ -54,7 +54,11 @@ class SavedRun(NamedTuple):
 
 
 def load(
-  run: str | os.PathLike[str], field: str, round_index: int = LAST
+  run: str | os.PathLike[str],
+  field: str,
+  round_index: int = LAST,
+  *,
+  as_sent: bool = False,
 ) -> SavedRun:
   """Restores a round; the run may be finished or still under way.
 
@@ -62,6 +66,8 @@ def load(
     run: a directory that the job `train` wrote.
     field: the config field that named it, for messages.
     round_index: a round that was saved, or LAST.
+    as_sent: the values that clients are sent, also of a run that keeps an
+      average of them (`config.federated.server.ema_decay`).
 
   Raises:
     UserError: there is no such run or round, it is damaged, or it was trained
@@ -72,12 +78,12 @@ def load(
   _check_config(files.config_json, path, field)
   _check_alphabet(files.alphabet)
   try:
-    return _loaded(path, field, round_index)
+    return _loaded(path, field, round_index, as_sent)
   except checkpoint.CheckpointError:
     if round_index != LAST:
       raise
     # A run that is under way may have dropped the round that was its last.
-    return _loaded(path, field, round_index)
+    return _loaded(path, field, round_index, as_sent)
 
 
 def check_apart(run: SavedRun, workdir: str | os.PathLike[str]) -> None:
@@ -123,7 +129,9 @@ def _check_alphabet(file: pathlib.Path) -> None:
   run_alphabet.check(file)
 
 
-def _loaded(path: pathlib.Path, field: str, round_index: int) -> SavedRun:
+def _loaded(
+  path: pathlib.Path, field: str, round_index: int, as_sent: bool
+) -> SavedRun:
   """A round with the config and the statistics that it was trained by."""
   with _checkpoints(path, field) as checkpoints:
     latest = checkpoints.latest_round
@@ -133,13 +141,17 @@ def _loaded(path: pathlib.Path, field: str, round_index: int) -> SavedRun:
     files = run_files.RunFiles(path)
     cfg = _config(run_history.of_round(files.config_json, wanted))
     acoustic = model.acoustic(cfg.model, cfg.features.num_features)
-    state = checkpoints.restore(wanted, _weights(acoustic), partial=True)
+    has_average = bool(cfg.federated.server.ema_decay) and not as_sent
+    state = checkpoints.restore(
+      wanted, _weights(acoustic, has_average), partial=True
+    )
+  values = state.average if has_average else state
   return SavedRun(
     path=path,
     config=cfg,
     acoustic=acoustic,
-    params=state.params,
-    norm_state=state.norm_state,
+    params=values.params,
+    norm_state=values.norm_state,
     round=int(state.round),
     statistics=_statistics(files, cfg.features, wanted),
     scale=run_rollbacks.scale(
@@ -148,19 +160,27 @@ def _loaded(path: pathlib.Path, field: str, round_index: int) -> SavedRun:
   )
 
 
+class _Values(NamedTuple):
+  params: model.Params
+  norm_state: model.NormState
+
+
 class _Weights(NamedTuple):
   """The part of `server.ServerState` that other jobs use."""
 
   params: model.Params
   norm_state: model.NormState
   round: Int[Array, '']
+  average: _Values | tuple[()]
 
 
-def _weights(acoustic: model.Model) -> _Weights:
+def _weights(acoustic: model.Model, has_average: bool) -> _Weights:
   """Their shapes."""
 
   def weights(key):
-    return _Weights(*acoustic.init(key), jnp.zeros((), jnp.int32))
+    params, norm_state = acoustic.init(key)
+    average = _Values(params, norm_state) if has_average else ()
+    return _Weights(params, norm_state, jnp.zeros((), jnp.int32), average)
 
   return jax.eval_shape(weights, jax.random.key(0))
 

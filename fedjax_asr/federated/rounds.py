@@ -162,7 +162,9 @@ def of_algorithm(
     reports = client_report.of_round(kept.reports, mean)
     noise_key = streams.of_root(key, streams.Stream.SERVER_NOISE, state.round)
     update, memory = method.combine(sent, line.server(sums, noise_key))
-    state = server.stepped(state, update, memory, optimizer)
+    state = server.stepped(
+      state, update, memory, optimizer, federated.server.ema_decay
+    )
     metrics = _metrics(reports, update, state, sent.learning_rate)
     return state, kept.memories, Outcome(metrics, reports)
 
