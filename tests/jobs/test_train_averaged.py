@@ -62,3 +62,13 @@ def _flat(tree):
   if not isinstance(tree, dict):
     return [np.asarray(tree)]
   return [leaf for part in tree.values() for leaf in _flat(part)]
+
+
+def test_an_average_is_not_begun_on_the_way(main, stopped):
+  status, _, (error,) = main(
+    stopped,
+    '--config.federated.server.ema_decay=0.75',
+    '--allow_config_change',
+  )
+  assert status == 2
+  assert 'is of another model or optimizer: average.' in error
