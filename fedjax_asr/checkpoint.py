@@ -154,6 +154,14 @@ class Checkpoints:
     ]
     return jax.tree.unflatten(tree, placed)
 
+  def drop_after(self, round_index: int) -> None:
+    """Deletes the later rounds, the last first; raises `CheckpointError`."""
+    self.wait()
+    for later in reversed(self.rounds):
+      if later > round_index:
+        with self._explained(later, 'be deleted from'):
+          self._manager.delete(later)
+
   def wait(self) -> None:
     """Returns when nothing is being written; raises if that write failed.
 

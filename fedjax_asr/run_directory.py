@@ -175,6 +175,6 @@ def _has_results(run: run_files.RunFiles) -> bool:
   """Otherwise a changed config spoils nothing: say, a mistyped path mended."""
   if run.metrics.exists() and run.metrics.stat().st_size:
     return True
-  if run.attack.exists():
+  if run.attack.exists() or run.rollbacks.exists():
     return True
   return run.checkpoints.exists() and any(run.checkpoints.iterdir())

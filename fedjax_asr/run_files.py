@@ -57,6 +57,11 @@ class RunFiles:
     return self.path / 'history.json'
 
   @property
+  def rollbacks(self) -> pathlib.Path:
+    """Each time that the run diverged and went back, and by what step then."""
+    return self.path / 'rollbacks.json'
+
+  @property
   def statistics(self) -> pathlib.Path:
     """Mean and deviation of the features, for global normalisation."""
     return self.path / 'feature_statistics.json'

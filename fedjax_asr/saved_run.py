@@ -23,6 +23,7 @@ from fedjax_asr import (
   run_error,
   run_files,
   run_history,
+  run_rollbacks,
   validation,
 )
 from fedjax_asr.models import model
@@ -39,6 +40,7 @@ class SavedRun(NamedTuple):
 
   statistics: of the training set, where `config.features.normalization` is
     global; None otherwise.
+  scale: of the step in the round that follows, after rollbacks.
   """
 
   path: pathlib.Path
@@ -48,6 +50,7 @@ class SavedRun(NamedTuple):
   norm_state: model.NormState
   round: int
   statistics: features.Statistics | None
+  scale: float = 1.0
 
   @property
   def alphabet(self) -> alphabets.Alphabet:
@@ -56,7 +59,11 @@ class SavedRun(NamedTuple):
 
 
 def load(
-  run: str | os.PathLike[str], field: str, round_index: int = LAST
+  run: str | os.PathLike[str],
+  field: str,
+  round_index: int = LAST,
+  *,
+  as_sent: bool = False,
 ) -> SavedRun:
   """Restores a round; the run may be finished or still under way.
 
@@ -64,6 +71,8 @@ def load(
     run: a directory that the job `train` wrote.
     field: the config field that named it, for messages.
     round_index: a round that was saved, or LAST.
+    as_sent: the values that clients are sent, also of a run that keeps an
+      average of them (`config.federated.server.ema_decay`).
 
   Raises:
     UserError: there is no such run or round, it is damaged, or it was trained
@@ -74,12 +83,12 @@ def load(
   _check_config(files.config_json, path, field)
   alphabet = run_alphabet.read(files.alphabet)
   try:
-    return _loaded(path, field, round_index, alphabet)
+    return _loaded(path, field, round_index, alphabet, as_sent)
   except checkpoint.CheckpointError:
     if round_index != LAST:
       raise
     # A run that is under way may have dropped the round that was its last.
-    return _loaded(path, field, round_index, alphabet)
+    return _loaded(path, field, round_index, alphabet, as_sent)
 
 
 def check_apart(run: SavedRun, workdir: str | os.PathLike[str]) -> None:
@@ -124,6 +133,7 @@ def _loaded(
   field: str,
   round_index: int,
   alphabet: alphabets.Alphabet,
+  as_sent: bool,
 ) -> SavedRun:
   """A round with the config and the statistics that it was trained by."""
   with _checkpoints(path, field) as checkpoints:
@@ -134,16 +144,28 @@ def _loaded(
     files = run_files.RunFiles(path)
     cfg = _config(run_history.of_round(files.config_json, wanted))
     acoustic = model.acoustic(cfg.model, cfg.features.num_features, alphabet)
-    state = checkpoints.restore(wanted, _weights(acoustic), partial=True)
+    has_average = bool(cfg.federated.server.ema_decay) and not as_sent
+    state = checkpoints.restore(
+      wanted, _weights(acoustic, has_average), partial=True
+    )
+  values = state.average if has_average else state
   return SavedRun(
     path=path,
     config=cfg,
     acoustic=acoustic,
-    params=state.params,
-    norm_state=state.norm_state,
+    params=values.params,
+    norm_state=values.norm_state,
     round=int(state.round),
     statistics=_statistics(files, cfg.features, wanted),
+    scale=run_rollbacks.scale(
+      run_rollbacks.as_of(run_rollbacks.read(files), wanted)
+    ),
   )
+
+
+class _Values(NamedTuple):
+  params: model.Params
+  norm_state: model.NormState
 
 
 class _Weights(NamedTuple):
@@ -152,13 +174,16 @@ class _Weights(NamedTuple):
   params: model.Params
   norm_state: model.NormState
   round: Int[Array, '']
+  average: _Values | tuple[()]
 
 
-def _weights(acoustic: model.Model) -> _Weights:
+def _weights(acoustic: model.Model, has_average: bool) -> _Weights:
   """Their shapes."""
 
   def weights(key):
-    return _Weights(*acoustic.init(key), jnp.zeros((), jnp.int32))
+    params, norm_state = acoustic.init(key)
+    average = _Values(params, norm_state) if has_average else ()
+    return _Weights(params, norm_state, jnp.zeros((), jnp.int32), average)
 
   return jax.eval_shape(weights, jax.random.key(0))
 

@@ -15,6 +15,7 @@ from fedjax_asr import (
   run_directory,
   run_error,
   run_files,
+  run_rollbacks,
   saved_run,
 )
 
@@ -241,3 +242,25 @@ def test_run_is_no_work_directory(run):
     with pytest.raises(run_error.RunError, match='is the run itself'):
       saved_run.check_apart(saved, name)
   saved_run.check_apart(saved, run / 'evaluation')
+
+
+def test_the_scale_is_that_of_the_round_that_follows(run):
+  assert saved_run.load(run, 'evaluate.run').scale == 1
+  back = run_rollbacks.Rollback(diverged=5, why='poison', round=2, scale=0.5)
+  run_rollbacks.write(run_files.RunFiles(run), [back])
+  assert saved_run.load(run, 'evaluate.run').scale == 0.5
+  assert saved_run.load(run, 'evaluate.run', 1).scale == 1
+
+
+@pytest.mark.parametrize('as_sent', [False, True])
+def test_an_average_is_what_is_made_use_of(tmp_path, as_sent):
+  cfg = untrained_run.small_config()
+  cfg.federated.server.ema_decay = 0.9
+  untrained_run.write(tmp_path, cfg)
+  state = untrained_run.state(cfg, 2)
+  want = state if as_sent else state.average
+  got = saved_run.load(tmp_path, 'evaluate.run', as_sent=as_sent)
+  for name in ('params', 'norm_state'):
+    jax.tree.map(
+      np.testing.assert_array_equal, getattr(got, name), getattr(want, name)
+    )

@@ -97,6 +97,7 @@ from fedjax_asr.config.models import DeepSpeech2Config as DeepSpeech2Config
 from fedjax_asr.config.models import Dtype as Dtype
 from fedjax_asr.config.models import ModelConfig as ModelConfig
 from fedjax_asr.config.models import Norm as Norm
+from fedjax_asr.config.recovery import RecoveryConfig as RecoveryConfig
 from fedjax_asr.config.systems import LateWork as LateWork
 from fedjax_asr.config.systems import Speeds as Speeds
 from fedjax_asr.config.systems import SystemsConfig as SystemsConfig
@@ -144,6 +145,7 @@ class Config:
   checkpoint: CheckpointConfig = dataclasses.field(
     default_factory=CheckpointConfig
   )
+  recovery: RecoveryConfig = dataclasses.field(default_factory=RecoveryConfig)
   converge: ConvergeConfig = dataclasses.field(default_factory=ConvergeConfig)
   decode: DecodeConfig = dataclasses.field(default_factory=DecodeConfig)
   language_model: LanguageModelConfig = dataclasses.field(

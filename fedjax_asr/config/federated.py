@@ -108,6 +108,10 @@ class ServerConfig:
   momentum: float = bounded(0.9, low=0.0, below=1.0)
   beta2: float = bounded(0.99, low=0.0, below=1.0)
   epsilon: float = bounded(1e-8, above=0.0)
+  # A running average of the values after each round, of so many that 1 over
+  # their number is 1 - ema_decay, is what is evaluated and made use of; clients
+  # are sent the values themselves. 0: no average.
+  ema_decay: float = bounded(0.0, low=0.0, below=1.0)
 
 
 class MemoryPlace(enum.StrEnum):

@@ -20,6 +20,9 @@ class EvaluationConfig:
   """Greedy WER and CER on the held-out sets, and clients, while training."""
 
   every_rounds: int = bounded(10, low=1)
+  # Evaluations in a row without a lower WER after which training is finished;
+  # 0: never.
+  patience: int = bounded(0, low=0)
   batch_size: int = bounded(32, low=1)
   # Utterances of a held-out set that are used at most; 0: all.
   max_utterances: int = bounded(0, low=0)

@@ -1,10 +1,40 @@
 """Client and server optimizers and their schedules, all from optax."""
 
+from typing import NamedTuple
+
 import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Int
 
 from fedjax_asr import config
+
+# What a learning rate is multiplied by; None: it is as configured.
+Scale = float | Float[Array, ''] | None
+
+
+class StepScale(NamedTuple):
+  """After rollbacks."""
+
+  client: Scale
+  server: Scale
+
+
+def step_scale(federated: config.FederatedConfig, scale: Scale) -> StepScale:
+  """Whose rate is multiplied, to make a smaller step of a round.
+
+  The clients' where the server takes their mean as it is (sgd at rate 1): what
+  diverges there are the clients, and half of a mean is half of the work for
+  nothing. Else the server's, as always with FedSGD, whose clients have none.
+  """
+  server = federated.server
+  takes_the_mean = (
+    server.optimizer is config.ServerOptimizer.SGD
+    and server.learning_rate == 1.0
+    and federated.algorithm is not config.AlgorithmName.FEDSGD
+  )
+  if takes_the_mean:
+    return StepScale(client=scale, server=None)
+  return StepScale(client=None, server=scale)
 
 
 def schedule(
@@ -39,7 +69,9 @@ def schedule(
 
 
 def client_rate(
-  federated: config.FederatedConfig, round_index: int | Int[Array, '']
+  federated: config.FederatedConfig,
+  round_index: int | Int[Array, ''],
+  scale: Scale = None,
 ) -> Float[Array, '']:
   """A client's learning rate in that round."""
   rate = schedule(
@@ -47,7 +79,7 @@ def client_rate(
     federated.client.learning_rate,
     federated.num_rounds,
   )
-  return jnp.asarray(rate(round_index), jnp.float32)
+  return jnp.asarray(_scaled(rate, scale)(round_index), jnp.float32)
 
 
 def client_optimizer(
@@ -68,7 +100,7 @@ def client_optimizer(
 
 
 def server_optimizer(
-  server: config.ServerConfig, num_rounds: int
+  server: config.ServerConfig, num_rounds: int, scale: Scale = None
 ) -> optax.GradientTransformation:
   """The server's step along the mean delta (Reddi et al. 2021).
 
@@ -85,6 +117,7 @@ def server_optimizer(
     server.warmup_rounds,
     server.decay,
   )
+  rate = _scaled(rate, scale)
   b1, b2 = server.momentum, server.beta2
   start = server.epsilon**2
   match server.optimizer:
@@ -106,3 +139,10 @@ def server_optimizer(
     case config.ServerOptimizer.LARS:
       # A step is this share of each array's norm: no second coefficient.
       return optax.lars(rate, trust_coefficient=1.0, momentum=server.momentum)
+
+
+def _scaled(rate: optax.Schedule, scale: Scale) -> optax.Schedule:
+  """The rate and not the step is scaled: at 1, no bit of a round changes."""
+  if scale is None:
+    return rate
+  return lambda round_index: rate(round_index) * scale

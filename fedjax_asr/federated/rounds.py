@@ -95,10 +95,8 @@ class _Kept(NamedTuple):
   messages: algorithm.Message | tuple[()]
 
 
-RoundFn = Callable[
-  [server.ServerState, cohort.Cohort, ClientMemory, jax.Array],
-  tuple[server.ServerState, ClientMemory, Outcome],
-]
+# Any number of arguments: the last, `scale`, may be left out.
+RoundFn = Callable[..., tuple[server.ServerState, ClientMemory, Outcome]]
 # What a stateless algorithm takes and gives back.
 NO_MEMORIES = ClientMemory((), ())
 
@@ -111,7 +109,7 @@ def make_round(
   device_list: Sequence[devices.Device],
   num_clients: int,
 ) -> RoundFn:
-  """`round_fn(server_state, cohort, memories, key)`.
+  """`round_fn(server_state, cohort, memories, key, scale=None)`.
 
   Gives (server_state, memories, Outcome). Jitted; the server state and the
   memories are donated. `memories` are those of the cohort's clients, outermost
@@ -120,7 +118,8 @@ def make_round(
   the population. The result does not depend on block size, number of devices or
   padding, up to the order of float32 sums. `key` is the run's; the round's
   randomness is a function of it, the round and the client. A cohort without a
-  usable utterance gives a delta of exactly zero.
+  usable utterance gives a delta of exactly zero. `scale` is of the round's step
+  (`optimizers.step_scale`): None and 1 give the same.
   """
   return of_algorithm(
     algorithms.make(acoustic, federated, augmentation, num_clients),
@@ -139,9 +138,6 @@ def of_algorithm(
   device_list: Sequence[devices.Device],
 ) -> RoundFn:
   """`make_round` of any algorithm and channel."""
-  optimizer = optimizers.server_optimizer(
-    federated.server, federated.num_rounds
-  )
   line = norm_bound.behind(line, federated.aggregation)
   aggregate = robust.make(federated.aggregation)
   training = block.Training(method, tuple(frame_buckets))
@@ -151,8 +147,12 @@ def of_algorithm(
     federated.device_map,
   )
 
-  def round_fn(state, members, memories, key):
-    sent = server.broadcast(state, federated)
+  def round_fn(state, members, memories, key, scale=None):
+    of_client, of_server = optimizers.step_scale(federated, scale)
+    optimizer = optimizers.server_optimizer(
+      federated.server, federated.num_rounds, of_server
+    )
+    sent = server.broadcast(state, federated, of_client)
     sums, kept = over_clients(
       _Shared(sent, key, state.round), _Local(members, memories)
     )
@@ -162,7 +162,9 @@ def of_algorithm(
     reports = client_report.of_round(kept.reports, mean)
     noise_key = streams.of_root(key, streams.Stream.SERVER_NOISE, state.round)
     update, memory = method.combine(sent, line.server(sums, noise_key))
-    state = server.stepped(state, update, memory, optimizer)
+    state = server.stepped(
+      state, update, memory, optimizer, federated.server.ema_decay
+    )
     metrics = _metrics(reports, update, state, sent.learning_rate)
     return state, kept.memories, Outcome(metrics, reports)
 

@@ -12,11 +12,19 @@ from fedjax_asr.federated import algorithm, algorithms, optimizers
 from fedjax_asr.models import model
 
 
+class Values(NamedTuple):
+  """What a recogniser needs."""
+
+  params: model.Params
+  norm_state: model.NormState
+
+
 class ServerState(NamedTuple):
   """All that a checkpoint holds of the server.
 
   round: the number of rounds behind it.
   memory: the algorithm's.
+  average: of the values after each round behind it; () where none is kept.
   """
 
   params: model.Params
@@ -24,6 +32,7 @@ class ServerState(NamedTuple):
   opt_state: optax.OptState
   round: Int[Array, '']
   memory: algorithm.Memory = ()
+  average: Values | tuple[()] = ()
 
 
 def initial_state(
@@ -49,18 +58,32 @@ def initial_state(
     opt_state=optimizer.init(params),
     round=jnp.zeros((), jnp.int32),
     memory=method.init_server(params, norm_state),
+    # The first round's values replace it.
+    average=jax.tree.map(jnp.zeros_like, Values(params, norm_state))
+    if federated.server.ema_decay
+    else (),
   )
 
 
+def evaluated(state: ServerState) -> Values:
+  """The values to make use of: the average, where there is one."""
+  return state.average or Values(state.params, state.norm_state)
+
+
 def broadcast(
-  state: ServerState, federated: config.FederatedConfig
+  state: ServerState,
+  federated: config.FederatedConfig,
+  scale: optimizers.Scale = None,
 ) -> algorithm.Broadcast:
-  """What the server sends to the clients of its next round."""
+  """What the server sends to the clients of its next round.
+
+  `scale`: of the clients' learning rate.
+  """
   return algorithm.Broadcast(
     params=state.params,
     norm_state=state.norm_state,
     memory=state.memory,
-    learning_rate=optimizers.client_rate(federated, state.round),
+    learning_rate=optimizers.client_rate(federated, state.round, scale),
   )
 
 
@@ -69,15 +92,31 @@ def stepped(
   update: algorithm.Update,
   memory: algorithm.Memory,
   optimizer: optax.GradientTransformation,
+  ema_decay: float,
 ) -> ServerState:
-  """After the round: a step of the optimizer along the clients' update."""
+  """After the round: a step of the optimizer along the clients' update.
+
+  The average is the mean of the rounds so far, until these are so many that one
+  in it would weigh less than 1 - `ema_decay`, and exponential from then on.
+  """
   updates, opt_state = optimizer.update(
     update.params, state.opt_state, state.params
   )
+  params = jax.tree.map(jnp.add, state.params, updates)
+  norm_state = jax.tree.map(jnp.subtract, state.norm_state, update.norm_state)
+  average = state.average
+  if average:
+    weight = jnp.maximum(1 / (state.round + 1), 1 - ema_decay)
+    average = jax.tree.map(
+      lambda mean, value: mean + weight * (value - mean),
+      average,
+      Values(params, norm_state),
+    )
   return ServerState(
-    params=jax.tree.map(jnp.add, state.params, updates),
-    norm_state=jax.tree.map(jnp.subtract, state.norm_state, update.norm_state),
+    params=params,
+    norm_state=norm_state,
     opt_state=opt_state,
     round=state.round + 1,
     memory=memory,
+    average=average,
   )

@@ -215,11 +215,14 @@ def observations(
     len(attacked.clients),
   )
   root = jax.random.key(saved.config.seed)
+  scale = optimizers.step_scale(attacked.settings, jnp.float32(saved.scale))
   broadcast = algorithm.Broadcast(
     params=saved.params,
     norm_state=saved.norm_state,
     memory=(),
-    learning_rate=optimizers.client_rate(attacked.settings, saved.round),
+    learning_rate=optimizers.client_rate(
+      attacked.settings, saved.round, scale.client
+    ),
   )
   memory = _memories(saved, attack.observed)
   # Jitted: it is an operation or two for each parameter.

@@ -49,7 +49,7 @@ def load(
   """
   attack = cfg.attack
   if attack.run:
-    saved = saved_run.load(attack.run, 'attack.run', attack.round)
+    saved = saved_run.load(attack.run, 'attack.run', attack.round, as_sent=True)
     saved_run.check_apart(saved, workdir)
   else:
     saved = untrained(cfg, pathlib.Path(workdir), report)

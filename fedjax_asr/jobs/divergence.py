@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from jaxtyping import Int
 
-from fedjax_asr import config, progress
+from fedjax_asr import config, progress, run_rollbacks
 from fedjax_asr.federated import client_report, partition, rounds
 
 _WINDOW = 10
@@ -15,9 +15,24 @@ _NUM_NAMED = 5
 
 
 class DivergedError(config.UserError):
-  """A round's loss, or what it made of the model, is not finite."""
+  """A round's loss, or what it made of the model, is not finite or too large.
+
+  round: that diverged.
+  why: in words.
+  """
 
   exit_status = 1
+
+  def __init__(self, round_index: int, why: str, last_saved: int | None):
+    saved = 'no round was saved'
+    if last_saved is not None:
+      saved = f'round {last_saved} is the last that was saved'
+    super().__init__(
+      f'round {round_index} diverged: {why}; {saved}. The same command would '
+      'end here again: lower the learning rates of federated.client or '
+      'federated.server (--allow_config_change goes on from that round).'
+    )
+    self.round, self.why = round_index, why
 
 
 class LossWatch:
@@ -41,7 +56,7 @@ class LossWatch:
     if loss is None:
       return ''
     was_high, self._was_high = self._was_high, loss > _FACTOR * self._lowest
-    times = self._times()
+    times = self._times(_FACTOR)
     self._last = [*self._last[1 - _WINDOW :], loss]
     mean = float(np.mean(self._last))
     if mean < self._lowest:
@@ -53,47 +68,57 @@ class LossWatch:
       'may be diverging'
     )
 
+  def growth(self, loss: float | None, factor: float) -> str:
+    """Of one more round's that is above so many times the lowest mean.
+
+    In words; '' where it is not, as of no loss, or where `factor` is 0.
+    """
+    if not factor or loss is None or loss <= factor * self._lowest:
+      return ''
+    return f'the loss {progress.loss_text(loss)} is {self._times(factor)}'
+
   def at_end(self) -> str:
     """A warning where the last loss is still high; else ''."""
     if not self._was_high:
       return ''
     return (
       f'warning: the loss ended at {progress.loss_text(self._last[-1])}, '
-      f'{self._times()}: training may have diverged'
+      f'{self._times(_FACTOR)}: training may have diverged'
     )
 
-  def _times(self) -> str:
+  def _times(self, factor: float) -> str:
     noun = 'round' if self._num_lowest == 1 else 'rounds'
     return (
-      f'over {_FACTOR:g} times {progress.loss_text(self._lowest)}, the lowest '
+      f'over {factor:g} times {progress.loss_text(self._lowest)}, the lowest '
       f'mean of {self._num_lowest} {noun}'
     )
 
 
-def error(
-  round_index: int,
-  outcome: rounds.Outcome,
-  broken: Sequence[str],
-  last_saved: int | None,
-) -> DivergedError:
-  """What to raise after a round that is not finite, nothing of it saved.
+def why(outcome: rounds.Outcome, broken: Sequence[str]) -> str:
+  """A round's end that is not finite, in words; '' where it is.
 
   `broken`: names of the clients that sent what is not finite.
   """
   metrics = outcome.metrics
+  if not metrics.is_broken:
+    return ''
   what = 'the model' if metrics.num_clients else 'the loss'
-  saved = 'no round was saved'
-  if last_saved is not None:
-    saved = f'round {last_saved} is the last that was saved'
   whose = "no client's, but the server's step overflowed"
   if broken:
     whose = f'of {named(broken)}'
-  return DivergedError(
-    f'round {round_index} diverged: {what} is not finite; losses or gradients '
-    f'that are not: {whose}; {saved}. The same command '
-    'would end here again: lower the learning rates of federated.client or '
-    'federated.server (--allow_config_change goes on from that round).'
-  )
+  return f'{what} is not finite; losses or gradients that are not: {whose}'
+
+
+def given_up(
+  error: DivergedError, rollbacks: Sequence[run_rollbacks.Rollback]
+) -> DivergedError:
+  """The same, after the last of the rollbacks that a run may make."""
+  if rollbacks:
+    error.args = (
+      f'{error} {len(rollbacks)} rollback(s), down to {rollbacks[-1].scale:g} '
+      f'times the step, did not help (config.recovery.max_rollbacks).',
+    )
+  return error
 
 
 def named(clients: Sequence[str]) -> str:

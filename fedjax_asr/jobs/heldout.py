@@ -43,8 +43,9 @@ class HeldOut:
     self, state: server.ServerState, show: Callable[[str], None]
   ) -> dict[str, float]:
     """Scores by metric name, none for an empty set; `show` prints a line."""
-    speakers = self._speakers(state.params, state.norm_state)
-    utterances = self._utterances(state.params, state.norm_state)
+    values = server.evaluated(state)
+    speakers = self._speakers(values.params, values.norm_state)
+    utterances = self._utterances(values.params, values.norm_state)
     record = {}
     if utterances:
       record['eval/utterance_wer'] = utterances.total.wer

@@ -1,14 +1,14 @@
 """Trains a recogniser by simulated federated learning."""
 
 import contextlib
+import functools
 import os
 import time
 import typing
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import jax
-import numpy as np
 import rich.console
 
 from fedjax_asr import (
@@ -27,7 +27,7 @@ from fedjax_asr.federated import (
   cohort,
   devices,
   memory_place,
-  partition,
+  optimizers,
   rounds,
   server,
 )
@@ -36,9 +36,11 @@ from fedjax_asr.jobs import (
   cohort_feed,
   disk_errors,
   divergence,
+  early_stopping,
   heldout,
-  metrics,
   preparation,
+  recovery,
+  round_loop,
   run_corpus,
   run_memory,
   settling,
@@ -83,21 +85,30 @@ def _run(cfg: config.Config, directory: run_directory.RunDirectory) -> None:
     ) as checkpoints,
   ):
     behind = checkpoints.latest_round or 0
-    if behind >= cfg.federated.num_rounds:
-      directory.check_unchanged(
-        f'is finished after round {behind} (config.federated.num_rounds='
-        f'{cfg.federated.num_rounds})'
-      )
-      console.print(
-        f'{directory.path}: finished after round {behind}; nothing to do.'
-      )
+    why = _why_finished(cfg, directory, behind)
+    if why:
+      finished = f'finished after round {behind}'
+      directory.check_unchanged(f'is {finished} ({why})')
+      console.print(f'{directory.path}: {finished} ({why}); nothing to do.')
       return
-    warning = _train(cfg, directory, checkpoints, console, signals)
+    ending = _train(cfg, directory, checkpoints, console, signals)
   figure = training.plot(directory.path)
   console.print(
     f'finished: metrics, checkpoints and transcripts in {directory.path}, '
-    f'first figure {figure}{warning and "; "}{warning}'
+    f'first figure {figure}{ending and "; "}{ending}'
   )
+
+
+def _why_finished(
+  cfg: config.Config, directory: run_directory.RunDirectory, behind: int
+) -> str:
+  """What the run ended by; '' where rounds are left."""
+  if behind >= cfg.federated.num_rounds:
+    return f'config.federated.num_rounds={cfg.federated.num_rounds}'
+  patience = early_stopping.of_run(
+    directory.metrics, cfg.evaluation.patience, behind
+  )
+  return patience.told() if patience.is_over else ''
 
 
 def _train(
@@ -109,13 +120,14 @@ def _train(
 ) -> str:
   """Prepares the run, and then changes its directory, and not before.
 
-  What to warn of in the end, or ''.
+  What to say in the end, or ''.
   """
   alphabet = None
   if checkpoints.latest_round is not None:
     alphabet = run_alphabet.resumed(directory.alphabet, cfg.data)
   data = preparation.prepare(cfg, console, alphabet)
   acoustic = model.acoustic(cfg.model, cfg.features.num_features, data.alphabet)
+  early_stopping.check(cfg.evaluation, data)
   signals.check()
   cfg = directory.config = settling.settled(cfg, data)
   device_list = devices.select(cfg.federated)
@@ -125,55 +137,126 @@ def _train(
     data.train, cfg.federated, cfg.seed, device_list
   )
   held_out = heldout.HeldOut(acoustic, data, cfg.evaluation, directory.path)
+  start = functools.partial(
+    _started, cfg, acoustic, directory, checkpoints, feed, device_list
+  )
+  begun = start()
+  recovered = recovery.Recovery(cfg.recovery, directory, begun.round)
+  told = run_memory.told(begun.memories, len(feed.clients)) + recovered.told()
+  console.print(summary.text(cfg, data, feed, device_list, begun.state, told))
+  signals.check()
+  key = jax.random.key(cfg.seed)
+  round_fn, compile_seconds = _compiled(
+    _round_fn(cfg, acoustic, feed, device_list),
+    begun.state,
+    feed.shapes,
+    begun.memories.shapes(feed.shapes.client_ids.shape),
+    key,
+    recovered.scale,
+  )
+  signals.check()
+  run_memory.begin(begun.memories, directory, feed.clients)
+  recovered.begin()
+  _begin(cfg, directory, data, begun.round, console)
+  run = _Run(
+    round_fn=lambda *of_round: round_fn(*of_round, key, recovered.scale),
+    cfg=cfg,
+    directory=directory,
+    checkpoints=checkpoints,
+    feed=feed,
+    held_out=held_out,
+    recovery=recovered,
+    signals=signals,
+    console=console,
+  )
+  while True:
+    try:
+      return _go_on(run, begun, compile_seconds)
+    except divergence.DivergedError as error:
+      console.print(recovered.roll_back(error, checkpoints))
+    signals.check()
+    # What clients keep may take a quarter of a device.
+    del begun
+    begun = start()
+    run_memory.begin(begun.memories, directory, feed.clients)
+
+
+class _Start(NamedTuple):
+  """After `round` rounds."""
+
+  state: server.ServerState
+  round: int
+  memories: memory_place.Memories
+
+
+def _started(
+  cfg: config.Config,
+  acoustic: model.Model,
+  directory: run_directory.RunDirectory,
+  checkpoints: checkpoint.Checkpoints,
+  feed: cohort_feed.CohortFeed,
+  device_list: Sequence[devices.Device],
+) -> _Start:
+  """As of the last checkpoint; the directory is only read."""
   state, first = starting_point.starting_point(
     cfg, acoustic, checkpoints, device_list, len(feed.clients)
   )
   memories = run_memory.open_memories(
     cfg, acoustic, directory, feed.clients, device_list, first
   )
-  told = run_memory.told(memories, len(feed.clients))
-  console.print(summary.text(cfg, data, feed, device_list, state, told))
-  signals.check()
-  key = jax.random.key(cfg.seed)
-  round_fn, compile_seconds = _compiled(
-    _round_fn(cfg, acoustic, feed, device_list),
-    state,
-    feed.shapes,
-    memories.shapes(feed.shapes.client_ids.shape),
-    key,
-  )
-  signals.check()
-  run_memory.begin(memories, directory, feed.clients)
-  _begin(cfg, directory, data, first, console)
-  cohorts = feed.ahead(range(first, cfg.federated.num_rounds))
+  return _Start(state, first, memories)
+
+
+class _Run(NamedTuple):
+  """What stays as it is, however often a run goes back."""
+
+  round_fn: round_loop.RoundFn
+  cfg: config.Config
+  directory: run_directory.RunDirectory
+  checkpoints: checkpoint.Checkpoints
+  feed: cohort_feed.CohortFeed
+  held_out: heldout.HeldOut
+  recovery: recovery.Recovery
+  signals: interruption.Interruption
+  console: rich.console.Console
+
+
+def _go_on(run: _Run, begun: _Start, compile_seconds: float) -> str:
+  """To the last round; what to say then, or ''."""
+  first, num_rounds = begun.round, run.cfg.federated.num_rounds
+  every_rounds = run.cfg.evaluation.clients_every_rounds
+  cohorts = run.feed.ahead(range(first, num_rounds))
   with (
     contextlib.closing(cohorts),
-    run_log.MetricsLog(directory, first or None) as log,
+    run_log.MetricsLog(run.directory, first or None) as log,
     contextlib.closing(
-      client_log.ClientLog(
-        directory.clients, cfg.evaluation.clients_every_rounds, first or None
-      )
+      client_log.ClientLog(run.directory.clients, every_rounds, first or None)
     ) as clients,
-    progress.Progress(
-      cfg.federated.num_rounds, start=first, console=console
-    ) as bar,
+    progress.Progress(num_rounds, start=first, console=run.console) as bar,
   ):
-    losses = run_log.read_metrics(directory.metrics)
-    loop = _Loop(
-      round_fn=lambda state, members, kept: round_fn(state, members, kept, key),
-      cfg=cfg,
-      clients=feed.clients,
-      memories=memories,
-      held_out=held_out,
-      watch=divergence.LossWatch(line.get('train/loss') for line in losses),
-      checkpoints=checkpoints,
-      signals=signals,
+    lines = run_log.read_metrics(run.directory.metrics)
+    loop = round_loop.RoundLoop(
+      round_fn=run.round_fn,
+      cfg=run.cfg,
+      clients=run.feed.clients,
+      memories=begun.memories,
+      held_out=run.held_out,
+      watch=divergence.LossWatch(line.get('train/loss') for line in lines),
+      patience=early_stopping.of_run(
+        run.directory.metrics, run.cfg.evaluation.patience, first
+      ),
+      recovery=run.recovery,
+      checkpoints=run.checkpoints,
+      signals=run.signals,
       log=log,
       client_log=clients,
       bar=bar,
     )
-    _run_rounds(loop, state, first, cohorts, compile_seconds)
-    return loop.watch.at_end()
+    round_loop.run(loop, begun.state, first, cohorts, compile_seconds)
+    endings = [loop.watch.at_end()]
+    if loop.patience.is_over:
+      endings.insert(0, f'stopped: {loop.patience.told()}')
+    return '; '.join(filter(None, endings))
 
 
 def _begin(
@@ -192,124 +275,6 @@ def _begin(
   contents[directory.corpus] = run_corpus.recorded(cfg.data, data)
   contents[directory.alphabet] = run_alphabet.content(data.alphabet)
   directory.begin(first, contents)
-
-
-class _Loop(NamedTuple):
-  """What each round uses."""
-
-  round_fn: Callable[
-    [server.ServerState, cohort.Cohort, rounds.ClientMemory],
-    tuple[server.ServerState, rounds.ClientMemory, rounds.Outcome],
-  ]
-  cfg: config.Config
-  clients: Sequence[partition.Client]
-  memories: memory_place.Memories
-  held_out: heldout.HeldOut
-  watch: divergence.LossWatch
-  checkpoints: checkpoint.Checkpoints
-  signals: interruption.Interruption
-  log: run_log.MetricsLog
-  client_log: client_log.ClientLog
-  bar: progress.Progress
-
-
-def _run_rounds(
-  loop: _Loop,
-  state: server.ServerState,
-  first: int,
-  cohorts: Iterator[cohort_feed.Fed],
-  compile_seconds: float,
-) -> None:
-  """Runs every round that is left; ends after one, saved, for a signal."""
-  record: dict[str, float | None] = {'compile_seconds': compile_seconds}
-  num_rounds = loop.cfg.federated.num_rounds
-  for index in range(first + 1, num_rounds + 1):
-    is_last = index == num_rounds
-    clock = time.perf_counter()
-    # With the wait for a cohort, if there is one.
-    fed = next(cohorts)
-    record['padding_waste'] = fed.padding_waste
-    state, outcome = _round(loop, index, state, fed)
-    seconds = time.perf_counter() - clock
-    record |= metrics.of_round(outcome.metrics, seconds, loop.cfg.features)
-    record |= metrics.of_clock(fed.timing, loop.cfg.federated)
-    _tell_of_clients(loop, index, fed.client_ids, outcome, record)
-    if is_last or loop.held_out.is_due(index):
-      record |= loop.held_out.evaluate(state, loop.bar.print)
-    # In this order: a resumed run drops the lines after its checkpoint.
-    loop.log.write(index, record)
-    wer = record.get('eval/wer')
-    _save(loop, index, state, wer, force=is_last)
-    loop.bar.advance(
-      loss=record['train/loss'],
-      wer=wer,
-      clients_per_second=record['clients_per_second'],
-      times_real_time=record['times_real_time'],
-    )
-    if loop.signals.came and not is_last:
-      _save(loop, index, state, wer, force=True)
-      loop.signals.check()
-    record = {}
-  # What a round that is not kept any more was the last to need.
-  loop.checkpoints.wait()
-  loop.memories.prune(loop.checkpoints.rounds)
-
-
-def _round(
-  loop: _Loop, index: int, state: server.ServerState, fed: cohort_feed.Fed
-) -> tuple[server.ServerState, rounds.Outcome]:
-  """What its clients keep goes from where it is and back."""
-  ids = fed.client_ids
-  memories = loop.memories.gather(ids, state.params, state.norm_state)
-  state, memories, outcome = loop.round_fn(state, fed.members, memories)
-  # Waits for the devices, while the next cohort is assembled.
-  outcome = jax.device_get(outcome)
-  kept = np.where(outcome.reports.is_broken, -1, ids)
-  loop.memories.scatter(index, kept, memories)
-  return state, outcome
-
-
-def _save(
-  loop: _Loop,
-  index: int,
-  state: server.ServerState,
-  wer: float | None,
-  *,
-  force: bool,
-) -> None:
-  """Memories first: a run may go on from a checkpoint once it is there."""
-  if not (force or loop.checkpoints.is_due(index)):
-    return
-  loop.memories.sync(index)
-  loop.checkpoints.save(index, state, wer, force=force)
-  loop.memories.prune(loop.checkpoints.rounds)
-
-
-def _tell_of_clients(
-  loop: _Loop,
-  index: int,
-  client_ids: np.ndarray,
-  outcome: rounds.Outcome,
-  record: dict[str, float | None],
-) -> None:
-  """Raises where a round diverged, its line written, its state not saved."""
-  names = [client.name for client in loop.clients]
-  loop.client_log.write(index, names, client_ids, outcome.reports)
-  broken = divergence.broken(loop.clients, client_ids, outcome.reports)
-  if outcome.metrics.is_broken:
-    loop.log.write(index, record)
-    loop.checkpoints.wait()
-    raise divergence.error(
-      index, outcome, broken, loop.checkpoints.latest_round
-    )
-  if broken:
-    loop.bar.print(
-      f'round {index}: left out {divergence.named(broken)}: what was sent or '
-      'kept is not finite'
-    )
-  warning = loop.watch.warning(record['train/loss'])
-  if warning:
-    loop.bar.print(f'round {index}: {warning}')
 
 
 def _round_fn(
@@ -334,6 +299,7 @@ def _compiled(
   members: cohort.Cohort,
   memories: rounds.ClientMemory,
   key: jax.Array,
+  scale: optimizers.Scale,
 ) -> tuple[rounds.RoundFn, float]:
   """The function for arguments of these shapes, and the seconds it took.
 
@@ -342,6 +308,6 @@ def _compiled(
   """
   started = time.perf_counter()
   jitted = typing.cast(jax.stages.Wrapped, round_fn)
-  lowered = jitted.lower(state, members, memories, key)
+  lowered = jitted.lower(state, members, memories, key, scale)
   compiled = lowered.compile()
   return compiled, time.perf_counter() - started

@@ -11,6 +11,7 @@ from fedjax_asr.validation import (
   algorithms,
   jobs,
   personal,
+  recovery,
   requirement,
   systems,
 )
@@ -39,6 +40,7 @@ def validate(cfg: config.Config) -> None:
   systems.check(cfg)
   aggregation.check(cfg)
   _check_checkpoint(cfg)
+  recovery.check(cfg)
   jobs.check(cfg)
 
 

@@ -186,3 +186,46 @@ def test_lars_moves_each_array_by_a_share_of_its_norm():
   np.testing.assert_allclose(first['w'], [0, -0.5], rtol=1e-6)
   second, _ = optimizer.update({'w': np.float32([4, 0])}, state, params)
   np.testing.assert_allclose(second['w'], [-0.5, -0.25], rtol=1e-6)
+
+
+@pytest.mark.parametrize('kind', config.ServerOptimizer)
+def test_a_scale_is_of_the_rate_and_one_changes_no_bit(kind):
+  def scaled(rate, scale):
+    server = config.ServerConfig(
+      optimizer=kind, learning_rate=rate, schedule=config.Schedule.LINEAR
+    )
+    return steps(optimizers.server_optimizer(server, 10, scale))
+
+  jax.tree.map(
+    np.testing.assert_array_equal,
+    scaled(0.3, jnp.float32(1)),
+    scaled(0.3, None),
+  )
+  jax.tree.map(
+    np.testing.assert_array_equal,
+    scaled(0.5, jnp.float32(0.5)),
+    scaled(0.25, None),
+  )
+
+
+@pytest.mark.parametrize(
+  ('server', 'algorithm', 'of_clients'),
+  [
+    ({}, 'fedavg', True),
+    ({}, 'scaffold', True),
+    ({}, 'fedsgd', False),
+    ({'learning_rate': 0.5}, 'fedavg', False),
+    ({'optimizer': config.ServerOptimizer.MOMENTUM}, 'fedavg', False),
+    ({'optimizer': config.ServerOptimizer.ADAM}, 'fedavg', False),
+  ],
+)
+def test_clients_are_scaled_where_the_server_takes_their_mean(
+  server, algorithm, of_clients
+):
+  federated = config.FederatedConfig(
+    algorithm=config.AlgorithmName(algorithm),
+    server=config.ServerConfig(**server),
+  )
+  scale = optimizers.step_scale(federated, 0.5)
+  assert scale == ((0.5, None) if of_clients else (None, 0.5))
+  assert optimizers.client_rate(federated, 3, 0.5) == np.float32(0.05)

@@ -87,7 +87,10 @@ def test_finished_run_says_so_and_touches_nothing(main, finished):
   before = files()
   status, output, errors = main(path)
   assert (status, errors) == (0, [])
-  assert output == f'{path}: finished after round 6; nothing to do.\n'
+  assert output == (
+    f'{path}: finished after round 6 (config.federated.num_rounds=6); nothing '
+    'to do.\n'
+  )
   assert files() == before
 
 
