@@ -86,6 +86,8 @@ class DataConfig:
   corpus: Corpus = Corpus.SYNTHETIC
   # A file or folder of the corpus, as docs/data.md says; '' for synthetic.
   path: str = ''
+  # Of a LibriSpeech tree: the folders of `path` to take; (): all below it.
+  splits: tuple[str, ...] = ()
   # A corpus of the same form for held-out speakers; '': taken from `path`.
   heldout_path: str = ''
   # Drawn by the seed; -1: a tenth of them, but one where there are few.

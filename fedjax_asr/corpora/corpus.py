@@ -1,5 +1,6 @@
 """The corpus that `config.data` names."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from fedjax_asr import config, home
@@ -47,7 +48,7 @@ def load(data: config.DataConfig) -> Corpus:
   """
   if data.corpus is config.Corpus.SYNTHETIC:
     return Corpus(synthetic.utterances(data.synthetic), [], frozenset())
-  found, problems = _loaded(data.corpus, data.path)
+  found, problems = _loaded(data.corpus, data.path, data.splits)
   if not data.heldout_path:
     return Corpus(found, problems, frozenset())
   heldout, heldout_problems = _loaded(data.corpus, data.heldout_path)
@@ -67,9 +68,14 @@ def load(data: config.DataConfig) -> Corpus:
 
 
 def _loaded(
-  corpus: config.Corpus, path: str
+  corpus: config.Corpus, path: str, splits: Sequence[str] = ()
 ) -> tuple[list[utterance.Utterance], list[problem.Problem]]:
-  found, problems = _LOADERS[corpus](home.expanded(path))
+  folder = home.expanded(path)
+  if splits:
+    # Validation lets no other corpus have any.
+    found, problems = librispeech.utterances(folder, splits)
+  else:
+    found, problems = _LOADERS[corpus](folder)
   if not found:
     first = problems[0]
     raise utterance.CorpusError(

@@ -15,24 +15,24 @@ _Kind = problem.Kind
 
 
 def utterances(
-  path: str | pathlib.Path,
+  path: str | pathlib.Path, splits: Sequence[str] = ()
 ) -> tuple[list[utterance.Utterance], list[problem.Problem]]:
   """All utterances below a split's folder, or a folder of splits, by path.
 
   A transcript without audio, audio without transcript or in a format that is
   not read and a repeated id are problems.
 
+  Args:
+    path: the folder.
+    splits: folders in it that are taken; (): all.
+
   Raises:
-    CorpusError: if there is no *.trans.txt below `path`.
+    CorpusError: if there is no *.trans.txt below `path`, or below a split.
   """
   root = pathlib.Path(path)
-  chapters = collections.defaultdict(list)
-  for file in sorted(root.rglob('*')):
-    chapters[file.parent].append(file)
-  if not any(map(_is_transcript, itertools.chain(*chapters.values()))):
-    raise utterance.CorpusError(
-      f'{root}: no *.trans.txt below it; want a LibriSpeech tree.'
-    )
+  chapters: dict[pathlib.Path, list[pathlib.Path]] = {}
+  for folder in [root / split for split in splits] or [root]:
+    chapters |= _chapters(folder)
   found: dict[str, utterance.Utterance] = {}
   problems = []
   for folder in sorted(chapters):
@@ -46,6 +46,18 @@ def utterances(
       else:
         found[result.id] = result
   return list(found.values()), problems
+
+
+def _chapters(root: pathlib.Path) -> dict[pathlib.Path, list[pathlib.Path]]:
+  """The files of each folder below, in order."""
+  chapters = collections.defaultdict(list)
+  for file in sorted(root.rglob('*')):
+    chapters[file.parent].append(file)
+  if not any(map(_is_transcript, itertools.chain(*chapters.values()))):
+    raise utterance.CorpusError(
+      f'{root}: no *.trans.txt below it; want a LibriSpeech tree.'
+    )
+  return chapters
 
 
 def _is_transcript(file: pathlib.Path) -> bool:

@@ -99,6 +99,12 @@ def _check_data(cfg: config.Config) -> None:
     all(tag.strip() and ',' not in tag for tag in data.drop_tags),
     "tags without a comma, such as ('[noise]', '<unk>')",
   )
+  requirement.read(
+    cfg,
+    'data.splits',
+    data.corpus is config.Corpus.LIBRISPEECH,
+    'data.corpus=librispeech',
+  )
   if data.corpus is not config.Corpus.SYNTHETIC:
     requirement.require(
       cfg, 'data.path', bool(data.path), f'the path of the {data.corpus}'

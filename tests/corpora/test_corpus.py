@@ -9,7 +9,7 @@ import soundfile
 
 from fedjax_asr import config
 from fedjax_asr.corpora import audit, corpus, split, store, utterance
-from fedjax_asr.speech import transcript
+from fedjax_asr.speech import alphabets, transcript
 
 SHARED = pathlib.Path(__file__).parents[3] / 'shared' / 'data'
 FEATURES = config.FeaturesConfig()
@@ -86,10 +86,14 @@ def run(data):
   )
   result = audit.audit(
     found.utterances,
-    [transcript.spelled(item.text, data) for item in found.utterances],
+    [
+      transcript.spelled(item.text, data, alphabets.ENGLISH)
+      for item in found.utterances
+    ],
     built.num_frames,
     built.failures,
     lambda frames: -(-frames // 2),
+    alphabets.ENGLISH,
   )
   return found, built, result
 

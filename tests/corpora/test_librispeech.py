@@ -41,6 +41,23 @@ def test_the_parent_folder_will_do(split):
   assert librispeech.utterances(split.parent) == librispeech.utterances(split)
 
 
+def test_of_several_folders_those_named_are_taken(split):
+  other = split.parent / 'dev-clean' / '7' / '8'
+  other.mkdir(parents=True)
+  (other / '7-8.trans.txt').write_text('7-8-0000 YES\n')
+  (other / '7-8-0000.flac').touch()
+
+  def ids(*splits):
+    found, _ = librispeech.utterances(split.parent, splits)
+    return [item.id for item in found]
+
+  assert ids('dev-clean') == ['7-8-0000']
+  assert ids('train-clean-100', 'dev-clean') == ids()
+  assert len(ids()) == 4
+  with pytest.raises(utterance.CorpusError, match='train-other-500: no'):
+    ids('train-clean-100', 'train-other-500')
+
+
 def test_a_transcript_without_audio_is_a_problem(split):
   (split / '19/198/19-198-0000.flac').unlink()
   found, (problem,) = librispeech.utterances(split)
