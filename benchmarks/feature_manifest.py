@@ -56,8 +56,8 @@ def write(items: list[utterance.Utterance], folder: pathlib.Path) -> float:
   folder.mkdir(parents=True, exist_ok=True)
   lines, total, waiting = [], 0.0, iter(items)
   for batch in extraction.extracted(items, MFCC, 60.0, 0):
-    for values in batch:
-      item = next(waiting)
+    for result in batch:
+      item, values = next(waiting), result.outcome
       if isinstance(values, problem.Problem):
         raise utterance.CorpusError(f'{item.id}: {values.reason}')
       np.save(folder / f'{item.id}.npy', values)

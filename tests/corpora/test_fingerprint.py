@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from fedjax_asr.corpora import dataset, datasets, fingerprint
+from fedjax_asr.speech import alphabets
 
 _TRAIN = {'a1': 'x', 'a2': 'y', 'b1': 'z'}
 
@@ -86,7 +87,9 @@ def test_another_client_is_noticed_and_no_client_changes_nothing():
       statistics=None,
       problems=[],
       num_dropped_transcripts=0,
+      num_heldout_speakers=0,
       was_cached=False,
+      alphabet=alphabets.ENGLISH,
     )
     return fingerprint.of(data).sets['train']['a']
 

@@ -255,7 +255,7 @@ def _momentum(server, rate, slot, value, gradient):
 
 
 def _adagrad(server, rate, slot, value, gradient):
-  total = slot.get('total', 0.1) + gradient**2
+  total = slot.get('total', server.epsilon**2) + gradient**2
   return rate * gradient / np.sqrt(total + server.epsilon), {'total': total}
 
 
@@ -286,7 +286,9 @@ def _yogi(server, rate, slot, value, gradient):
   def second_moment(second, square):
     return second - (1 - server.beta2) * np.sign(second - square) * square
 
-  step, slot = _moments(server, slot, gradient, 1e-6, second_moment)
+  step, slot = _moments(
+    server, slot, gradient, server.epsilon**2, second_moment
+  )
   return rate * step, slot
 
 

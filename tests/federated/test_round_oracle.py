@@ -44,7 +44,7 @@ CASES = {
     num_frame_buckets=2,
   ),
   'sgd_adagrad_two_devices': population.federated(
-    server={'optimizer': SERVER.ADAGRAD, 'learning_rate': 0.1},
+    server={'optimizer': SERVER.ADAGRAD, 'learning_rate': 0.1, 'epsilon': 1e-3},
     num_devices=2,
   ),
   'updates_clipped_uniform': population.federated(
