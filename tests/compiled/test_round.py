@@ -111,8 +111,10 @@ def same_bits(left, right):
   shipped.quick(
     itertools.product(shipped.DEFAULTS, BLOCKS, DEVICES),
     lambda architecture, block_size, num_devices: (
-      architecture == 'ds2'
-      or (block_size, num_devices) in ((1, 1), (1, 4), (2, 2), (4, 1))
+      # A block above a device's share of the clients is that share.
+      block_size * num_devices <= NUM_CLIENTS
+      if architecture == 'ds2'
+      else (block_size, num_devices) in ((1, 1), (1, 4), (2, 2), (4, 1))
     ),
   ),
 )

@@ -213,6 +213,7 @@ def test_a_loss_that_grows_is_a_divergence_where_a_factor_says_so(
   assert 'warning' not in output
 
 
+@pytest.mark.slow
 def test_a_run_killed_around_a_rollback_ends_as_if_it_never_was(
   main, poison, source, tmp_path, environment
 ):
