@@ -41,3 +41,9 @@ $main --config=configs/ds1_attack.py:matching --workdir="$runs/hessian_free" \
   --config.attack.hessian_free.max_iterations=3000
 cp "$runs"/hessian_free/figures/reconstruction_*_hessian_free.png \
   figures/reconstruction_hessian_free.png
+
+# Of records, in seconds.
+results=benchmarks/results
+python benchmarks/algorithms_figure.py figures/algorithms.png \
+  "clients are speakers=$results/algorithms_speaker.json" \
+  "clients of few kinds of sentences=$results/algorithms_transcript.json"

@@ -5,6 +5,8 @@ import json
 import pathlib
 
 import algorithms
+import algorithms_figure
+import numpy as np
 import pytest
 
 from configs import algorithms as config_file
@@ -113,3 +115,22 @@ def test_settings_are_the_best_of_those_tried():
 def test_what_was_compared_are_these_settings(name):
   wanted = list(config_file.sweep(''))
   assert [row for row in rows_of(name) if row['point'] not in wanted] == []
+
+
+def test_each_seed_is_drawn_on_its_algorithm_s_line():
+  groups = algorithms.by_name(ROWS)
+  figure = algorithms_figure.drawn({'all': groups, 'one': {'fast': [ROWS[2]]}})
+  wer, worst = figure.axes
+  assert [text.get_text() for text in wer.get_yticklabels()] == ['fast', 'slow']
+  drawn = {
+    tuple(np.round(line.get_xdata(), 6)): np.round(line.get_ydata()).tolist()
+    for line in wer.lines
+    if line.get_marker() != '|'
+  }
+  assert drawn == {(0.1,): [0.0], (0.3, 0.2): [1.0, 1.0]}
+  (mean,) = [
+    line.get_xdata()
+    for line in worst.lines
+    if line.get_marker() == '|' and round(line.get_ydata()[0]) == 1
+  ]
+  assert mean == pytest.approx([0.55])
