@@ -73,13 +73,8 @@ def _rows(
 
 def _csv_rows(table: pathlib.Path) -> Iterator[tuple[str, dict[str, Any]]]:
   """Rows by the number of their last line; a quoted text may have several."""
-  try:
-    content = table.read_bytes()
-  except OSError as error:
-    raise utterance.CorpusError(
-      f'{table}: cannot read the metadata: {error.strerror}.'
-    ) from None
-  decoded = content.decode('utf-8-sig', errors='surrogateescape')
+  content = lines.content(table, 'the metadata')
+  decoded = content.decode(errors='surrogateescape')
   reader = csv.DictReader(io.StringIO(decoded, newline=''), strict=True)
   try:
     names = reader.fieldnames or []
@@ -119,10 +114,9 @@ def _utterance(
     raise lines.LineError(_Kind.NO_TRANSCRIPT, name, reason)
   # In CSV, nothing is ''.
   named = {key: None if value == '' else value for key, value in fields.items()}
-  who = lines.present(named, _SPEAKERS)
   return utterance.Utterance(
     id=name,
-    speaker=(who and lines.name(fields, who)) or '',
+    speaker=lines.first_name(named, _SPEAKERS),
     text=lines.string(fields, column, may_be_empty=True),
     duration=0.0,
     source=utterance.AudioFile(str(file)),

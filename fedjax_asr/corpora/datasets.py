@@ -134,13 +134,7 @@ def usable(
   feature_files.check_sources(loaded.utterances, cfg)
   feature_store = store.open_or_build(loaded.utterances, data, cfg, report)
   odd = feature_files.check(loaded.utterances, feature_store, cfg)
-  transcripts = [
-    transcript.spelled(item.text, data, alphabet) for item in loaded.utterances
-  ]
-  if alphabet.is_open:
-    texts = (said.text for said in transcripts)
-    alphabet, _ = alphabets.of_texts(texts, alphabet.rules)
-  _check_spaces(loaded.utterances, transcripts, data, alphabet)
+  transcripts, alphabet = _spelled(loaded.utterances, data, alphabet)
   audited = audit.audit(
     loaded.utterances,
     transcripts,
@@ -159,11 +153,7 @@ def usable(
   problems += [rates] if rates else []
   audit.settle(problems, data.on_bad_utterance)
   if not audited.kept:
-    first = next(each for each in problems if not each.is_warning)
-    raise utterance.CorpusError(
-      f'{data.path or data.corpus}: no usable utterance; {len(problems)} '
-      f'problems, the first: {first.source}: {first.reason}'
-    )
+    raise _nothing_usable(data, problems)
   return Usable(
     utterances=[
       item._replace(text=spelled.text)
@@ -175,6 +165,32 @@ def usable(
     heldout_speakers=loaded.heldout_speakers,
     alphabet=alphabet,
   )
+
+
+def _nothing_usable(
+  data: config.DataConfig, problems: Sequence[problem.Problem]
+) -> utterance.CorpusError:
+  first = next(each for each in problems if not each.is_warning)
+  return utterance.CorpusError(
+    f'{data.path or data.corpus}: no usable utterance; {len(problems)} '
+    f'problems, the first: {first.source}: {first.reason}'
+  )
+
+
+def _spelled(
+  utterances: Sequence[utterance.Utterance],
+  data: config.DataConfig,
+  alphabet: alphabets.Alphabet,
+) -> tuple[list[transcript.Transcript], alphabets.Alphabet]:
+  """What was said, and in which symbols: of an open alphabet, those there."""
+  transcripts = [
+    transcript.spelled(item.text, data, alphabet) for item in utterances
+  ]
+  if alphabet.is_open:
+    texts = (said.text for said in transcripts)
+    alphabet, _ = alphabets.of_texts(texts, alphabet.rules)
+  _check_spaces(utterances, transcripts, data, alphabet)
+  return transcripts, alphabet
 
 
 def _check_spaces(

@@ -15,19 +15,27 @@ class LineError(Exception):
   """What is wrong with a line: kind, id and reason."""
 
 
-def numbered(path: pathlib.Path, what: str) -> list[tuple[int, bytes]]:
-  """Lines that are not blank, without their ends, with their numbers from 1.
+def content(path: pathlib.Path, what: str) -> bytes:
+  """Of a file, without a byte order mark.
 
   Raises:
     CorpusError: the file, which is `what` of a corpus, cannot be read.
   """
   try:
-    content = path.read_bytes()
+    return path.read_bytes().removeprefix(_BYTE_ORDER_MARK)
   except OSError as error:
     raise utterance.CorpusError(
       f'{path}: cannot read {what}: {error.strerror}.'
     ) from None
-  lines = content.removeprefix(_BYTE_ORDER_MARK).split(b'\n')
+
+
+def numbered(path: pathlib.Path, what: str) -> list[tuple[int, bytes]]:
+  """Lines that are not blank, without their ends, with their numbers from 1.
+
+  Raises:
+    CorpusError: as `content`.
+  """
+  lines = content(path, what).split(b'\n')
   return [
     (number, line.rstrip(b'\r'))
     for number, line in enumerate(lines, 1)
@@ -81,6 +89,12 @@ def name(fields: Mapping[str, Any], field: str) -> str | None:
 def present(fields: Mapping[str, Any], names: Sequence[str]) -> str | None:
   """The first of these fields that is there and not null."""
   return next((each for each in names if fields.get(each) is not None), None)
+
+
+def first_name(fields: Mapping[str, Any], names: Sequence[str]) -> str:
+  """`name` of the first of these fields that is `present`; '' of none."""
+  field = present(fields, names)
+  return (field and name(fields, field)) or ''
 
 
 def listed(names: Sequence[str]) -> str:

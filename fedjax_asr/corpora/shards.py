@@ -156,10 +156,9 @@ def _utterance(key: str, parts: _Parts) -> utterance.Utterance | None:
   if column is None:
     reason = f'no {key}.txt, nor {lines.listed(_TEXTS)} in {key}.json.'
     raise lines.LineError(_Kind.NO_TRANSCRIPT, key, reason)
-  who = lines.present(fields, _SPEAKERS)
   return utterance.Utterance(
     id=key,
-    speaker=(who and lines.name(fields, who)) or '',
+    speaker=lines.first_name(fields, _SPEAKERS),
     text=lines.string(fields, column, may_be_empty=True),
     duration=0.0,
     source=Member(recordings[0]),

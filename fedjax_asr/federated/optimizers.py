@@ -106,8 +106,9 @@ def server_optimizer(
 
   SGD with learning rate 1 is FedAvg, with momentum FedAvgM (Hsu et al. 2019);
   adam, yogi and adagrad are FedAdam, FedYogi and FedAdagrad, with `epsilon` as
-  its tau, whose square is where squares start (Algorithm 2); those of updates
-  are far below what optax starts from. lamb (You et al. 2020) and lars (You et
+  its tau, whose square is where the squares of the latter two start (Algorithm
+  2): those of updates are far below what optax starts from. (That of adagrad is
+  under the root, as in optax.) lamb (You et al. 2020) and lars (You et
   al. 2017) scale the step of each array by its norm.
   """
   rate = schedule(

@@ -122,16 +122,13 @@ def _train(
 
   What to say in the end, or ''.
   """
-  alphabet = None
-  if checkpoints.latest_round is not None:
-    alphabet = run_alphabet.resumed(directory.alphabet, cfg.data)
-  data = preparation.prepare(cfg, console, alphabet)
-  acoustic = model.acoustic(cfg.model, cfg.features.num_features, data.alphabet)
-  early_stopping.check(cfg.evaluation, data)
+  is_resumed = checkpoints.latest_round is not None
+  data = _prepared(cfg, directory, console, is_resumed)
   signals.check()
+  acoustic = model.acoustic(cfg.model, cfg.features.num_features, data.alphabet)
   cfg = directory.config = settling.settled(cfg, data)
   device_list = devices.select(cfg.federated)
-  if checkpoints.latest_round is not None:
+  if is_resumed:
     run_corpus.check_resumed(directory, data, console)
   feed = cohort_feed.CohortFeed(
     data.train, cfg.federated, cfg.seed, device_list
@@ -179,6 +176,21 @@ def _train(
     del begun
     begun = start()
     run_memory.begin(begun.memories, directory, feed.clients)
+
+
+def _prepared(
+  cfg: config.Config,
+  directory: run_directory.RunDirectory,
+  console: rich.console.Console,
+  is_resumed: bool,
+) -> datasets.Datasets:
+  """The corpus, in the alphabet of the rounds behind the run, if any are."""
+  alphabet = None
+  if is_resumed:
+    alphabet = run_alphabet.resumed(directory.alphabet, cfg.data)
+  data = preparation.prepare(cfg, console, alphabet)
+  early_stopping.check(cfg.evaluation, data)
+  return data
 
 
 class _Start(NamedTuple):

@@ -134,3 +134,9 @@ def test_each_seed_is_drawn_on_its_algorithm_s_line():
     if line.get_marker() == '|' and round(line.get_ydata()[0]) == 1
   ]
   assert mean == pytest.approx([0.55])
+
+
+@pytest.mark.parametrize('name', ['speaker', 'transcript'])
+def test_the_docs_have_the_tables_of_what_was_measured(name):
+  page = RESULTS.parent.parent / 'docs' / 'algorithms.md'
+  assert algorithms.table(rows_of(name)) in page.read_text()

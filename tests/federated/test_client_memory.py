@@ -7,6 +7,7 @@ import ml_dtypes
 import numpy as np
 import optax
 import pytest
+import tiny_memory
 
 from fedjax_asr import config
 from fedjax_asr.federated import (
@@ -17,29 +18,6 @@ from fedjax_asr.federated import (
   rounds,
 )
 from fedjax_asr.federated.algorithms import fedavg
-from fedjax_asr.models import model
-
-# A client's memory before its first round, for server parameters `w`.
-PARAMS = {'w': jnp.array([1.5, -2.0])}
-
-
-def initial(params, norm_state):
-  return rounds.ClientMemory(
-    algorithm={
-      'v': params['w'],
-      'half': jnp.zeros(3, jnp.bfloat16),
-      'flag': jnp.array(True),
-    },
-    channel=(jnp.int32(7) + norm_state['n'],),
-  )
-
-
-def acoustic():
-  def init(key):
-    del key
-    return PARAMS, {'n': jnp.int32(0)}
-
-  return model.Model(init, lambda *_: None, lambda frames: frames)
 
 
 class Counted(client_rows.HeldRows):
@@ -56,17 +34,17 @@ class Counted(client_rows.HeldRows):
 
 @pytest.fixture
 def memories(tmp_path):
-  layout = client_memory.row_layout(initial, acoustic())
+  layout = client_memory.row_layout(tiny_memory.initial, tiny_memory.ACOUSTIC)
   rows = client_rows.ClientRows(tmp_path / 'rows', layout.num_bytes, 0)
   return client_memory.ClientMemories(
-    initial, layout, Counted(rows), jax.local_devices()[:2]
+    tiny_memory.initial, layout, Counted(rows), jax.local_devices()[:2]
   )
 
 
 IDS = np.array([[[4, -1], [2, 0]], [[9, 1], [3, 5]]])
 
 
-def gathered(memories, ids=IDS, params=PARAMS):
+def gathered(memories, ids=IDS, params=tiny_memory.PARAMS):
   return memories.gather(ids, params, {'n': jnp.int32(0)})
 
 
@@ -125,11 +103,11 @@ def test_shapes_are_those_of_what_is_gathered(memories):
 def test_the_stateless_pay_nothing(tmp_path):
   method = fedavg.fedavg(linear.gradient, optax.sgd, config.Weighting.UNIFORM)
   line = channels.make(config.PrivacyConfig(), config.CompressionConfig())
-  kept = client_memory.initial_memory(method, line)
-  layout = client_memory.row_layout(kept, acoustic())
+  initial = client_memory.initial_memory(method, line)
+  layout = client_memory.row_layout(initial, tiny_memory.ACOUSTIC)
   rows = Counted(client_rows.ClientRows(tmp_path / 'rows', 0, 0))
   memories = client_memory.ClientMemories(
-    kept, layout, rows, jax.local_devices()[:2]
+    initial, layout, rows, jax.local_devices()[:2]
   )
   assert memories.keeps_nothing
   found = gathered(memories)
@@ -152,7 +130,7 @@ def test_a_channel_keeps_something_of_its_own(tmp_path):
   )
   method = fedavg.fedavg(linear.gradient, optax.sgd, config.Weighting.UNIFORM)
   layout = client_memory.row_layout(
-    client_memory.initial_memory(method, line), acoustic()
+    client_memory.initial_memory(method, line), tiny_memory.ACOUSTIC
   )
   assert [leaf.shape for leaf in layout.leaves] == [(2,)]
 

@@ -6,6 +6,7 @@ import linear
 import numpy as np
 import optax
 import pytest
+import tiny_memory
 
 from fedjax_asr import config
 from fedjax_asr.federated import (
@@ -18,29 +19,12 @@ from fedjax_asr.federated import (
   rounds,
 )
 from fedjax_asr.federated.algorithms import scaffold
-from fedjax_asr.models import model
 
 DEVICE, HOST = config.MemoryPlace.DEVICE, config.MemoryPlace.HOST
 NUM_CLIENTS = 11
 
 
-def initial(params, norm_state):
-  return rounds.ClientMemory(
-    algorithm={
-      'v': params['w'],
-      'half': jnp.zeros(3, jnp.bfloat16),
-      'flag': jnp.array(True),
-    },
-    channel=(jnp.int32(7) + norm_state['n'],),
-  )
-
-
-ACOUSTIC = model.Model(
-  lambda key: ({'w': jnp.zeros(2)}, {'n': jnp.int32(0)}),
-  lambda *_: None,
-  lambda frames: frames,
-)
-LAYOUT = client_memory.row_layout(initial, ACOUSTIC)
+LAYOUT = client_memory.row_layout(tiny_memory.initial, tiny_memory.ACOUSTIC)
 
 
 def opened(
@@ -49,7 +33,7 @@ def opened(
   files = client_rows.ClientRows(folder, LAYOUT.num_bytes, round_index)
   device_list = jax.local_devices()[:num_devices]
   return memory_place.opened(
-    place, initial, LAYOUT, files, device_list, num_clients
+    place, tiny_memory.initial, LAYOUT, files, device_list, num_clients
   )
 
 
@@ -103,7 +87,7 @@ def test_each_has_what_it_was_left_with_or_the_servers_values(tmp_path, axes):
     num_padding = index % 2 * (np.prod(axes) > 1)
     ids = drawn(rng, axes, num_padding)
     found = gathered(memories, ids, index)
-    first = jax.device_get(initial(*server(index)))
+    first = jax.device_get(tiny_memory.initial(*server(index)))
     for place, client in np.ndenumerate(ids):
       wanted = kept.get(client, leaves_of(first, ...))
       assert leaves_of(found, place) == wanted, (index, place, client)
@@ -186,7 +170,7 @@ def test_rows_of_later_rounds_are_not_loaded(tmp_path):
     found = gathered(opened(tmp_path, round_index=index), ids)
     assert leaves_of(found, ...) == leaves_of(after, ...)
   found = gathered(opened(tmp_path), ids, 3)
-  first = jax.device_get(initial(*server(3)))
+  first = jax.device_get(tiny_memory.initial(*server(3)))
   assert leaves_of(found, (0, 0, 0)) == leaves_of(first, ...)
 
 
@@ -240,7 +224,7 @@ def test_nothing_is_done_where_nothing_is_kept(tmp_path):
   def nothing(params, norm_state):
     return rounds.NO_MEMORIES
 
-  layout = client_memory.row_layout(nothing, ACOUSTIC)
+  layout = client_memory.row_layout(nothing, tiny_memory.ACOUSTIC)
   memories = device_memory.DeviceMemories(
     nothing,
     layout,
@@ -315,13 +299,14 @@ def _outcome(folder, place, method, device_map, num_devices, block_size):
     num_devices=num_devices,
   )
   state = simulation.state
-  kept = client_memory.initial_memory(method, channel.chain([]))
+  initial = client_memory.initial_memory(method, channel.chain([]))
   layout = client_memory.row_layout(
-    kept, ACOUSTIC._replace(init=lambda key: ({'w': jnp.zeros(2)}, {}))
+    initial,
+    tiny_memory.ACOUSTIC._replace(init=lambda key: ({'w': jnp.zeros(2)}, {})),
   )
   memories = memory_place.opened(
     place,
-    kept,
+    initial,
     layout,
     client_rows.ClientRows(folder, layout.num_bytes, 0),
     simulation.devices,
