@@ -50,10 +50,19 @@ def continued(
   config = copy.deepcopy(config)
   leaves = dict(_leaves(saved))
   for name in config_lib.open_fields(config):
+    if name == _ROUNDS and leaves.get(_UTTERANCES) != (
+      config.federated.num_utterances
+    ):
+      continue
     section, _, field = name.rpartition('.')
     if type(leaves.get(name)) is int:
       setattr(operator.attrgetter(section)(config), field, leaves[name])
   return config
+
+
+_ROUNDS = 'federated.num_rounds'
+# By which they are found where they are left open.
+_UTTERANCES = 'federated.num_utterances'
 
 
 def changes(

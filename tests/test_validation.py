@@ -121,6 +121,27 @@ def test_booleans_are_not_integers():
       'config.data.num_heldout_speakers=120; want fewer than',
     ),
     (
+      {
+        'data__corpus': config.Corpus.FSDD,
+        'data__path': 'x',
+        'data__heldout_path': 'y',
+        'data__heldout_speakers': ('george',),
+      },
+      "config.data.heldout_speakers=['george']; want () with a",
+    ),
+    (
+      {
+        'features__kind': config.FeatureKind.MFCC,
+        'features__num_features': 13,
+        'augment__max_frequency_warp': 0.1,
+      },
+      'config.augment.max_frequency_warp=0.1; want 0 for features.kind=mfcc',
+    ),
+    (
+      {'federated__num_rounds': 0},
+      'config.federated.num_utterances=0; want above 0 with federated.num_',
+    ),
+    (
       {'features__fft_size': 256},
       'config.features.fft_size=256; want at least the window of 400',
     ),

@@ -106,6 +106,7 @@ from fedjax_asr.config.systems import SystemsConfig as SystemsConfig
 BY_CORPUS = {
   'data.num_heldout_speakers': -1,
   'federated.cohort_size': 0,
+  'federated.num_rounds': 0,
   'federated.server.warmup_rounds': -1,
 }
 

@@ -90,6 +90,8 @@ class DataConfig:
   splits: tuple[str, ...] = ()
   # A corpus of the same form for held-out speakers; '': taken from `path`.
   heldout_path: str = ''
+  # Their names, or, when (), num_heldout_speakers of them are drawn.
+  heldout_speakers: tuple[str, ...] = ()
   # Drawn by the seed; -1: a tenth of them, but one where there are few.
   num_heldout_speakers: int = bounded(-1, low=-1)
   heldout_utterance_fraction: float = bounded(0.05, low=0.0, below=1.0)
@@ -147,7 +149,11 @@ class FeaturesConfig:
 
 @dataclasses.dataclass(slots=True, kw_only=True)
 class AugmentConfig:
-  """SpecAugment (Park et al. 2019), without time warping; 0 masks: off."""
+  """What a batch of features is changed by in training, each draw anew.
+
+  First its speed and pitch, then SpecAugment's masks (Park et al. 2019), which
+  has these in place of its time warp. 0: off.
+  """
 
   num_time_masks: int = bounded(0, low=0)
   max_time_mask_frames: int = bounded(40, low=0)
@@ -155,3 +161,8 @@ class AugmentConfig:
   max_time_mask_fraction: float = bounded(0.2, low=0.0, high=1.0)
   num_frequency_masks: int = bounded(0, low=0)
   max_frequency_mask_bins: int = bounded(15, low=0)
+  # An utterance is made up to this fraction longer or shorter.
+  max_time_stretch: float = bounded(0.0, low=0.0, below=1.0)
+  # Its frequencies are multiplied by up to 1 + this or divided by it; where
+  # the axis of features is one of frequencies (not mfcc).
+  max_frequency_warp: float = bounded(0.0, low=0.0, below=1.0)

@@ -136,7 +136,10 @@ class FederatedConfig:
   """Population, cohort and round."""
 
   algorithm: AlgorithmName = AlgorithmName.FEDAVG
-  num_rounds: int = bounded(100, low=1)
+  # Length of training: this many rounds, or, when 0, as many as it takes until
+  # clients have trained on num_utterances, each pass over one counted.
+  num_rounds: int = bounded(100, low=0)
+  num_utterances: int = bounded(0, low=0)
   # A run directory whose last parameters training starts from (a seed model).
   init_from: str = ''
   # Clients of a round; 0: 8 of them, or all where there are fewer.

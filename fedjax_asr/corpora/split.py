@@ -32,7 +32,7 @@ def split(
   """Splits what the audit kept, with transcripts in the alphabet.
 
   Held-out speakers are `heldout_speakers` where given (those of
-  `data.heldout_path`), else `data.num_heldout_speakers` drawn by the seed; for
+  `data.heldout_path`), else `data.heldout_speakers`, else `data.num_heldout_speakers` drawn by the seed; for
   -1 a tenth, and one of two to 19.
   Held-out utterances are a fraction of the remaining ones, and leave each
   training speaker at least one, with each client that has speech of his. With
@@ -70,6 +70,8 @@ def _drawn_speakers(
   speakers: np.ndarray, data: config.DataConfig, rng: np.random.Generator
 ) -> set[str]:
   names = sorted(set(speakers))
+  if data.heldout_speakers:
+    return _named_speakers(names, data.heldout_speakers)
   count = data.num_heldout_speakers
   if count < 0:
     count = max(len(names) // 10, min(1, len(names) - 1))
@@ -80,6 +82,21 @@ def _drawn_speakers(
     )
   order = rng.permutation(len(names))
   return {names[index] for index in order[:count]}
+
+
+def _named_speakers(names: list[str], wanted: Sequence[str]) -> set[str]:
+  unknown = [name for name in wanted if name not in names]
+  if unknown:
+    raise config.ConfigError(
+      f'config.data.heldout_speakers: {unknown[0]!r}; want some of the '
+      f'{len(names)} speakers of the corpus, as {", ".join(names[:3])}.'
+    )
+  if set(wanted) == set(names):
+    raise config.ConfigError(
+      f'config.data.heldout_speakers: all {len(names)} speakers of the corpus; '
+      'want one left to train on.'
+    )
+  return set(wanted)
 
 
 def _drawn_utterances(

@@ -22,8 +22,8 @@ def local_gradient(
   """`gradient(params, norm_state, batch, key)` of the mean loss over a batch.
 
   Gives (gradient, (norm_state, totals)); totals of this batch, but for the
-  gradient's norm and the number of steps, which are zero. `key` draws
-  SpecAugment's masks and dropout's.
+  gradient's norm and the number of steps, which are zero. `key` draws the
+  augmentation and dropout's masks.
   """
 
   def gradient(params, norm_state, batch, key):
@@ -69,7 +69,7 @@ def batch_loss(
 
 def _augmented(batch, key, augmentation):
   keys = jax.random.split(key, len(batch.num_frames))
-  features = jax.vmap(augment.spec_augment, (0, 0, 0, None))(
+  features, num_frames = jax.vmap(augment.augmented, (0, 0, 0, None))(
     batch.features, batch.num_frames, keys, augmentation
   )
-  return batch._replace(features=features)
+  return batch._replace(features=features, num_frames=num_frames)

@@ -1,6 +1,8 @@
 """Which utterances each client holds."""
 
+import collections
 import dataclasses
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -64,21 +66,37 @@ def partition(
 def settled(
   federated: config.FederatedConfig, holders: Sequence[str]
 ) -> config.FederatedConfig:
-  """With a cohort and a warm-up where the config leaves them open.
+  """With a cohort, rounds and a warm-up where the config leaves them open.
 
-  `holders`: who holds each utterance of the training set.
+  `holders`: who holds each utterance of the training set. Where clients are
+  not those, rounds are counted as if clients were of equal size.
   """
-  num_clients = federated.num_clients
+  sizes = [len(holders) / federated.num_clients] * federated.num_clients
   if federated.partition is config.Partition.SPEAKER:
-    num_clients = len(set(holders))
+    sizes = list(collections.Counter(holders).values())
+  cohort_size = federated.cohort_size or min(_USUAL_COHORT, len(sizes))
+  num_rounds = federated.num_rounds
+  if not num_rounds:
+    per_round = cohort_size * _mean_work(sizes, federated.client)
+    num_rounds = math.ceil(federated.num_utterances / per_round)
   warmup_rounds = federated.server.warmup_rounds
   if warmup_rounds < 0:
-    warmup_rounds = min(_MOST_WARMUP_ROUNDS, federated.num_rounds // 10)
+    warmup_rounds = min(_MOST_WARMUP_ROUNDS, num_rounds // 10)
   return dataclasses.replace(
     federated,
-    cohort_size=federated.cohort_size or min(_USUAL_COHORT, num_clients),
+    cohort_size=cohort_size,
+    num_rounds=num_rounds,
     server=dataclasses.replace(federated.server, warmup_rounds=warmup_rounds),
   )
+
+
+def _mean_work(sizes: Sequence[float], client: config.ClientConfig) -> float:
+  """Utterances that a client trains on in a round."""
+  if client.local_steps:
+    return client.local_steps * client.batch_size
+  most = client.max_utterances or math.inf
+  used = sum(min(size, most) for size in sizes)
+  return client.local_epochs * used / len(sizes)
 
 
 _USUAL_COHORT = 8

@@ -103,7 +103,8 @@ def _why_finished(
   cfg: config.Config, directory: run_directory.RunDirectory, behind: int
 ) -> str:
   """What the run ended by; '' where rounds are left."""
-  if behind >= cfg.federated.num_rounds:
+  # Of a run that has not begun, the number may be left to the corpus.
+  if behind and behind >= cfg.federated.num_rounds:
     return f'config.federated.num_rounds={cfg.federated.num_rounds}'
   patience = early_stopping.of_run(
     directory.metrics, cfg.evaluation.patience, behind

@@ -5,7 +5,8 @@ from fedjax_asr import config
 
 def fedavg(
   *,
-  num_rounds: int,
+  num_rounds: int = 0,
+  num_utterances: int = 0,
   cohort_size: int,
   block_size: int,
   server_learning_rate: float = 5e-3,
@@ -13,11 +14,13 @@ def fedavg(
 ) -> config.FederatedConfig:
   """One local epoch of clipped SGD; Adam at the server, linear decay.
 
-  A cohort of 0 is 8 clients, or all of a smaller corpus; how many rounds the
+  Its length is in rounds, or else in utterances that clients train on. A
+  cohort of 0 is 8 clients, or all of a smaller corpus; how many rounds the
   rate rises for goes by their number.
   """
   return config.FederatedConfig(
     num_rounds=num_rounds,
+    num_utterances=num_utterances,
     cohort_size=cohort_size,
     block_size=block_size,
     client=config.ClientConfig(

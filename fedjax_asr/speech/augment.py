@@ -1,10 +1,29 @@
-"""SpecAugment (Park et al. 2019) of normalised features, without warping."""
+"""What training changes of normalised features, each time anew."""
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from fedjax_asr import config
+from fedjax_asr.speech import perturbation
+
+
+def augmented(
+  features: Float[Array, 'frames features'],
+  num_frames: Int[Array, ''],
+  key: PRNGKeyArray,
+  cfg: config.AugmentConfig,
+) -> tuple[Float[Array, 'frames features'], Int[Array, '']]:
+  """One utterance, with how many frames it then has."""
+  if cfg.max_time_stretch:
+    features, num_frames = perturbation.stretched(
+      features, num_frames, jax.random.fold_in(key, 0), cfg.max_time_stretch
+    )
+  if cfg.max_frequency_warp:
+    features = perturbation.warped(
+      features, jax.random.fold_in(key, 1), cfg.max_frequency_warp
+    )
+  return spec_augment(features, num_frames, key, cfg), num_frames
 
 
 def spec_augment(

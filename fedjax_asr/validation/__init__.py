@@ -105,6 +105,12 @@ def _check_data(cfg: config.Config) -> None:
     data.corpus is config.Corpus.LIBRISPEECH,
     'data.corpus=librispeech',
   )
+  requirement.require(
+    cfg,
+    'data.heldout_speakers',
+    not (data.heldout_speakers and data.heldout_path),
+    '() with a data.heldout_path, whose speakers are held out',
+  )
   if data.corpus is not config.Corpus.SYNTHETIC:
     requirement.require(
       cfg, 'data.path', bool(data.path), f'the path of the {data.corpus}'
@@ -178,6 +184,12 @@ def _check_features(cfg: config.Config) -> None:
     window <= features.fft_size,
     f'at least the window of {window} samples',
   )
+  requirement.require(
+    cfg,
+    'augment.max_frequency_warp',
+    not cfg.augment.max_frequency_warp or features.kind in _BANDS,
+    f'0 for features.kind={features.kind}, whose features are no frequencies',
+  )
   hop = round(features.hop_ms * features.sample_rate / 1000)
   requirement.require(
     cfg,
@@ -212,6 +224,10 @@ def _check_features(cfg: config.Config) -> None:
     wanted[features.kind],
     f'{rule[features.kind]} for features.kind={features.kind}',
   )
+
+
+# Kinds of features whose axis is one of frequencies.
+_BANDS = (config.FeatureKind.LOG_MEL, config.FeatureKind.LOG_SPECTROGRAM)
 
 
 def _check_ds1(cfg: config.Config) -> None:
@@ -264,8 +280,14 @@ def _check_federated(cfg: config.Config) -> None:
   server = federated.server
   requirement.require(
     cfg,
+    'federated.num_utterances',
+    bool(federated.num_rounds or federated.num_utterances),
+    'above 0 with federated.num_rounds=0',
+  )
+  requirement.require(
+    cfg,
     'federated.server.warmup_rounds',
-    server.warmup_rounds < federated.num_rounds,
+    server.warmup_rounds < (federated.num_rounds or math.inf),
     f'fewer than federated.num_rounds={federated.num_rounds}',
   )
   requirement.require(

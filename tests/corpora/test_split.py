@@ -87,6 +87,25 @@ def test_as_many_heldout_speakers_as_there_are_is_an_error():
     split.split(TEN, settings(num_heldout_speakers=10), seed=0)
 
 
+def test_named_speakers_are_held_out_whatever_the_seed():
+  named = settings(heldout_speakers=('s7', 's2'))
+  for seed in range(3):
+    splits = split.split(TEN, named, seed)
+    assert speakers(TEN, splits.heldout_speakers) == {'s2', 's7'}
+
+
+@pytest.mark.parametrize(
+  ('names', 'said'),
+  [
+    (('s1', 'nobody'), "heldout_speakers: 'nobody'; want some of the 10"),
+    (tuple(f's{n}' for n in range(10)), 'all 10 speakers of the corpus'),
+  ],
+)
+def test_names_that_cannot_be_held_out_are_an_error(names, said):
+  with pytest.raises(config.ConfigError, match=said):
+    split.split(TEN, settings(heldout_speakers=names), 0)
+
+
 def test_no_utterance_to_train_on_is_an_error():
   with pytest.raises(utterance.CorpusError, match='None of 0'):
     split.split([], settings(num_heldout_speakers=0), seed=0)

@@ -202,4 +202,30 @@ def test_cohort_and_warmup_left_open_follow_clients_and_rounds(
   speakers = [f's{number}' for number in range(num_speakers)] * 3
   found = partition.settled(settings, speakers)
   assert found.cohort_size == cohort
+  assert found.num_rounds == num_rounds
   assert found.server.warmup_rounds == warmup
+
+
+@pytest.mark.parametrize(
+  ('client', 'of_speakers', 'of_equal_clients'),
+  [
+    # A round of 3 has 34.2 of speakers, and 18 of 19 clients with 6 each.
+    ({}, 30, 56),
+    ({'local_epochs': 2}, 15, 28),
+    ({'max_utterances': 12}, 35, 56),
+    ({'local_steps': 5, 'batch_size': 2}, 34, 34),
+  ],
+)
+def test_rounds_left_open_are_as_many_as_the_utterances_take(
+  client, of_speakers, of_equal_clients
+):
+  settings = config.FederatedConfig(
+    num_rounds=0,
+    num_utterances=1000,
+    cohort_size=3,
+    client=config.ClientConfig(**client),
+  )
+  holders = ['a'] * 4 + ['b'] * 30 + [f's{n}' for n in range(8)] * 10
+  assert partition.settled(settings, holders).num_rounds == of_speakers
+  settings.partition, settings.num_clients = config.Partition.IID, 19
+  assert partition.settled(settings, holders).num_rounds == of_equal_clients
