@@ -41,6 +41,39 @@ def fedavg(
   )
 
 
+def central(
+  *,
+  num_steps: int = 0,
+  num_utterances: int = 0,
+  batch_size: int,
+  learning_rate: float,
+) -> config.FederatedConfig:
+  """Adam on gradients of batches drawn from one client that holds all.
+
+  Its length is in steps, or else in utterances; the rate rises for a
+  twentieth of 1,320 steps and then falls linearly.
+  """
+  return config.FederatedConfig(
+    num_rounds=num_steps,
+    num_utterances=num_utterances,
+    partition=config.Partition.IID,
+    num_clients=1,
+    cohort_size=1,
+    block_size=1,
+    client=config.ClientConfig(
+      learning_rate=1.0, batch_size=batch_size, local_steps=1, clip_norm=1.0
+    ),
+    server=config.ServerConfig(
+      optimizer=config.ServerOptimizer.ADAM,
+      learning_rate=learning_rate,
+      schedule=config.Schedule.LINEAR,
+      warmup_rounds=66,
+      momentum=0.9,
+      beta2=0.99,
+    ),
+  )
+
+
 def smoke() -> config.FederatedConfig:
   """Six rounds of 4 clients, compiled once: enough to see that all works."""
   federated = fedavg(num_rounds=6, cohort_size=4, block_size=4)
