@@ -7,10 +7,11 @@ Writes a LibriSpeech tree of so many very short FLAC files (120 a speaker, 40 a
 chapter; transcripts of 34 words of a vocabulary of 60,000, as often as Zipf has
 them), 2,703 of them in dev-clean, and takes it from the listing to batches and
 a language model by the functions that the job calls. The store is read from the
-disk as one of 960 hours is, whatever its size here. Each stage has its seconds
-and, in GB, the peak of resident memory of this process while it ran (`peak`)
-and what was resident after it; the first line has that before all. `--folder`
-keeps the tree and the features for the next time.
+disk as one of 960 hours is, whatever its size here. Each stage has its seconds,
+those in which this process computed (`cpu`; features are computed by others),
+and in GB the peak of its resident memory meanwhile, and what was resident after
+it; the first line has that before all. `--folder` keeps the tree and the
+features for the next time.
 """
 
 import io
@@ -86,9 +87,10 @@ def _timed(stage) -> dict:
   """What a stage took, and what it says of itself."""
   # Linux: from here on, the peak is that of what follows.
   pathlib.Path('/proc/self/clear_refs').write_text('5')
-  started = time.perf_counter()
+  started, busy = time.perf_counter(), time.process_time()
   said = stage() or {}
   seconds = time.perf_counter() - started
+  busy = time.process_time() - busy
   status = pathlib.Path('/proc/self/status').read_text()
   kilobytes = {
     name: int(line.split()[1])
@@ -98,6 +100,7 @@ def _timed(stage) -> dict:
   }
   return {
     'seconds': round(seconds, 3),
+    'cpu_seconds': round(busy, 3),
     'peak_gb': round(kilobytes['VmHWM'] * 1024 / 1e9, 3),
     'resident_gb': round(kilobytes['VmRSS'] * 1024 / 1e9, 3),
     **said,

@@ -224,8 +224,22 @@ class _Store:
 
 def population(cfg, num_speakers: int, longest: str):
   """A training set of the variant's folders."""
-  from fedjax_asr.corpora import dataset, utterance
+  from fedjax_asr.corpora import dataset
   from fedjax_asr.speech import alphabets
+
+  utterances, num_frames = spoken(cfg, num_speakers, longest)
+  return dataset.Dataset(
+    utterances,
+    _Store(num_frames, cfg.features.num_features),
+    range(len(utterances)),
+    alphabets.ENGLISH,
+    cfg.features.normalization,
+  )
+
+
+def spoken(cfg, num_speakers: int, longest: str):
+  """Utterances of the variant's folders, and the frames of each."""
+  from fedjax_asr.corpora import utterance
 
   counts = [_FOLDERS[folder] for folder in cfg.data.splits]
   total, speakers = (sum(column) for column in zip(*counts, strict=True))
@@ -244,14 +258,7 @@ def population(cfg, num_speakers: int, longest: str):
     )
     for index, length in enumerate(lengths.tolist())
   ]
-  num_frames = (1000 * lengths / cfg.features.hop_ms).astype(int)
-  return dataset.Dataset(
-    utterances,
-    _Store(num_frames, cfg.features.num_features),
-    range(total),
-    alphabets.ENGLISH,
-    cfg.features.normalization,
-  )
+  return utterances, (1000 * lengths / cfg.features.hop_ms).astype(int)
 
 
 def seconds(count: int, longest: float) -> np.ndarray:

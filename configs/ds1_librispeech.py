@@ -12,13 +12,15 @@ finished run on test-clean (and so on dev-other and test-other):
 
   python -m fedjax_asr.main --config=configs/evaluate.py \\
     --config.evaluate.run=runs/ds1_librispeech_federated_100 \\
-    --config.evaluate.subset=corpus \\
-    --config.data.path=/data/LibriSpeech/test-clean
+    --config.evaluate.subset=corpus --config.data.corpus=librispeech \\
+    --config.data.path=/data/LibriSpeech/test-clean \\
+    --config.data.max_seconds=36
 
-docs/librispeech.md has what disk and memory a variant needs and how long its
-rounds take. The settings of our own variants are first choices: nobody has
-tuned them on the whole corpus, and none of these trainings has been run to its
-end yet.
+docs/librispeech.md has what disk and memory a variant needs, and the command
+that measures its rounds an hour. The settings of our own variants are first
+choices: nobody has tuned them on the whole corpus, and none of these trainings
+has been run to its end yet.
+  Rounds an hour on one GPU: not measured yet.
 
 Variants; all but the published ones are our own choice, Mozilla's layers on
 every second window of log-mel, in bfloat16 with SpecAugment and dropout:
@@ -43,7 +45,8 @@ every second window of log-mel, in bfloat16 with SpecAugment and dropout:
           1, LAMB at 0.006, times 0.6 every 500 rounds from round 1,000 on,
           2,000 rounds. Their model is a transformer of 36 blocks; here it is
           the one of the other variants.
-            python -m fedjax_asr.main --config=configs/ds1_librispeech.py:published
+            python -m fedjax_asr.main \\
+              --config=configs/ds1_librispeech.py:published
   published_from_seed  the same from a model of train-clean-100, trained on the
           other two folders (fl_ls_100_to_ls_860.yaml): SGD at 0.2, LAMB at
           0.003, times 0.6 every 250 rounds.

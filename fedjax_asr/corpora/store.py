@@ -89,9 +89,7 @@ class FeatureStore:
     if self._frames is not None:
       return self._frames[start:stop]
     if self._on_disk is None:
-      file = h5py.File(
-        self.path, 'r', locking=False, rdcc_nbytes=_CACHED_BYTES
-      )
+      file = h5py.File(self.path, 'r', locking=False, rdcc_nbytes=_CACHED_BYTES)
       self._on_disk = _dataset(file, 'frames')
     try:
       return self._on_disk[start:stop]
