@@ -46,9 +46,15 @@ def main(argv: list[str]) -> int:
     folder = pathlib.Path(chosen['folder'] or scratch)
     for record in measured(folder, chosen):
       # Kept from the first row on: a later stage may not fit.
-      found = {'command': ' '.join(['corpus_scale.py', *argv[1:]]), **record}
+      found = {'command': _command(argv[2:]), **record}
       pathlib.Path(argv[1]).write_text(json.dumps(found, indent=1) + '\n')
   return 0
+
+
+def _command(flags: list[str]) -> str:
+  """Without the folder, which is somebody's."""
+  shown = [flag for flag in flags if not flag.startswith('--folder')]
+  return ' '.join(['corpus_scale.py', 'RESULT.json', *shown])
 
 
 def options(flags: list[str]) -> dict[str, str]:

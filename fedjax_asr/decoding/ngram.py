@@ -67,22 +67,20 @@ def train(
   raw = [_windows(sentences, length) for length in range(1, order + 1)]
   counts = [_continuations(*pair) for pair in itertools.pairwise(raw)]
   counts.append(raw[-1])
+  del raw
   counts[0].pop((START,), None)
   symbols = {symbol for (symbol,) in counts[0]} | {*alphabet}
   if not alphabet:
     symbols.add(UNKNOWN)
-  uniform = {(): 1 / len(symbols)}
-  unseen = {(symbol,): 0 for symbol in symbols}
-  probs, weights = _interpolated(unseen | counts[0], uniform)
-  for longer in counts[1:]:
-    more_probs, more_weights = _interpolated(longer, probs)
-    probs |= more_probs
-    weights |= more_weights
-  return Model(
-    order=order,
-    log_probs={(START,): _NEVER, (UNKNOWN,): _NEVER} | _log10(probs),
-    backoffs=_log10({h: w for h, w in weights.items() if h}),
-  )
+  counts[0] = {(symbol,): 0 for symbol in symbols} | counts[0]
+  log_probs = {(START,): _NEVER, (UNKNOWN,): _NEVER}
+  backoffs, lower = {}, {(): 1 / len(symbols)}
+  # One length after the other, so that few of the largest are there at once.
+  while counts:
+    lower, weights = _interpolated(counts.pop(0), lower)
+    log_probs |= _log10(lower)
+    backoffs |= _log10({h: w for h, w in weights.items() if h})
+  return Model(order=order, log_probs=log_probs, backoffs=backoffs)
 
 
 def log_prob(model: Model, context: Sequence[str], symbol: str) -> float:
