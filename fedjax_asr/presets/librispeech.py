@@ -111,7 +111,7 @@ def published() -> config.FederatedConfig:
   return config.FederatedConfig(
     num_rounds=2000,
     cohort_size=16,
-    block_size=8,
+    block_size=4,
     weighting=config.Weighting.UNIFORM,
     client=config.ClientConfig(
       learning_rate=0.4,
