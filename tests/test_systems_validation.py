@@ -107,3 +107,22 @@ def test_other_systems_do(systems):
 
 def test_a_buffer_that_can_work_does():
   validation.validate(_fedbuff(concurrency=20, staleness_exponent=0.0))
+
+
+@pytest.mark.parametrize(
+  ('client', 'systems'),
+  [
+    ({'local_steps': 2}, {}),
+    ({'max_utterances': 5}, {}),
+    ({}, {'dropout': 0.1}),
+    ({}, _DRAWN),
+  ],
+)
+def test_frames_limit_batches_of_whole_epochs_alone(client, systems):
+  """How many steps a client has would not be known."""
+  cfg = _federated(**systems)
+  cfg.federated.client = config.ClientConfig(**client)
+  validation.validate(cfg)
+  cfg.federated.client.batch_frames = 100
+  with pytest.raises(config.ConfigError, match='batch_frames=100; want 0 wi'):
+    validation.validate(cfg)

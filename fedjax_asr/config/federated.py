@@ -75,7 +75,11 @@ class ClientConfig:
   learning_rate: float = bounded(0.1, above=0.0)
   schedule: Schedule = Schedule.CONSTANT
   momentum: float = bounded(0.9, low=0.0, below=1.0)
+  # Utterances; at most, where batch_frames limits them too.
   batch_size: int = bounded(8, low=1)
+  # Of local epochs: frames of a batch, each of its utterances being as long as
+  # the longest; a longer utterance is a batch of its own. 0: no limit.
+  batch_frames: int = bounded(0, low=0)
   # Local work: this many passes, or, when not 0, this many steps.
   local_epochs: int = bounded(1, low=1)
   local_steps: int = bounded(0, low=0)

@@ -1,6 +1,6 @@
 """Normalised features and labels of a set of utterances, by position."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import SupportsIndex
 
 import numpy as np
@@ -86,10 +86,24 @@ class Dataset:
     padded = np.zeros((*shape, num_frames, self.num_features), np.float32)
     labels = np.zeros((*shape, num_labels), np.int32)
     lengths = np.zeros((2, *shape), np.int32)
-    for place in zip(*np.nonzero(positions >= 0), strict=True):
-      values = self.features(positions[place])
-      symbols = self.labels[positions[place]]
-      padded[place][: len(values)] = values
-      labels[place][: len(symbols)] = symbols
-      lengths[(slice(None), *place)] = len(values), len(symbols)
+    for position, places in _places(positions):
+      values, symbols = self.features(position), self.labels[position]
+      for place in places:
+        padded[place][: len(values)] = values
+        labels[place][: len(symbols)] = symbols
+        lengths[(slice(None), *place)] = len(values), len(symbols)
     return padded, lengths[0], labels, lengths[1]
+
+
+def _places(
+  positions: np.ndarray,
+) -> Iterator[tuple[int, list[tuple[int, ...]]]]:
+  """Each position that is not padding, and where it is, in ascending order.
+
+  So each is read once, however many epochs use it, and the store in order.
+  """
+  places: dict[int, list[tuple[int, ...]]] = {}
+  found = np.nonzero(positions >= 0)
+  for position, *place in zip(positions[found].tolist(), *found, strict=True):
+    places.setdefault(position, []).append(tuple(place))
+  yield from sorted(places.items())

@@ -30,6 +30,8 @@ Report = Callable[[int, int], None]
 _FORMAT = 3
 _IN_MEMORY_BYTES = 2 * 1024**3
 _CHUNK_BYTES = 1024**2
+# Utterances that are read in order share chunks, each decoded once.
+_CACHED_BYTES = 32 * _CHUNK_BYTES
 # Between two tries for a lock that another process holds.
 _LOCK_SECONDS = 0.2
 # Names of files need not be UTF-8.
@@ -47,7 +49,8 @@ class FeatureStore:
   def __init__(self, path: pathlib.Path, *, was_built: bool) -> None:
     self.path = path
     self.was_built = was_built
-    self._file: h5py.File | None = None
+    # Of a file that is open as long as the store is there.
+    self._on_disk: h5py.Dataset | None = None
     with _reading(path) as file:
       _check(file)
       self.ids: list[str] = [
@@ -85,10 +88,11 @@ class FeatureStore:
     start, stop = self._offsets[index], self._offsets[index + 1]
     if self._frames is not None:
       return self._frames[start:stop]
-    if self._file is None:
-      self._file = h5py.File(self.path, 'r', locking=False)
+    if self._on_disk is None:
+      file = h5py.File(self.path, 'r', locking=False, rdcc_nbytes=_CACHED_BYTES)
+      self._on_disk = _dataset(file, 'frames')
     try:
-      return _dataset(self._file, 'frames')[start:stop]
+      return self._on_disk[start:stop]
     except OSError as error:
       raise utterance.CorpusError(
         f'{self.path}: damaged ({error}); delete it to have it rebuilt.'

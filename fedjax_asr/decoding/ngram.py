@@ -67,22 +67,20 @@ def train(
   raw = [_windows(sentences, length) for length in range(1, order + 1)]
   counts = [_continuations(*pair) for pair in itertools.pairwise(raw)]
   counts.append(raw[-1])
+  del raw
   counts[0].pop((START,), None)
   symbols = {symbol for (symbol,) in counts[0]} | {*alphabet}
   if not alphabet:
     symbols.add(UNKNOWN)
-  uniform = {(): 1 / len(symbols)}
-  unseen = {(symbol,): 0 for symbol in symbols}
-  probs, weights = _interpolated(unseen | counts[0], uniform)
-  for longer in counts[1:]:
-    more_probs, more_weights = _interpolated(longer, probs)
-    probs |= more_probs
-    weights |= more_weights
-  return Model(
-    order=order,
-    log_probs={(START,): _NEVER, (UNKNOWN,): _NEVER} | _log10(probs),
-    backoffs=_log10({h: w for h, w in weights.items() if h}),
-  )
+  counts[0] = {(symbol,): 0 for symbol in symbols} | counts[0]
+  log_probs = {(START,): _NEVER, (UNKNOWN,): _NEVER}
+  backoffs, lower = {}, {(): 1 / len(symbols)}
+  # One length after the other, so that few of the largest are there at once.
+  while counts:
+    lower, weights = _interpolated(counts.pop(0), lower)
+    log_probs |= _log10(lower)
+    backoffs |= _log10({h: w for h, w in weights.items() if h})
+  return Model(order=order, log_probs=log_probs, backoffs=backoffs)
 
 
 def log_prob(model: Model, context: Sequence[str], symbol: str) -> float:
@@ -100,10 +98,12 @@ def log_prob(model: Model, context: Sequence[str], symbol: str) -> float:
 def fit(model: Model, sentences: Collection[Sequence[str]]) -> Fit:
   """Perplexity on sentences that the model may not have seen."""
   total, count, unknown = 0.0, 0, 0
+  reach = model.order - 1
   for sentence in sentences:
     symbols = [START, *sentence, END]
     for place in range(1, len(symbols)):
-      total += log_prob(model, symbols[:place], symbols[place])
+      context = symbols[max(place - reach, 0) : place]
+      total += log_prob(model, context, symbols[place])
     count += len(symbols) - 1
     unknown += sum((symbol,) not in model.log_probs for symbol in sentence)
   perplexity = 10 ** (-total / count) if count else math.nan
@@ -113,12 +113,16 @@ def fit(model: Model, sentences: Collection[Sequence[str]]) -> Fit:
 def arpa(model: Model) -> str:
   """The model as the text of an ARPA file."""
   lines = ['\\data\\']
-  lengths = range(1, model.order + 1)
-  for length, count in zip(lengths, model.num_ngrams(), strict=True):
-    lines.append(f'ngram {length}={count}')
-  for length in lengths:
+  by_length: dict[int, list[Ngram]] = {
+    length: [] for length in range(1, model.order + 1)
+  }
+  for ngram in model.log_probs:
+    by_length[len(ngram)].append(ngram)
+  for length, ngrams in by_length.items():
+    lines.append(f'ngram {length}={len(ngrams)}')
+  for length, ngrams in by_length.items():
     lines += ['', f'\\{length}-grams:']
-    for ngram in sorted(g for g in model.log_probs if len(g) == length):
+    for ngram in sorted(ngrams):
       fields = [f'{model.log_probs[ngram]:.7f}', ' '.join(ngram)]
       if ngram in model.backoffs:
         fields.append(f'{model.backoffs[ngram]:.7f}')

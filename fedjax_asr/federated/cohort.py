@@ -102,14 +102,38 @@ def sample(
 
 
 def num_steps(
-  clients: Sequence[partition.Client], client: config.ClientConfig
+  clients: Sequence[partition.Client],
+  num_frames: Int[np.ndarray, ' utterances'],
+  client: config.ClientConfig,
 ) -> int:
   """Steps of the client that has most."""
-  return max(work(len(member.utterances), client) for member in clients)
+  if not _is_cut_by_frames(client):
+    return max(work(len(member.utterances), client) for member in clients)
+  per_epoch = (
+    len(_batch_ends(np.sort(num_frames[member.utterances]), client))
+    for member in clients
+  )
+  return client.local_epochs * max(per_epoch)
+
+
+def _is_cut_by_frames(client: config.ClientConfig) -> bool:
+  return bool(client.batch_frames) and not client.local_steps
+
+
+def _batch_ends(
+  lengths: Int[np.ndarray, ' utterances'], client: config.ClientConfig
+) -> list[int]:
+  """Where batches of ascending lengths end; the first may be partial."""
+  ends, end = [], len(lengths)
+  while end:
+    ends.append(end)
+    fitting = max(client.batch_frames // int(lengths[end - 1]), 1)
+    end -= min(client.batch_size, fitting, end)
+  return ends[::-1]
 
 
 def work(num_utterances: int, client: config.ClientConfig) -> int:
-  """Steps of a client that has so many utterances."""
+  """Steps of a client that has so many utterances, without `batch_frames`."""
   if client.local_steps:
     return client.local_steps
   if client.max_utterances:
@@ -139,7 +163,8 @@ def draw(
     )
     for index in ids
   ]
-  shape = (len(ids), num_steps(clients, federated.client))
+  most_steps = num_steps(clients, num_frames, federated.client)
+  shape = (len(ids), most_steps)
   utterances = np.full((*shape, federated.client.batch_size), -1)
   for row, batches in zip(utterances, steps, strict=True):
     row[: len(batches)] = batches
@@ -165,13 +190,15 @@ def client_steps(
   Each epoch is sorted, then cut in batches; -1 is padding. The partial batch,
   if any, is the first and has the shortest utterances, as in SortaGrad (Amodei
   et al. 2015, 3.3). An epoch that `local_steps` cuts short has random
-  utterances, not the shortest.
+  utterances, not the shortest. `batch_frames` limits batches of epochs.
   """
   rng = streams.rng(seed, streams.Stream.CLIENT_UTTERANCES, round_index, index)
   utterances = clients[index].utterances
   size = client.batch_size
   if client.max_utterances:
     utterances = rng.permutation(utterances)[: client.max_utterances]
+  if _is_cut_by_frames(client):
+    return _epochs_by_frames(utterances, num_frames, client, rng)
   per_epoch = -(-len(utterances) // size)
   left = client.local_steps or client.local_epochs * per_epoch
   cut = []
@@ -182,6 +209,24 @@ def client_steps(
     cut.append(np.concatenate([padding, chosen]).reshape(-1, size))
     left -= len(cut[-1])
   return np.concatenate(cut)
+
+
+def _epochs_by_frames(
+  utterances: Int[np.ndarray, ' own'],
+  num_frames: Int[np.ndarray, ' utterances'],
+  client: config.ClientConfig,
+  rng: np.random.Generator,
+) -> Int[np.ndarray, 'steps batch']:
+  """All of a client's epochs, cut by `batch_frames`, longest first filled."""
+  batches = []
+  for _ in range(client.local_epochs):
+    chosen = rng.permutation(utterances)
+    chosen = chosen[np.argsort(num_frames[chosen], kind='stable')]
+    ends = _batch_ends(num_frames[chosen], client)
+    for part in np.split(chosen, ends[:-1]):
+      padding = np.full(client.batch_size - len(part), -1)
+      batches.append(np.concatenate([padding, part]))
+  return np.stack(batches)
 
 
 def _length_order(utterances: np.ndarray, num_frames: np.ndarray) -> np.ndarray:
@@ -211,7 +256,7 @@ def plan(
     num_devices=num_devices,
     num_blocks=-(-per_device // block_size),
     block_size=block_size,
-    num_steps=num_steps(clients, federated.client),
+    num_steps=num_steps(clients, examples.num_frames, federated.client),
     batch_size=federated.client.batch_size,
     frame_buckets=(_quantized(int(examples.num_frames.max())),),
     num_labels=max(1, *(len(labels) for labels in examples.labels)),

@@ -106,9 +106,15 @@ _MOST_WARMUP_ROUNDS = 10
 def _by_name(holders: Sequence[str]) -> list[Client]:
   names, holder = np.unique(holders, return_inverse=True)
   return [
-    Client(str(name), np.flatnonzero(holder == index))
-    for index, name in enumerate(names)
+    Client(str(name), own)
+    for name, own in zip(names, _members(holder, len(names)), strict=True)
   ]
+
+
+def _members(kinds: np.ndarray, count: int) -> list[np.ndarray]:
+  """Where each of so many kinds is, ascending."""
+  ends = np.cumsum(np.bincount(kinds, minlength=count))
+  return np.split(np.argsort(kinds, kind='stable'), ends)[:count]
 
 
 def _first_words(texts: Sequence[str]) -> np.ndarray:
@@ -129,21 +135,26 @@ def _dirichlet(
   kinds that still have some.
   """
   _require_enough(len(kinds), federated.num_clients)
-  pools = [
-    rng.permutation(np.flatnonzero(kinds == index))
-    for index in range(kinds.max() + 1)
-  ]
+  members = _members(kinds, int(kinds.max()) + 1)
+  pools = [rng.permutation(own) for own in members]
   left = np.array([len(pool) for pool in pools])
   concentration = federated.dirichlet_alpha * len(pools) * left / len(kinds)
   clients = []
   for index, size in enumerate(_equal_sizes(len(kinds), federated)):
     mixture = rng.dirichlet(concentration)
-    chosen = []
+    chosen, stays, bounds = [], False, np.ones(1)
     for _ in range(size):
-      mixture = _over_what_is_left(mixture, left, rng)
-      source = rng.choice(len(pools), p=mixture)
+      if not stays:
+        mixture = _over_what_is_left(mixture, left, rng)
+        bounds = np.cumsum(mixture)
+        bounds /= bounds[-1]
+        # To be divided by a sum of 1 changes no bit.
+        stays = mixture.sum() == 1.0
+      # What `rng.choice` draws from the mixture, without making bounds anew.
+      source = bounds.searchsorted(rng.random(), side='right')
       left[source] -= 1
       chosen.append(pools[source][left[source]])
+      stays = stays and left[source] > 0
     name = f'{federated.partition}_{index}'
     clients.append(Client(name, np.sort(chosen)))
   return clients

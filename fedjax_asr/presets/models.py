@@ -43,6 +43,8 @@ def ds2(name: str) -> config.ModelConfig:
     (`attacks.demixing`); of `tiny` they are as many.
   `base`: the paper's two convolutions and 3 bidirectional GRU-512 (10.1 M at
     80 log-mel).
+  `large`: the convolutions of `base` and 4 bidirectional GRU-800 (30.3 M at
+    80 log-mel).
   `paper`: the paper's three convolutions and 7 bidirectional simple
     recurrences of 1760 with clipped ReLU and sequence-wise batch norm (88.7 M
     at 161 spectrogram bins). Amodei et al. 2015 share the input weights
@@ -113,6 +115,13 @@ def _ds2_base():
   )
 
 
+def _ds2_large():
+  large = _ds2_base()
+  large.num_recurrent_layers = 4
+  large.recurrent_size = 800
+  return large
+
+
 def _ds2_paper():
   return config.DeepSpeech2Config(
     conv_channels=(32, 32, 96),
@@ -173,5 +182,6 @@ _DS2 = {
   'tiny': _ds2_tiny,
   'small': _ds2_small,
   'base': _ds2_base,
+  'large': _ds2_large,
   'paper': _ds2_paper,
 }

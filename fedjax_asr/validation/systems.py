@@ -28,6 +28,14 @@ def _check_unread(cfg: config.Config) -> None:
   systems = cfg.federated.systems
   has_clock = systems.speeds is not config.Speeds.NONE
   is_drawn = systems.speeds is config.Speeds.LOG_NORMAL
+  client = cfg.federated.client
+  requirement.read(
+    cfg,
+    'federated.client.batch_frames',
+    not (client.local_steps or client.max_utterances)
+    and not (has_clock or systems.dropout),
+    'whole local epochs of clients whose speed and dropout nothing simulates',
+  )
   for name, is_read, condition in (
     ('deadline', has_clock, 'federated.systems.speeds'),
     (

@@ -112,3 +112,21 @@ def test_an_empty_subset_has_empty_batches(corpus):
   nobody = subset(corpus, [])
   assert len(nobody) == 0
   assert not any(leaf.any() for leaf in nobody.batch(np.full((2, 3), -1), 4, 1))
+
+
+def test_what_several_places_hold_is_read_once_and_in_order(
+  corpus, monkeypatch
+):
+  chosen = subset(corpus, [3, 2, 1, 0])
+  positions = np.array([[2, -1, 0], [3, 2, 2]])
+  each = [chosen.batch(row, 8, 6) for row in positions]
+  asked = []
+  read = chosen.features
+  monkeypatch.setattr(
+    chosen, 'features', lambda index: asked.append(index) or read(index)
+  )
+  for field, rows in zip(
+    chosen.batch(positions, 8, 6), zip(*each, strict=True), strict=True
+  ):
+    np.testing.assert_array_equal(field, np.stack(rows))
+  assert asked == [0, 2, 3]

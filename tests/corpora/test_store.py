@@ -183,7 +183,10 @@ def test_what_does_not_fit_in_memory_is_read_on_demand(tmp_path, monkeypatch):
   monkeypatch.setattr(store, '_IN_MEMORY_BYTES', 100)
   found = noise_store.opened(tmp_path)
   noise_store.assert_whole(found)
-  damage_frames(found.path)
+  path = found.path
+  # What it has decoded, HDF5 keeps while the file is open.
+  del found
+  damage_frames(path)
   again = noise_store.opened(tmp_path)
   with pytest.raises(utterance.CorpusError, match='delete it to have it reb'):
     again.features(0)

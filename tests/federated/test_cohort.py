@@ -246,3 +246,52 @@ def test_padding_waste_by_hand():
   members = cohort.assemble(drawn, examples, planned)
   # A block of two clients and one step that is computed: 4 x 24 frames.
   assert cohort.padding_waste(members, planned) == pytest.approx(1 - 31 / 96)
+
+
+LIMITED = {'batch_size': 4, 'batch_frames': 60, 'local_epochs': 2}
+
+
+def test_batches_of_limited_frames_hold_each_utterance_once_an_epoch():
+  drawn = draw(client=LIMITED, cohort_size=7)
+  lengths = EXAMPLES.num_frames
+  num_full = 0
+  for client, row in zip(drawn.client_ids, drawn.utterances, strict=True):
+    own = CLIENTS[client].utterances.tolist()
+    assert used(row) == sorted(own * 2)
+    batches = [batch[batch >= 0] for batch in row if (batch >= 0).any()]
+    assert len(batches) % 2 == 0
+    for batch in batches:
+      assert len(batch) * lengths[batch].max() <= 60
+      assert (np.diff(lengths[batch]) >= 0).all()
+    for first, second in itertools.pairwise(batches[: len(batches) // 2]):
+      # The longer batch is as large as either limit lets it be.
+      longest = lengths[second].max()
+      assert len(second) == min(4, 60 // longest)
+      assert lengths[first].max() <= lengths[second].min()
+      num_full += len(second) == 60 // longest < 4
+  assert num_full
+
+
+def test_an_utterance_longer_than_a_batch_is_one_of_its_own():
+  drawn = draw(client={**LIMITED, 'batch_frames': 1}, cohort_size=7)
+  counts = (drawn.utterances >= 0).sum(-1)
+  assert set(counts.ravel().tolist()) == {0, 1}
+  assert counts.max(0).sum() == 2 * max(len(c.utterances) for c in CLIENTS)
+
+
+def test_the_plan_has_a_place_for_each_batch_of_limited_frames():
+  settings = population.federated(client=LIMITED, cohort_size=7)
+  layout = cohort.plan(CLIENTS, EXAMPLES, settings, SEED, 1)
+  most = 0
+  for index, member in enumerate(CLIENTS):
+    steps = cohort.client_steps(
+      CLIENTS, index, EXAMPLES.num_frames, settings.client, SEED, 0
+    )
+    assert used(steps) == sorted(member.utterances.tolist() * 2)
+    most = max(most, len(steps))
+  assert layout.num_steps == most
+  members = cohort.assemble(
+    draw(client=LIMITED, cohort_size=7), EXAMPLES, layout
+  )
+  frames = members.batches.num_frames
+  assert frames.sum() == 2 * EXAMPLES.num_frames.sum()

@@ -4,7 +4,7 @@ import numpy as np
 import population
 import pytest
 
-from fedjax_asr import config
+from fedjax_asr import config, streams
 from fedjax_asr.federated import partition
 
 # 20 speakers of 30 utterances, in a mixed order.
@@ -229,3 +229,42 @@ def test_rounds_left_open_are_as_many_as_the_utterances_take(
   assert partition.settled(settings, holders).num_rounds == of_speakers
   settings.partition, settings.num_clients = config.Partition.IID, 19
   assert partition.settled(settings, holders).num_rounds == of_equal_clients
+
+
+def slowly_dirichlet(kinds, settings, seed):
+  """As NumPy says it, with every mixture and every draw made anew."""
+  rng = streams.rng(seed, streams.Stream.PARTITION)
+  pools = [
+    rng.permutation(np.flatnonzero(kinds == index))
+    for index in range(kinds.max() + 1)
+  ]
+  left = np.array([len(pool) for pool in pools])
+  concentration = settings.dirichlet_alpha * len(pools) * left / len(kinds)
+  parts = np.array_split(np.arange(len(kinds)), settings.num_clients)
+  found = []
+  for part in parts:
+    mixture = rng.dirichlet(concentration)
+    chosen = []
+    for _ in part:
+      mixture = np.where(left > 0, mixture, 0.0)
+      if not mixture.sum() > 0:
+        mixture = np.zeros(len(left))
+        mixture[rng.choice(len(left), p=left / left.sum())] = 1.0
+      mixture = mixture / mixture.sum()
+      kind = rng.choice(len(pools), p=mixture)
+      left[kind] -= 1
+      chosen.append(pools[kind][left[kind]])
+    found.append(sorted(chosen))
+  return found
+
+
+@pytest.mark.parametrize('alpha', [1e-6, 1e-3, 0.5, 100.0])
+def test_draws_of_a_mixture_that_stays_are_those_of_numpy(alpha):
+  kind = config.Partition.DIRICHLET
+  clients = divided(kind, dirichlet_alpha=alpha, num_clients=7)
+  settings = config.FederatedConfig(
+    partition=kind, dirichlet_alpha=alpha, num_clients=7
+  )
+  kinds = np.unique(SPEAKERS, return_inverse=True)[1]
+  wanted = slowly_dirichlet(kinds, settings, seed=0)
+  assert [client.utterances.tolist() for client in clients] == wanted

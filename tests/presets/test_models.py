@@ -40,6 +40,14 @@ def test_ds2_base_has_its_parameters():
   assert num_parameters(models.ds2('base'), 80) == 10_124_093
 
 
+def test_ds2_large_has_its_parameters():
+  convolutions = (11 * 41 * 32 + 32) + (11 * 21 * 32 * 32 + 32) + 2 * (32 + 32)
+  first = (20 * 32 + 800) * 6 * 800 + 3 * 6 * 800
+  others = 3 * ((800 + 800) * 6 * 800 + 3 * 6 * 800)
+  assert convolutions + first + others + 800 * 29 + 29 == 30_283_997
+  assert num_parameters(models.ds2('large'), 80) == 30_283_997
+
+
 def test_ds2_paper_has_its_parameters():
   # 161 bins, 81, 41 and 21 after the convolutions.
   convolutions = (
@@ -134,7 +142,7 @@ def test_privacy_is_the_setting_of_gradient_matching():
 
 ARCHITECTURES = [
   (models.ds1, ('tiny', 'paper', 'mozilla', 'privacy')),
-  (models.ds2, ('tiny', 'small', 'base', 'paper')),
+  (models.ds2, ('tiny', 'small', 'base', 'large', 'paper')),
 ]
 NAMED = [(make, name) for make, names in ARCHITECTURES for name in names]
 
