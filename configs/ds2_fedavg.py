@@ -45,6 +45,7 @@ def get_config(variant: str = '') -> config.Config:
   variants = {
     '': _default,
     'tiny': _tiny,
+    'streaming': _streaming,
     'smoke': _smoke,
     'gpu': _gpu,
     'fsdd': _fsdd,
@@ -77,6 +78,13 @@ def _tiny() -> config.Config:
   cfg = _default()
   cfg.features = config.FeaturesConfig()
   cfg.model = models.ds2('tiny')
+  return cfg
+
+
+def _streaming() -> config.Config:
+  cfg = _tiny()
+  cfg.features.normalization = config.Normalization.RUNNING
+  cfg.model = models.ds2('streaming')
   return cfg
 
 

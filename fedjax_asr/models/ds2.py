@@ -1,4 +1,7 @@
-"""DeepSpeech 2 (Amodei et al. 2015): convolutions, recurrence, dense output."""
+"""DeepSpeech 2 (Amodei et al. 2015): convolutions, recurrence, dense output.
+
+One-way models may have a lookahead convolution between the last two.
+"""
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -9,6 +12,7 @@ from fedjax_asr.models import (
   activation,
   convolution,
   dropout,
+  lookahead,
   norms,
   product,
   recurrence,
@@ -91,6 +95,9 @@ class DeepSpeech2(nn.Module):
       )
       values = layer(values, num_frames, train)
       values = dropout.Dropout(self.model.dropout)(values, train)
+    if self.model.lookahead:
+      ahead = lookahead.Lookahead(self.model.lookahead, name='lookahead')
+      values = ahead(values, num_frames)
     logits = nn.Dense(self.vocab_size, name='output')(values)
     return convolution.zero_padding(logits, num_frames), num_frames
 
