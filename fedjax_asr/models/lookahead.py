@@ -22,7 +22,6 @@ class Lookahead(nn.Module):
 
   num_frames: int
 
-  @nn.compact
   def __call__(
     self,
     inputs: Float[Array, 'batch frames size'],
@@ -34,6 +33,7 @@ class Lookahead(nn.Module):
     outputs = self.of_window(ahead, frames)
     return convolution.zero_padding(outputs, num_frames)
 
+  @nn.compact
   def of_window(
     self, window: Float[Array, 'batch window size'], frames: int
   ) -> Float[Array, 'batch frames size']:

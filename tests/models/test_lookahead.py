@@ -57,7 +57,10 @@ def applied(kernel, values):
 def wanted(kernels, values):
   return np.array(
     [
-      [slow(kernel, row, length) for row, length in zip(rows, LENGTHS)]
+      [
+        slow(kernel, row, length)
+        for row, length in zip(rows, LENGTHS, strict=True)
+      ]
       for kernel, rows in zip(kernels, values, strict=True)
     ]
   )

@@ -112,9 +112,7 @@ def test_another_level_is_forgotten():
   """A microphone that is twice as loud: the offset fades."""
   values = np.concatenate([speech(100) * 0, speech(400) * 0 + 50.0])
   values += np.random.default_rng(1).normal(size=values.shape)
-  normal = features.normalize(
-    values.astype(np.float32), RUNNING, STATISTICS
-  )
+  normal = features.normalize(values.astype(np.float32), RUNNING, STATISTICS)
   assert np.abs(normal[-100:].mean(0)).max() < 0.5
   assert normal[100].min() > 2
 

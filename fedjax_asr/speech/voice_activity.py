@@ -1,0 +1,103 @@
+"""Which parts of a recording are speech: by energy, or by WebRTC's detector."""
+
+from collections import deque
+from collections.abc import Callable
+
+import numpy as np
+from jaxtyping import Bool, Float32
+
+from fedjax_asr import config
+
+# Of a frame that is judged.
+FRAME_SECONDS = 0.01
+# Levels are compared with those of so many seconds.
+_HISTORY_SECONDS = 10.0
+# Under this many decibels between loud and quiet, nothing tells them apart.
+_MIN_RANGE = 10.0
+# Nothing quieter than this under the loud is told apart.
+_MAX_RANGE = 50.0
+# Of the way from quiet to loud, where speech begins.
+_THRESHOLD = 0.3
+_LOUD, _QUIET = 95, 5
+_WEBRTC_RATES = (8000, 16000, 32000, 48000)
+# Of 0 to 3: how much is taken for noise.
+_WEBRTC_MODE = 2
+
+# Of whole frames of a recording, one block after another: whether each is
+# speech.
+Detector = Callable[
+  [Float32[np.ndarray, 'frames samples']], Bool[np.ndarray, ' frames']
+]
+
+
+class MissingPackageError(config.UserError):
+  """The detector's package is not installed."""
+
+
+def frame_length(sample_rate: int) -> int:
+  """Samples of a frame."""
+  return max(1, round(FRAME_SECONDS * sample_rate))
+
+
+def check(cuts: config.Cuts, sample_rate: int) -> None:
+  """Raises UserError where the detector cannot be used."""
+  if cuts is config.Cuts.WEBRTC:
+    webrtc(sample_rate)
+
+
+def energy() -> Detector:
+  """Frames that are louder than most of what was quiet in the last 10 s.
+
+  Loud and quiet are the levels that a twentieth of these frames exceed and do
+  not reach. Where they are less than 10 dB apart all is speech: nothing is cut
+  that may be a word.
+  """
+  history = deque(maxlen=round(_HISTORY_SECONDS / FRAME_SECONDS))
+
+  def detected(frames):
+    power = np.square(frames - frames.mean(axis=1, keepdims=True)).mean(axis=1)
+    levels = 10 * np.log10(power.astype(np.float64) + 1e-12)
+    history.extend(levels)
+    quiet, loud = np.percentile(history, [_QUIET, _LOUD])
+    quiet = max(quiet, loud - _MAX_RANGE)
+    if loud - quiet < _MIN_RANGE:
+      return np.ones(len(frames), bool)
+    return levels > quiet + _THRESHOLD * (loud - quiet)
+
+  return detected
+
+
+def webrtc(sample_rate: int) -> Detector:
+  """WebRTC's, by models of speech and noise in six bands.
+
+  Raises:
+    MissingPackageError: its package is not installed.
+    ConfigError: it takes no such rate.
+  """
+  try:
+    # Here, because it is optional.
+    import webrtcvad  # pyright: ignore[reportMissingImports]
+  except ImportError as error:
+    raise MissingPackageError(
+      f'config.transcribe.cuts=webrtc needs the package webrtcvad ({error}), '
+      "of the extra vad; run: pip install 'webrtcvad-wheels>=2.0.14'"
+    ) from error
+  if sample_rate not in _WEBRTC_RATES:
+    rates = ', '.join(map(str, _WEBRTC_RATES))
+    raise config.ConfigError(
+      f"config.transcribe.cuts=webrtc, but the run's features.sample_rate="
+      f'{sample_rate}; want cuts=energy, or one of {rates}.'
+    )
+  detector = webrtcvad.Vad(_WEBRTC_MODE)
+
+  def detected(frames):
+    pcm = np.clip(np.rint(frames * 2**15), -(2**15), 2**15 - 1)
+    return np.array(
+      [
+        detector.is_speech(frame.tobytes(), sample_rate)
+        for frame in pcm.astype('<i2')
+      ],
+      bool,
+    )
+
+  return detected
