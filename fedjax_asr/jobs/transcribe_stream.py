@@ -1,10 +1,12 @@
 """Words of a recording, or of the standard input, while it is read."""
 
+import io
 import math
 import os
 import statistics
 import sys
 import time
+import typing
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -117,9 +119,8 @@ def _blocks(
   cfg: config.TranscribeConfig, sample_rate: int
 ) -> Iterator[_Waveform]:
   if cfg.input == _STANDARD_INPUT:
-    return pcm.blocks(
-      sys.stdin.buffer, sample_rate, cfg.raw_rate, 'standard input'
-    )
+    source = typing.cast(io.BufferedIOBase, sys.stdin.buffer)
+    return pcm.blocks(source, sample_rate, cfg.raw_rate, 'standard input')
   return audio.stream(home.expanded(cfg.input), sample_rate)
 
 

@@ -6,6 +6,7 @@ more of a pause is in none.
 """
 
 import itertools
+import operator
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
@@ -17,7 +18,7 @@ from fedjax_asr.speech import voice_activity
 # Speech that is shorter, such as a click, begins no stretch.
 _ONSET_SECONDS = 0.03
 # Judged at once: what is loud goes by what comes within this time, too.
-_JUDGED_SECONDS = 1.0
+_JUDGED_SECONDS = 10.0
 
 _Waveform = Float32[np.ndarray, '_']
 
@@ -37,7 +38,8 @@ def stretches(
 ) -> Iterator[Stretch]:
   """Stretches with pauses of `pause_seconds` or more between them.
 
-  Holds a block, a second and a pause in memory; a stretch may be of any length.
+  Holds a block, ten seconds and a pause in memory; a stretch may be of any
+  length.
   """
   length = voice_activity.frame_length(sample_rate)
   per_second = sample_rate / length
@@ -47,9 +49,13 @@ def stretches(
   )
   kept = _kept(blocks, detector, cutter, round(per_second), length)
   for _, group in itertools.groupby(kept, lambda item: item[0]):
-    first = next(group)
-    rest = (waveform for _, _, waveform in group)
-    yield Stretch(first[1], itertools.chain([first[2]], rest))
+    yield _stretch(group)
+
+
+def _stretch(parts: Iterator[tuple[int, int, _Waveform]]) -> Stretch:
+  _, start, first = next(parts)
+  others = map(operator.itemgetter(2), parts)
+  return Stretch(start, itertools.chain([first], others))
 
 
 def _kept(blocks, detector, cutter, per_second, length):

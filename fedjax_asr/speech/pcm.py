@@ -5,9 +5,10 @@ writer to a pipe cannot know yet (0, or 2 GB and more) are ignored; others are a
 promise, and a stream that ends before is cut short.
 """
 
+import io
 import struct
 from collections.abc import Callable, Iterator
-from typing import BinaryIO, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float32
@@ -30,7 +31,10 @@ class _Form(NamedTuple):
 
 
 def blocks(
-  file: BinaryIO, sample_rate: int, raw_rate: int = 0, name: str = 'input'
+  file: io.BufferedIOBase,
+  sample_rate: int,
+  raw_rate: int = 0,
+  name: str = 'input',
 ) -> Iterator[Float32[np.ndarray, '_']]:
   """Means over channels at `sample_rate` (Hz), as they come; full scale is 1.
 
@@ -48,7 +52,7 @@ def blocks(
 
 
 def _opened(
-  file: BinaryIO, raw_rate: int, name: str
+  file: io.BufferedIOBase, raw_rate: int, name: str
 ) -> tuple[_Form, int | None, bytes]:
   """The form, the bytes promised, and those read of them already."""
   marker = file.read(4)
@@ -69,7 +73,7 @@ def _opened(
   return form, promised, b''
 
 
-def _header(file: BinaryIO, name: str) -> tuple[_Form, int | None]:
+def _header(file: io.BufferedIOBase, name: str) -> tuple[_Form, int | None]:
   """Up to the first byte of the samples."""
   form = None
   while True:
@@ -140,7 +144,7 @@ _DECODED = {
 
 
 def _mono(
-  file: BinaryIO,
+  file: io.BufferedIOBase,
   form: _Form,
   promised: int | None,
   started: bytes,
@@ -148,10 +152,9 @@ def _mono(
 ) -> Iterator[Float32[np.ndarray, '_']]:
   step, waiting, num_read = form.size * form.num_channels, started, len(started)
   # What is there, not as much as is asked for: words are not to wait.
-  read = getattr(file, 'read1', file.read)
   while promised is None or num_read < promised:
     left = _READ_BYTES if promised is None else promised - num_read
-    data = read(min(_READ_BYTES, left))
+    data = file.read1(min(_READ_BYTES, left))
     if not data:
       break
     num_read += len(data)

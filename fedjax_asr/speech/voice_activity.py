@@ -1,6 +1,5 @@
 """Which parts of a recording are speech: by energy, or by WebRTC's detector."""
 
-from collections import deque
 from collections.abc import Callable
 
 import numpy as np
@@ -10,15 +9,17 @@ from fedjax_asr import config
 
 # Of a frame that is judged.
 FRAME_SECONDS = 0.01
-# Levels are compared with those of so many seconds.
-_HISTORY_SECONDS = 10.0
+# Levels are of so many frames around each, and are compared with those of so
+# many before it and behind it.
+_SMOOTHED_FRAMES = 5
+_AROUND_FRAMES = 250
 # Under this many decibels between loud and quiet, nothing tells them apart.
-_MIN_RANGE = 10.0
+_MIN_RANGE = 6.0
 # Nothing quieter than this under the loud is told apart.
-_MAX_RANGE = 50.0
+_MAX_RANGE = 30.0
 # Of the way from quiet to loud, where speech begins.
 _THRESHOLD = 0.3
-_LOUD, _QUIET = 95, 5
+_LOUD, _QUIET = 90, 5
 _WEBRTC_RATES = (8000, 16000, 32000, 48000)
 # Of 0 to 3: how much is taken for noise.
 _WEBRTC_MODE = 2
@@ -46,23 +47,35 @@ def check(cuts: config.Cuts, sample_rate: int) -> None:
 
 
 def energy() -> Detector:
-  """Frames that are louder than most of what was quiet in the last 10 s.
+  """Frames that are louder than what is quiet within 2.5 s of them.
 
-  Loud and quiet are the levels that a twentieth of these frames exceed and do
-  not reach. Where they are less than 10 dB apart all is speech: nothing is cut
-  that may be a word.
+  Loud and quiet are the levels that a tenth of these frames exceed, and a
+  twentieth do not reach. Where they are less than 6 dB apart all is speech:
+  nothing is cut that may be a word. Frames behind a block are not known while
+  it is judged.
   """
-  history = deque(maxlen=round(_HISTORY_SECONDS / FRAME_SECONDS))
+  import scipy.ndimage  # Here, because few recordings are cut.
+
+  before = np.zeros(0)
 
   def detected(frames):
-    power = np.square(frames - frames.mean(axis=1, keepdims=True)).mean(axis=1)
-    levels = 10 * np.log10(power.astype(np.float64) + 1e-12)
-    history.extend(levels)
-    quiet, loud = np.percentile(history, [_QUIET, _LOUD])
-    quiet = max(quiet, loud - _MAX_RANGE)
-    if loud - quiet < _MIN_RANGE:
-      return np.ones(len(frames), bool)
-    return levels > quiet + _THRESHOLD * (loud - quiet)
+    nonlocal before
+    centred = frames - frames.mean(axis=1, keepdims=True)
+    power = np.square(centred, dtype=np.float64).mean(axis=1)
+    power = scipy.ndimage.uniform_filter1d(power, _SMOOTHED_FRAMES)
+    levels = np.append(before, 10 * np.log10(power + 1e-12))
+    quiet, loud = (
+      scipy.ndimage.percentile_filter(
+        levels, percentile, 2 * _AROUND_FRAMES + 1, mode='nearest'
+      )
+      for percentile in (_QUIET, _LOUD)
+    )
+    quiet = np.maximum(quiet, loud - _MAX_RANGE)
+    is_speech = levels > quiet + _THRESHOLD * (loud - quiet)
+    is_speech |= loud - quiet < _MIN_RANGE
+    is_speech = is_speech[len(before) :]
+    before = levels[-_AROUND_FRAMES:]
+    return is_speech
 
   return detected
 

@@ -12,17 +12,15 @@ from fedjax_asr.speech import audio, pcm
 _SUBTYPES = ['PCM_U8', 'PCM_16', 'PCM_24', 'PCM_32', 'FLOAT', 'DOUBLE']
 
 
-class Trickle(io.RawIOBase):
+class Trickle(io.BytesIO):
   """A pipe that gives a few bytes at a time."""
 
   def __init__(self, content, size=13):
-    self._file, self._size = io.BytesIO(content), size
+    super().__init__(content)
+    self._size = size
 
-  def read(self, count):
-    return self._file.read(count)
-
-  def read1(self, count):
-    return self._file.read(min(count, self._size))
+  def read1(self, count=-1):
+    return self.read(min(count, self._size))
 
 
 def noise(count=500, channels=1):
@@ -114,8 +112,7 @@ def test_what_cannot_be_read_is_said(content, raw_rate, message):
 def test_what_is_cut_short_is_heard_first(rate, cut, message):
   found, blocks = [], pcm.blocks(Trickle(wav(noise())[:-cut]), rate)
   with pytest.raises(audio.AudioError, match=message):
-    for block in blocks:
-      found.append(block)
+    found.extend(blocks)
   want = (1000 - cut) // 2 * rate // 16_000
   assert abs(sum(map(len, found)) - want) <= 1
 
@@ -123,6 +120,5 @@ def test_what_is_cut_short_is_heard_first(rate, cut, message):
 def test_raw_samples_may_be_cut_within_one():
   found = []
   with pytest.raises(audio.AudioError, match='cut within a sample, 1 of 2'):
-    for block in pcm.blocks(io.BytesIO(b'\0' * 11), 16_000, 16_000):
-      found.append(block)
+    found.extend(pcm.blocks(io.BytesIO(b'\0' * 11), 16_000, 16_000))
   assert sum(map(len, found)) == 5
