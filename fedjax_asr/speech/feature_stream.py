@@ -32,6 +32,9 @@ class FeatureStream:
       if statistics is None:
         raise ValueError('statistics=None; want those of the corpus.')
       self._moments = running.start(*statistics)
+      # What it imports late is loaded now: no word is to wait for that.
+      warm = np.zeros((running.MEMORY_FRAMES, cfg.num_features))
+      running.tracked(warm, self._moments)
     self._waiting = np.zeros(0, np.float32)
     self._num_samples = self.num_frames = 0
 
