@@ -50,7 +50,7 @@ def test_cuts_are_in_the_pauses_and_leave_half_of_one(block):
 def test_shorter_pauses_are_none():
   found = cut(recording(1.5, 0.2, 1.0, 0.28, 1.0))
   np.testing.assert_allclose(found, [(0.0, 3.98)], atol=0.02)
-  assert len(cut(recording(1.5, 0.2, 1.0, 0.28, 1.0), pause=0.18)) == 3
+  assert len(cut(recording(1.5, 0.2, 1.0, 0.28, 1.0), pause=0.1)) == 3
 
 
 def test_silence_at_the_ends_is_left_out():
