@@ -15,7 +15,7 @@ Variants, with what benchmarks/results/ has of them:
   streaming  as `tiny`, one-way with a lookahead of 0.48 s and running
           normalisation: `transcribe` gives its words while they are said.
             python -m fedjax_asr.main --config=configs/ds2_fedavg.py:streaming
-          2 CPU cores, 29 minutes (beside nine processes), 16.9% WER on
+          2 CPU cores, 19 minutes (beside other work), 16.9% WER on
           held-out speakers.
   smoke   spoken digits of 14 speakers, 6 rounds: that everything works.
             python -m fedjax_asr.main --config=configs/ds2_fedavg.py:smoke

@@ -41,10 +41,10 @@ class Lookahead(nn.Module):
     kernel = self.param(
       'kernel', _identity, (self.num_frames + 1, window.shape[-1])
     )
-    return sum(
-      window[:, shift : shift + frames] * kernel[shift]
-      for shift in range(self.num_frames + 1)
-    )
+    outputs = window[:, :frames] * kernel[0]
+    for shift in range(1, self.num_frames + 1):
+      outputs += window[:, shift : shift + frames] * kernel[shift]
+    return outputs
 
 
 def _identity(key, shape, dtype=jnp.float32) -> jax.Array:

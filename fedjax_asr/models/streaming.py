@@ -134,7 +134,9 @@ def streaming(
 
   def step(params, norm_state, features, num_frames, carry):
     variables = {'params': params, 'norm_state': norm_state}
-    outputs: Any = module.apply(variables, features[None], num_frames, carry)
+    outputs: Any = module.apply(
+      variables, features[None], num_frames, carry, method='along'
+    )
     return outputs
 
   tau = cfg.ds2.lookahead if cfg.architecture is config.Architecture.DS2 else 0
@@ -230,8 +232,8 @@ class _Places:
 
 class _Ds1Recurrence(ds1.RecurrentLayer):
   @nn.compact
-  def __call__(self, inputs, mask, state):
-    states = recurrence.continued(*self.scanned(inputs, mask), state)
+  def along(self, inputs, mask, state):
+    states = recurrence.continued(*self.scanned(inputs, mask), start=state)
     return states[:, :, 0, : self.model.recurrent_size], states[:, -1]
 
 
@@ -241,7 +243,7 @@ class _DeepSpeech1(ds1.DeepSpeech1):
   reaches: tuple[_Reach, ...] = ()
 
   @nn.compact
-  def __call__(
+  def along(
     self,
     features: Float[Array, '1 frames features'],
     num_frames: Int[Array, ''],
@@ -256,7 +258,7 @@ class _DeepSpeech1(ds1.DeepSpeech1):
     for index, size in enumerate(self.model.dense_sizes):
       values = self.hidden(f'dense_{index}', size, values, False)
     layer = _Ds1Recurrence(self.model, self.smoothing, name='recurrent')
-    values, state = layer(values, places.mask, carry.states[0])
+    values, state = layer.along(values, places.mask, carry.states[0])
     values = self.hidden('final', self.model.final_size, values, False)
     dense = ds1.DenseLayer(self.model, self.vocab_size, name='output')
     logits = convolution.cleared(dense(values), places.mask)
@@ -267,8 +269,10 @@ class _DeepSpeech1(ds1.DeepSpeech1):
 
 class _Ds2Recurrence(ds2.RecurrentLayer):
   @nn.compact
-  def __call__(self, inputs, mask, state):
-    states = recurrence.continued(*self.scanned(inputs, mask, False), state)
+  def along(self, inputs, mask, state):
+    states = recurrence.continued(
+      *self.scanned(inputs, mask, False), start=state
+    )
     outputs = states[:, :, 0, : self.model.recurrent_size]
     return convolution.cleared(outputs, mask), states[:, -1]
 
@@ -279,7 +283,7 @@ class _DeepSpeech2(ds2.DeepSpeech2):
   reaches: tuple[_Reach, ...] = ()
 
   @nn.compact
-  def __call__(
+  def along(
     self,
     features: Float[Array, '1 frames features'],
     num_frames: Int[Array, ''],
@@ -301,7 +305,7 @@ class _DeepSpeech2(ds2.DeepSpeech2):
     for index, state in enumerate(carry.states):
       name = f'recurrent_{index}'
       layer = _Ds2Recurrence(self.model, self.smoothing, name=name)
-      values, state = layer(values, places.mask, state)
+      values, state = layer.along(values, places.mask, state)
       states.append(state)
     if self.model.lookahead:
       reach = self.reaches[-1]

@@ -20,6 +20,8 @@ _MAX_RANGE = 30.0
 # Of the way from quiet to loud, where speech begins.
 _THRESHOLD = 0.3
 _LOUD, _QUIET = 90, 5
+# Of the last 20 s, in which there may be little speech.
+_LOUDEST, _HISTORY_FRAMES = 99, 2000
 _WEBRTC_RATES = (8000, 16000, 32000, 48000)
 # Of 0 to 3: how much is taken for noise.
 _WEBRTC_MODE = 2
@@ -50,7 +52,8 @@ def energy() -> Detector:
   """Frames that are louder than what is quiet within 2.5 s of them.
 
   Loud and quiet are the levels that a tenth of these frames exceed, and a
-  twentieth do not reach. Where they are less than 6 dB apart all is speech:
+  twentieth do not reach. Where they are less than 6 dB apart, as within a long
+  pause, they are those of the last 20 s; and where these are, all is speech:
   nothing is cut that may be a word. Frames behind a block are not known while
   it is judged.
   """
@@ -63,19 +66,22 @@ def energy() -> Detector:
     centred = frames - frames.mean(axis=1, keepdims=True)
     power = np.square(centred, dtype=np.float64).mean(axis=1)
     power = scipy.ndimage.uniform_filter1d(power, _SMOOTHED_FRAMES)
-    levels = np.append(before, 10 * np.log10(power + 1e-12))
+    levels = 10 * np.log10(power + 1e-12)
+    near = np.append(before[-_AROUND_FRAMES:], levels)
     quiet, loud = (
       scipy.ndimage.percentile_filter(
-        levels, percentile, 2 * _AROUND_FRAMES + 1, mode='nearest'
-      )
+        near, percentile, 2 * _AROUND_FRAMES + 1, mode='nearest'
+      )[len(near) - len(levels) :]
       for percentile in (_QUIET, _LOUD)
     )
-    quiet = np.maximum(quiet, loud - _MAX_RANGE)
-    is_speech = levels > quiet + _THRESHOLD * (loud - quiet)
-    is_speech |= loud - quiet < _MIN_RANGE
-    is_speech = is_speech[len(before) :]
-    before = levels[-_AROUND_FRAMES:]
-    return is_speech
+    before = np.append(before, levels)[-_HISTORY_FRAMES:]
+    is_even = loud - quiet < _MIN_RANGE
+    lowest, highest = np.percentile(before, [_QUIET, _LOUDEST])
+    quiet = np.where(is_even, lowest, quiet)
+    loud = np.where(is_even, highest, loud)
+    threshold = np.maximum(quiet, loud - _MAX_RANGE)
+    threshold = threshold + _THRESHOLD * (loud - threshold)
+    return (levels > threshold) | (loud - quiet < _MIN_RANGE)
 
   return detected
 

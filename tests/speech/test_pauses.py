@@ -55,7 +55,12 @@ def test_shorter_pauses_are_none():
 
 def test_silence_at_the_ends_is_left_out():
   found = cut(recording(0.0, 2.0, 1.0, 3.0))
-  np.testing.assert_allclose(found, [(1.85, 3.15)], atol=0.021)
+  np.testing.assert_allclose(found, [(1.85, 3.15)], atol=0.041)
+
+
+def test_a_long_pause_is_no_speech():
+  found = cut(recording(2.0, 13.0, 2.0, 9.0))
+  np.testing.assert_allclose(found, [(0.0, 2.15), (14.85, 17.15)], atol=0.041)
 
 
 def test_a_click_begins_no_stretch():
