@@ -188,7 +188,7 @@ def continued(
 ) -> Float[Array, 'batch frames 1 states']:
   """`directed_states` of one direction from a state on; the last frame's is
   the state to go on from, since masked frames do not move it."""
-  states = _plain_scan(
+  states = _scan_from(
     cell,
     dtype,
     _time_major(mask[:, :, None, None]),
@@ -200,7 +200,15 @@ def continued(
   return _batch_major(states)
 
 
-def _plain_scan(cell, dtype, mask, projected, weights, bias, start=None):
+def _plain_scan(cell, dtype, mask, projected, weights, bias):
+  start = jnp.zeros(
+    (*projected.shape[1:3], cell.num_states * weights.shape[1]),
+    jnp.result_type(projected, weights, bias),
+  )
+  return _scan_from(cell, dtype, mask, projected, weights, bias, start)
+
+
+def _scan_from(cell, dtype, mask, projected, weights, bias, start):
   size = weights.shape[1]
   # Outside: XLA would round them anew at every frame.
   rounded = product.operand(weights, dtype)
@@ -211,11 +219,6 @@ def _plain_scan(cell, dtype, mask, projected, weights, bias, start=None):
     state = _masked_step(cell, real, frame, recurrent, state)
     return state, state
 
-  if start is None:
-    start = jnp.zeros(
-      (*projected.shape[1:3], cell.num_states * size),
-      jnp.result_type(projected, weights, bias),
-    )
   _, states = _over_frames(step, start, (projected, mask))
   return states
 
