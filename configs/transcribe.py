@@ -11,10 +11,11 @@ Messages are on standard error. The exit status is 2 where a file could not be
 read; the others of a folder are transcribed all the same.
 
 Recordings may have any rate, any number of channels, any format of libsndfile
-and any length: they are read in windows of `transcribe.window_seconds` that
-overlap by `transcribe.overlap_seconds`. A bidirectional model hears no more
-than its window, and normalisation by utterance is by window. Silence, and what
-is shorter than 0.1 s, has an empty text and a warning.
+and any length: they are cut at pauses of `transcribe.pause_seconds`, and what
+is longer without one into windows of `transcribe.window_seconds` that overlap
+by `transcribe.overlap_seconds`. A bidirectional model hears no more than a
+stretch between two cuts, and normalisation by utterance is by stretch. Silence,
+and what is shorter than 0.1 s, has an empty text and a warning.
 
 The recordings become features by the run's config. A run that was trained on
 features from files (a manifest with features_filepath) has no recordings to
@@ -22,6 +23,12 @@ compare that with: its text is worth something only where the config's features
 are those in the files.
 
 Options:
+  --config.transcribe.cuts=webrtc
+      pauses by WebRTC's detector (pip install 'fedjax_asr[vad]'); `windows`
+      cuts at none.
+  --config.transcribe.stream=true --config.transcribe.input=-
+      words while a WAV comes on the standard input, or a file is read, by a run
+      that can stream (configs/ds2_fedavg.py:streaming): docs/streaming.md.
   --config.transcribe.json=text.json
       each file's seconds, text and segments with their times.
   --config.decode.method=beam

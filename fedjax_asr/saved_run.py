@@ -212,7 +212,7 @@ def _nothing(path: pathlib.Path, field: str) -> run_error.RunError:
 def _statistics(
   files: run_files.RunFiles, cfg: config.FeaturesConfig, round_index: int
 ) -> features.Statistics | None:
-  if cfg.normalization is not config.Normalization.GLOBAL:
+  if not cfg.normalization.has_statistics:
     return None
   file = run_history.of_round(files.statistics, round_index)
   try:

@@ -84,6 +84,7 @@ from fedjax_asr.config.fields import walk as walk
 from fedjax_asr.config.fields import wanted as wanted
 from fedjax_asr.config.jobs import CheckpointConfig as CheckpointConfig
 from fedjax_asr.config.jobs import ConvergeConfig as ConvergeConfig
+from fedjax_asr.config.jobs import Cuts as Cuts
 from fedjax_asr.config.jobs import EvaluateConfig as EvaluateConfig
 from fedjax_asr.config.jobs import EvaluationConfig as EvaluationConfig
 from fedjax_asr.config.jobs import ExportConfig as ExportConfig

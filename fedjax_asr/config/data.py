@@ -65,6 +65,13 @@ class Normalization(enum.StrEnum):
   UTTERANCE = 'utterance'
   GLOBAL = 'global'
   NONE = 'none'
+  # By what was heard so far, beginning with the statistics of `global`.
+  RUNNING = 'running'
+
+  @property
+  def has_statistics(self) -> bool:
+    """Whether it goes by statistics of the training set."""
+    return self in (Normalization.GLOBAL, Normalization.RUNNING)
 
 
 @dataclasses.dataclass(slots=True, kw_only=True)

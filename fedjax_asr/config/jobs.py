@@ -93,18 +93,41 @@ class PersonaliseConfig:
   batch_size: int = bounded(8, low=1)
 
 
+class Cuts(enum.StrEnum):
+  """Where a recording is cut, so that a model hears a sentence at a time."""
+
+  # At pauses, which are quieter than the speech around them.
+  ENERGY = 'energy'
+  # At pauses, by WebRTC's voice activity detector (the extra `vad`).
+  WEBRTC = 'webrtc'
+  # Nowhere but where a window is full.
+  WINDOWS = 'windows'
+
+
 @dataclasses.dataclass(slots=True, kw_only=True)
 class TranscribeConfig:
   """Text of recordings, by a finished run."""
 
   run: str = ''
   round: int = bounded(-1, low=-1)
-  # An audio file, or a folder that is searched for them.
+  # An audio file, or a folder that is searched for them; with `stream`, a file
+  # or - for the standard input.
   input: str = ''
-  # A JSON file with times of windows; '': text only.
+  # A JSON file with times of windows, or of words with `stream`; '': text only.
   json: str = ''
+  cuts: Cuts = Cuts.ENERGY
+  # The shortest pause at which a recording is cut.
+  pause_seconds: float = bounded(0.3, above=0.0)
+  # What is longer without a pause is cut into windows that overlap.
   window_seconds: float = bounded(20.0, above=0.0)
   overlap_seconds: float = bounded(2.0, low=0.0)
+  # Words are given while the recording is read, by a one-way model.
+  stream: bool = False
+  # Speech that is computed at once by `stream`.
+  chunk_seconds: float = bounded(0.2, above=0.0)
+  # Hertz of raw PCM on the standard input (16 bits, little-endian, mono); 0: it
+  # is a WAV.
+  raw_rate: int = bounded(0, low=0)
 
 
 @dataclasses.dataclass(slots=True, kw_only=True)

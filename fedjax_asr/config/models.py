@@ -64,6 +64,9 @@ class DeepSpeech2Config:
   num_recurrent_layers: int = bounded(3, low=1)
   recurrent_size: int = bounded(512, low=1)
   bidirectional: bool = True
+  # Output frames that a one-way model sees ahead, by a lookahead convolution
+  # behind the recurrent layers; 0: none.
+  lookahead: int = bounded(0, low=0)
   norm: Norm = Norm.LAYER
   num_norm_groups: int = bounded(8, low=1)
   norm_momentum: float = bounded(0.9, low=0.0, below=1.0)

@@ -93,7 +93,7 @@ def prepare(
     )
 
   statistics = None
-  if cfg.normalization is config.Normalization.GLOBAL:
+  if cfg.normalization.has_statistics:
     indices = (found.kept[position] for position in parts.train)
     statistics = features.statistics(map(found.store.features, indices))
   return Datasets(

@@ -1,18 +1,20 @@
 """Recognition of recordings of any length, in bounded memory.
 
-A recording is cut into overlapping windows (`speech.windows`), whose logits
-are joined where the overlaps are cut. Decoding goes along the joined logits:
+A recording is cut into stretches of speech where there are pauses
+(`speech.pauses`), each of which is recognised by itself. A longer one is cut
+into overlapping windows (`speech.windows`), whose logits are joined where the
+overlaps are cut. Decoding goes along the joined logits:
 what has come so far is decoded up to the last frame that reads as a space or,
 where there is none, as a blank, and the rest waits for the next window. Greedy
 decoding gives what decoding all logits at once would, spaces that double
 apart: no word is cut and no letter repeated. A beam's language model starts
 anew after each such cut.
 
-Normalisation by utterance is by window here, and a bidirectional model sees no
-more than its window.
+Normalisation by utterance is by stretch here, or by window, and a bidirectional
+model sees no more. A language model starts anew with each stretch.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 import jax
@@ -22,7 +24,7 @@ from jaxtyping import Float32
 from fedjax_asr import config
 from fedjax_asr.decoding import text_decoder
 from fedjax_asr.models import model
-from fedjax_asr.speech import alphabets, audio, features, windows
+from fedjax_asr.speech import alphabets, audio, features, pauses, windows
 
 # A window is padded to one of these parts of the longest: so many shapes.
 _PARTS = (8, 4, 2, 1)
@@ -33,6 +35,7 @@ _MAX_WAITING = 8192
 _IMPOSSIBLE = -100.0
 
 Logits = Float32[np.ndarray, '_ vocab']
+Stretches = Iterator[pauses.Stretch]
 
 
 class Segment(NamedTuple):
@@ -114,34 +117,64 @@ class Listener:
     return logits
 
 
+def whole(blocks: Iterable[Float32[np.ndarray, '_']]) -> Stretches:
+  """A recording that is not cut at pauses."""
+  yield pauses.Stretch(0, iter(blocks))
+
+
 def recognized(
   blocks: Iterable[Float32[np.ndarray, '_']],
   listener: Listener,
   decoder: text_decoder.TextDecoder,
   alphabet: alphabets.Alphabet,
   report: Callable[[float], None],
+  cut: Callable[[Iterable[Float32[np.ndarray, '_']]], Stretches] = whole,
 ) -> Recording:
-  """All that is said; `report(seconds)` tells how far it has come.
+  """All that is said; `report(seconds)` tells how far it has come, and `cut`
+  finds the stretches between pauses.
 
   Raises:
     UserError: of the blocks, the listener or the decoder.
   """
-  joined = _Joined(decoder, alphabet, listener.output_seconds)
-  seconds, silent = 0.0, True
-  for window in windows.cut(blocks, listener.sizes):
-    silent = silent and audio.is_silent(window.waveform)
-    logits = listener.logits(window.waveform)
-    joined.add(logits[window.keep : window.until])
-    seconds = window.start * listener.output_seconds
-    seconds += len(window.waveform) / listener.sample_rate
-    report(seconds)
-  joined.finish(seconds)
+  heard = _Heard(blocks)
+  texts, segments = [], []
+  for stretch in cut(heard.blocks()):
+    before = stretch.start / listener.sample_rate
+    joined = _Joined(decoder, alphabet, listener.output_seconds)
+    seconds = 0.0
+    for window in windows.cut(stretch.blocks, listener.sizes):
+      logits = listener.logits(window.waveform)
+      joined.add(logits[window.keep : window.until])
+      seconds = window.start * listener.output_seconds
+      seconds += len(window.waveform) / listener.sample_rate
+      report(before + seconds)
+    joined.finish(seconds)
+    texts.append(joined.text)
+    segments += [
+      item._replace(start=before + item.start, end=before + item.end)
+      for item in joined.segments
+    ]
+  joint = ' ' if alphabet.has_words else ''
   return Recording(
-    seconds=seconds,
-    text=' '.join(joined.text.split()),
-    segments=joined.segments,
-    is_silent=silent,
+    seconds=heard.num_samples / listener.sample_rate,
+    text=' '.join(joint.join(texts).split()),
+    segments=segments,
+    is_silent=heard.is_silent,
   )
+
+
+class _Heard:
+  """Blocks as they pass by."""
+
+  def __init__(self, blocks: Iterable[Float32[np.ndarray, '_']]):
+    self._blocks = blocks
+    self.num_samples, self.is_silent = 0, True
+
+  def blocks(self) -> Iterator[Float32[np.ndarray, '_']]:
+    for block in self._blocks:
+      self.num_samples += len(block)
+      self.is_silent = self.is_silent and audio.is_silent(block)
+      yield block
 
 
 class _Joined:

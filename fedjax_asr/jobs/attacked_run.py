@@ -53,6 +53,7 @@ def load(
     saved_run.check_apart(saved, workdir)
   else:
     saved = untrained(cfg, pathlib.Path(workdir), report)
+  _check_normalization(saved)
   _check_algorithm(attack, saved.config.federated.algorithm)
   found = evaluated_set.load(
     attack.subset, 'attack.subset', cfg.data, saved, report
@@ -76,6 +77,15 @@ def load(
     found.examples.clients,
   )
   return AttackedRun(saved, settings, found.examples, clients)
+
+
+def _check_normalization(saved: saved_run.SavedRun) -> None:
+  """What is found is compared in units that one mean and deviation undo."""
+  if saved.config.features.normalization is config.Normalization.RUNNING:
+    raise config.ConfigError(
+      f'{saved.path}: features.normalization=running; want an attack on a run '
+      'with utterance, global or none, which a mean and a deviation undo.'
+    )
 
 
 def _check_algorithm(
@@ -118,7 +128,7 @@ def untrained(
 
 def _statistics(cfg, report) -> features.Statistics | None:
   """Of what the run would train on, for global normalisation."""
-  if cfg.features.normalization is not config.Normalization.GLOBAL:
+  if not cfg.features.normalization.has_statistics:
     return None
   return _prepared(cfg, report).statistics
 
@@ -159,7 +169,7 @@ def public_units(
   match attacked.saved.config.features.normalization:
     case config.Normalization.NONE:
       return None
-    case config.Normalization.GLOBAL:
+    case config.Normalization.GLOBAL | config.Normalization.RUNNING:
       return attacked.saved.statistics
     case config.Normalization.UTTERANCE:
       chosen = _others(attacked, speakers)

@@ -4,7 +4,8 @@ import io
 import os
 import pathlib
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import rich.console
@@ -18,13 +19,11 @@ from fedjax_asr import (
   saved_run,
 )
 from fedjax_asr.decoding import long_form, text_decoder
-from fedjax_asr.jobs import disk_errors
-from fedjax_asr.speech import audio, formats, windows
+from fedjax_asr.jobs import disk_errors, printed_text, transcribe_stream
+from fedjax_asr.speech import audio, formats, pauses, voice_activity, windows
 
 # Shorter recordings hold no word.
-MIN_SECONDS = 0.1
-# What a shell makes of SIGPIPE.
-_BROKEN_PIPE = 141
+MIN_SECONDS = transcribe_stream.MIN_SECONDS
 
 _Listen = Callable[[pathlib.Path], long_form.Recording]
 
@@ -54,12 +53,11 @@ def run(
     UserError: of any room; in the end, too, where a file could not be read.
   """
   del workdir, allow_config_change
+  if cfg.transcribe.stream:
+    _run_stream(cfg)
+    return
   files, others, is_folder = _files(cfg.transcribe.input)
-  _check_json(cfg.transcribe.json)
-  saved = saved_run.load(
-    cfg.transcribe.run, 'transcribe.run', cfg.transcribe.round
-  )
-  _check_kind(saved)
+  saved = _loaded(cfg)
   listen = _listening(cfg, saved)
   if isinstance(sys.stdout, io.TextIOWrapper):
     sys.stdout.reconfigure(errors='surrogateescape')
@@ -81,6 +79,30 @@ def run(
       f'{cfg.transcribe.input}: {num_bad} of {len(outcomes)} files could not '
       'be read.'
     )
+
+
+def _run_stream(cfg: config.Config) -> None:
+  """Words of one recording, while it is read."""
+  transcribe_stream.check_input(cfg.transcribe.input)
+  saved = _loaded(cfg)
+  recording, summary = transcribe_stream.run(cfg.transcribe, saved)
+  path = pathlib.Path(cfg.transcribe.input)
+  _warn(path, recording)
+  print(summary.described(), file=sys.stderr)
+  if cfg.transcribe.json:
+    outcomes = [_Outcome(path, recording, '')]
+    file = home.expanded(cfg.transcribe.json)
+    _write(file, saved, outcomes, {'stream': summary.as_dict()})
+
+
+def _loaded(cfg: config.Config) -> saved_run.SavedRun:
+  """The run, once it is known that a result could be written."""
+  _check_json(cfg.transcribe.json)
+  saved = saved_run.load(
+    cfg.transcribe.run, 'transcribe.run', cfg.transcribe.round
+  )
+  _check_kind(saved)
+  return saved
 
 
 def _files(name: str) -> tuple[list[pathlib.Path], list[pathlib.Path], bool]:
@@ -127,6 +149,7 @@ def _check_kind(saved: saved_run.SavedRun) -> None:
 def _listening(cfg: config.Config, saved: saved_run.SavedRun) -> _Listen:
   """Recognises one file after another with what is compiled once."""
   features = saved.config.features
+  voice_activity.check(cfg.transcribe.cuts, features.sample_rate)
   sizes = windows.layout(
     cfg.transcribe.window_seconds,
     cfg.transcribe.overlap_seconds,
@@ -161,9 +184,24 @@ def _listening(cfg: config.Config, saved: saved_run.SavedRun) -> _Listen:
         decoder,
         saved.alphabet,
         report,
+        cutting(cfg.transcribe, features.sample_rate),
       )
 
   return listen
+
+
+def cutting(cfg: config.TranscribeConfig, sample_rate: int):
+  """How `long_form.recognized` is to cut one recording."""
+  match cfg.cuts:
+    case config.Cuts.WINDOWS:
+      return long_form.whole
+    case config.Cuts.WEBRTC:
+      detector = voice_activity.webrtc(sample_rate)
+    case config.Cuts.ENERGY:
+      detector = voice_activity.energy()
+  return lambda blocks: pauses.stretches(
+    blocks, detector, cfg.pause_seconds, sample_rate
+  )
 
 
 def _nothing(path: pathlib.Path, sample_rate: int) -> long_form.Recording:
@@ -187,32 +225,34 @@ def _show(outcome: _Outcome, is_folder: bool) -> None:
   if recording is None:
     print(f'error: {outcome.error}', file=sys.stderr)
     return
+  _warn(outcome.path, recording)
+  before = f'{outcome.path}\t' if is_folder else ''
+  printed_text.show(f'{before}{recording.text}\n')
+
+
+def _warn(path: pathlib.Path, recording: long_form.Recording) -> None:
+  """Of a recording in which there can be no word."""
   if recording.seconds < MIN_SECONDS:
     print(
-      f'warning: {outcome.path}: {recording.seconds:.3f} s hold no word; its '
+      f'warning: {path}: {recording.seconds:.3f} s hold no word; its '
       'text is empty.',
       file=sys.stderr,
     )
   elif recording.is_silent:
-    print(
-      f'warning: {outcome.path}: silent; its text is empty.', file=sys.stderr
-    )
-  before = f'{outcome.path}\t' if is_folder else ''
-  try:
-    print(f'{before}{recording.text}', flush=True)
-  except BrokenPipeError:
-    # The reader has had enough, as `head` has; Python would flush once more.
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    sys.exit(_BROKEN_PIPE)
+    print(f'warning: {path}: silent; its text is empty.', file=sys.stderr)
 
 
 def _write(
-  path: pathlib.Path, saved: saved_run.SavedRun, outcomes: list[_Outcome]
+  path: pathlib.Path,
+  saved: saved_run.SavedRun,
+  outcomes: list[_Outcome],
+  more: Mapping[str, Any] = MappingProxyType({}),
 ) -> None:
   content = {
     'run': str(saved.path),
     'round': saved.round,
     'files': [_described(outcome) for outcome in outcomes],
+    **more,
   }
   with disk_errors.explained(path):
     json_file.write(path, content)

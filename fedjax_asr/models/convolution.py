@@ -13,7 +13,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
 from fedjax_asr.models import product
 
@@ -41,6 +41,16 @@ def time_taps(
   padded length, unlike XLA's SAME padding.
   """
   return _time_taps(inputs, kernel, stride)
+
+
+def inner_taps(
+  inputs: Float[Array, 'batch frames bins'], kernel: int, stride: int
+) -> Float[Array, 'batch outputs taps']:
+  """Those of `time_taps` whose kernels lie inside: output t sees frames from
+  t * stride on."""
+  outputs = (inputs.shape[1] - kernel) // stride + 1
+  seen = np.arange(outputs)[:, None] * stride + np.arange(kernel)
+  return inputs[:, seen].reshape(inputs.shape[0], outputs, -1)
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(1, 2))
@@ -82,13 +92,15 @@ class BandedConv(nn.Module):
 
   Equals `nn.Conv` with a kernel of [time, frequency, in, out] and explicit
   padding of (kernel - 1) // 2 before. Frames beyond an utterance's end must be
-  zero on entry, and then never reach a frame inside it.
+  zero on entry, and then never reach a frame inside it. Where it `is_padded`
+  already, all outputs are those whose kernels lie inside of the frames.
   """
 
   channels: int
   kernel: tuple[int, int]
   strides: tuple[int, int]
   dtype: jnp.dtype
+  is_padded: bool = False
 
   @nn.compact
   def __call__(
@@ -107,7 +119,8 @@ class BandedConv(nn.Module):
     matrix = matrix.reshape(time * bins * channels, -1)
     flat = inputs.reshape(batch, frames, bins * channels)
     # Cast here, so that the taps are gathered at the operands' width.
-    taps = time_taps(product.operand(flat, self.dtype), time, self.strides[0])
+    taken = inner_taps if self.is_padded else time_taps
+    taps = taken(product.operand(flat, self.dtype), time, self.strides[0])
     outputs = product.dense(taps, matrix, self.dtype)
     return outputs.reshape(*outputs.shape[:2], -1, self.channels) + bias
 
@@ -123,7 +136,13 @@ def zero_padding(
   values: Float[Array, 'batch frames ...'], num_frames: Int[Array, ' batch']
 ) -> Float[Array, 'batch frames ...']:
   """Exact zeros beyond each utterance's end, whatever stood there."""
-  mask = frame_mask(num_frames, values.shape[1])
+  return cleared(values, frame_mask(num_frames, values.shape[1]))
+
+
+def cleared(
+  values: Float[Array, 'batch frames ...'], mask: Bool[Array, 'batch frames']
+) -> Float[Array, 'batch frames ...']:
+  """Exact zeros where a frame is not real, whatever stood there."""
   mask = mask.reshape(*mask.shape, *(1,) * (values.ndim - 2))
   return jnp.where(mask, values, 0)
 

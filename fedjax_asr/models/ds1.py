@@ -2,9 +2,11 @@
 recurrence, dense layers.
 """
 
+from typing import Any
+
 import flax.linen as nn
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
 from fedjax_asr import config
 from fedjax_asr.models import (
@@ -54,6 +56,16 @@ class RecurrentLayer(nn.Module):
     inputs: Float[Array, 'batch frames features'],
     num_frames: Int[Array, ' batch'],
   ) -> Float[Array, 'batch frames size']:
+    mask = convolution.frame_mask(num_frames, inputs.shape[1])
+    states = recurrence.directed_states(*self.scanned(inputs, mask))
+    return states[..., : self.model.recurrent_size].sum(2)
+
+  def scanned(
+    self,
+    inputs: Float[Array, 'batch frames features'],
+    mask: Bool[Array, 'batch frames'],
+  ) -> tuple[Any, ...]:
+    """What `recurrence.directed_states` takes."""
     cell = recurrence.cell_spec(self.model.cell, self.smoothing)
     dtype = jnp.dtype(self.model.dtype)
     size = self.model.recurrent_size
@@ -65,15 +77,9 @@ class RecurrentLayer(nn.Module):
       (directions, size, gates),
     )
     projected = DenseLayer(self.model, gates, name='input')(inputs)
-    states = recurrence.directed_states(
-      cell,
-      dtype,
-      convolution.frame_mask(num_frames, inputs.shape[1]),
-      projected[:, :, None].repeat(directions, 2),
-      weights,
-      jnp.zeros((directions, gates), projected.dtype),
-    )
-    return states[..., :size].sum(2)
+    projected = projected[:, :, None].repeat(directions, 2)
+    bias = jnp.zeros((directions, gates), projected.dtype)
+    return cell, dtype, mask, projected, weights, bias
 
 
 class DeepSpeech1(nn.Module):
@@ -107,14 +113,21 @@ class DeepSpeech1(nn.Module):
     values = convolution.time_taps(features, window, stride)
     num_frames = convolution.frames_after(num_frames, (stride,))
     for index, size in enumerate(self.model.dense_sizes):
-      values = self._hidden(f'dense_{index}', size, values, train)
+      values = self.hidden(f'dense_{index}', size, values, train)
     layer = RecurrentLayer(self.model, self.smoothing, name='recurrent')
     values = layer(values, num_frames)
-    values = self._hidden('final', self.model.final_size, values, train)
+    values = self.hidden('final', self.model.final_size, values, train)
     logits = DenseLayer(self.model, self.vocab_size, name='output')(values)
     return convolution.zero_padding(logits, num_frames), num_frames
 
-  def _hidden(self, name, size, values, train):
+  def hidden(
+    self,
+    name: str,
+    size: int,
+    values: Float[Array, 'batch frames inputs'],
+    train: bool,
+  ) -> Float[Array, 'batch frames size']:
+    """A dense layer, as a submodule, and what follows it."""
     values = DenseLayer(self.model, size, name=name)(values)
     values = activation.clipped_relu(values, self.smoothing)
     return dropout.Dropout(self.model.dropout)(values, train)

@@ -1,14 +1,20 @@
-"""DeepSpeech 2 (Amodei et al. 2015): convolutions, recurrence, dense output."""
+"""DeepSpeech 2 (Amodei et al. 2015): convolutions, recurrence, dense output.
+
+One-way models may have a lookahead convolution between the last two.
+"""
+
+from typing import Any
 
 import flax.linen as nn
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
 from fedjax_asr import config
 from fedjax_asr.models import (
   activation,
   convolution,
   dropout,
+  lookahead,
   norms,
   product,
   recurrence,
@@ -33,12 +39,23 @@ class RecurrentLayer(nn.Module):
     num_frames: Int[Array, ' batch'],
     train: bool,
   ) -> Float[Array, 'batch frames size']:
+    mask = convolution.frame_mask(num_frames, inputs.shape[1])
+    states = recurrence.directed_states(*self.scanned(inputs, mask, train))
+    outputs = states[..., : self.model.recurrent_size].sum(2)
+    return convolution.zero_padding(outputs, num_frames)
+
+  def scanned(
+    self,
+    inputs: Float[Array, 'batch frames features'],
+    mask: Bool[Array, 'batch frames'],
+    train: bool,
+  ) -> tuple[Any, ...]:
+    """What `recurrence.directed_states` takes."""
     cell = recurrence.cell_spec(self.model.cell, self.smoothing)
     dtype = jnp.dtype(self.model.dtype)
     size = self.model.recurrent_size
     directions = 2 if self.model.bidirectional else 1
     gates = cell.num_gates * size
-    mask = convolution.frame_mask(num_frames, inputs.shape[1])
     projection = self.param(
       'input_kernel',
       nn.initializers.lecun_normal(),
@@ -53,11 +70,7 @@ class RecurrentLayer(nn.Module):
     )
     bias = self.param('bias', nn.initializers.zeros, (directions, gates))
     projected = projected.reshape(*inputs.shape[:2], directions, gates)
-    states = recurrence.directed_states(
-      cell, dtype, mask, projected, weights, bias
-    )
-    outputs = states[..., :size].sum(2)
-    return convolution.zero_padding(outputs, num_frames)
+    return cell, dtype, mask, projected, weights, bias
 
 
 class DeepSpeech2(nn.Module):
@@ -91,34 +104,53 @@ class DeepSpeech2(nn.Module):
       )
       values = layer(values, num_frames, train)
       values = dropout.Dropout(self.model.dropout)(values, train)
+    if self.model.lookahead:
+      ahead = lookahead.Lookahead(self.model.lookahead, name='lookahead')
+      values = ahead(values, num_frames)
     logits = nn.Dense(self.vocab_size, name='output')(values)
     return convolution.zero_padding(logits, num_frames), num_frames
 
   def _convolve(self, features, num_frames, train):
     values = convolution.zero_padding(features[..., None], num_frames)
-    model = self.model
-    for index, channels in enumerate(model.conv_channels):
-      values = convolution.BandedConv(
-        channels=channels,
-        kernel=(
-          model.conv_time_kernels[index],
-          model.conv_frequency_kernels[index],
-        ),
-        strides=(
-          model.conv_time_strides[index],
-          model.conv_frequency_strides[index],
-        ),
-        dtype=jnp.dtype(model.dtype),
-        name=f'conv_{index}',
-      )(values)
-      num_frames = convolution.frames_after(
-        num_frames, model.conv_time_strides[index : index + 1]
-      )
+    for index, stride in enumerate(self.model.conv_time_strides):
+      values = self.conv_layer(index)(values)
+      num_frames = convolution.frames_after(num_frames, (stride,))
       mask = convolution.frame_mask(num_frames, values.shape[1])
-      values = norms.apply(model, f'conv_norm_{index}', values, mask, train)
-      values = activation.clipped_relu(values, self.smoothing)
-      values = convolution.zero_padding(values, num_frames)
+      values = self.activated(index, values, mask, train)
     return values, num_frames
+
+  def conv_layer(
+    self, index: int, is_padded: bool = False
+  ) -> convolution.BandedConv:
+    """One of them, as a submodule."""
+    model = self.model
+    return convolution.BandedConv(
+      channels=model.conv_channels[index],
+      kernel=(
+        model.conv_time_kernels[index],
+        model.conv_frequency_kernels[index],
+      ),
+      strides=(
+        model.conv_time_strides[index],
+        model.conv_frequency_strides[index],
+      ),
+      dtype=jnp.dtype(model.dtype),
+      is_padded=is_padded,
+      name=f'conv_{index}',
+    )
+
+  def activated(
+    self,
+    index: int,
+    values: Float[Array, 'batch frames bins channels'],
+    mask: Bool[Array, 'batch frames'],
+    train: bool,
+  ) -> Float[Array, 'batch frames bins channels']:
+    """What a convolution gives, normalised and clipped; zeros in padding."""
+    name = f'conv_norm_{index}'
+    values = norms.apply(self.model, name, values, mask, train)
+    values = activation.clipped_relu(values, self.smoothing)
+    return convolution.cleared(values, mask)
 
 
 class Front(DeepSpeech2):

@@ -177,7 +177,38 @@ def second_reversed(
   return jnp.concatenate([values[:, :1], values[::-1, 1:]], axis=1)
 
 
+def continued(
+  cell: CellSpec,
+  dtype: jnp.dtype,
+  mask: Bool[Array, 'batch frames'],
+  projected: Float[Array, 'batch frames 1 gates'],
+  weights: Float[Array, '1 size gates'],
+  bias: Float[Array, '1 gates'],
+  start: Float[Array, '1 batch states'],
+) -> Float[Array, 'batch frames 1 states']:
+  """`directed_states` of one direction from a state on; the last frame's is
+  the state to go on from, since masked frames do not move it."""
+  states = _scan_from(
+    cell,
+    dtype,
+    _time_major(mask[:, :, None, None]),
+    _time_major(product.operand(projected, dtype)),
+    weights,
+    bias,
+    start,
+  )
+  return _batch_major(states)
+
+
 def _plain_scan(cell, dtype, mask, projected, weights, bias):
+  start = jnp.zeros(
+    (*projected.shape[1:3], cell.num_states * weights.shape[1]),
+    jnp.result_type(projected, weights, bias),
+  )
+  return _scan_from(cell, dtype, mask, projected, weights, bias, start)
+
+
+def _scan_from(cell, dtype, mask, projected, weights, bias, start):
   size = weights.shape[1]
   # Outside: XLA would round them anew at every frame.
   rounded = product.operand(weights, dtype)
@@ -188,10 +219,6 @@ def _plain_scan(cell, dtype, mask, projected, weights, bias):
     state = _masked_step(cell, real, frame, recurrent, state)
     return state, state
 
-  start = jnp.zeros(
-    (*projected.shape[1:3], cell.num_states * size),
-    jnp.result_type(projected, weights, bias),
-  )
   _, states = _over_frames(step, start, (projected, mask))
   return states
 

@@ -1,5 +1,7 @@
 """Named sizes of DeepSpeech 1 and 2."""
 
+import dataclasses
+
 from fedjax_asr import config
 
 
@@ -36,6 +38,8 @@ def ds2(name: str) -> config.ModelConfig:
 
   `tiny`: two convolutions and 2 bidirectional GRU-128 (0.56 M at 80 log-mel);
     for a CPU.
+  `streaming`: the same convolutions, 2 one-way GRU-192 and a lookahead
+    convolution over 12 frames ahead, which are 0.48 s (0.54 M at 80 log-mel).
   `small`: two convolutions, of which the second halves the frames, and 2
     bidirectional GRU-128 (0.81 M at 80 log-mel every 20 ms); for a CPU. Of
     each frame that the recurrence is given, units are four times as many as
@@ -82,6 +86,12 @@ def _ds2_tiny():
     recurrent_size=128,
     bidirectional=True,
     norm=config.Norm.LAYER,
+  )
+
+
+def _ds2_streaming():
+  return dataclasses.replace(
+    _ds2_tiny(), bidirectional=False, recurrent_size=192, lookahead=12
   )
 
 
@@ -180,6 +190,7 @@ _DS1 = {
 }
 _DS2 = {
   'tiny': _ds2_tiny,
+  'streaming': _ds2_streaming,
   'small': _ds2_small,
   'base': _ds2_base,
   'large': _ds2_large,

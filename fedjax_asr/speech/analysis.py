@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from fedjax_asr import config
-from fedjax_asr.speech import audio, features
+from fedjax_asr.speech import audio, features, running
 
 _MEL_SCALE = (
   "Slaney's: hertz * 3 / 200 below 1000 Hz, and 15 + 27 * ln(hertz / 1000) / "
@@ -79,3 +79,10 @@ def _normalization(kind: config.Normalization) -> str:
       )
     case config.Normalization.GLOBAL:
       return f'{scaled}mean and std are those of `statistics`'
+    case config.Normalization.RUNNING:
+      return (
+        f'{scaled}w, mean and variance begin with {running.PRIOR_FRAMES} and '
+        'those of `statistics`; at each frame, before it is scaled, w = min(w '
+        f'+ 1, {running.MEMORY_FRAMES}), d = feature - mean, mean = mean + d / '
+        'w, variance = (1 - 1 / w) * (variance + d * d / w)'
+      )

@@ -20,6 +20,7 @@ import numpy as np
 from jaxtyping import Float, Float32, Float64
 
 from fedjax_asr import config
+from fedjax_asr.speech import running
 
 # Raised whenever `extract` gives other numbers for the same settings.
 VERSION = 1
@@ -119,13 +120,16 @@ def normalize(
   normalization: config.Normalization,
   statistics: Statistics | None = None,
 ) -> Float32[np.ndarray, 'frames features']:
-  """Features of mean 0 and deviation 1, over the utterance or a corpus.
+  """Features of mean 0 and deviation 1, over the utterance or a corpus, or by
+  what was heard so far (`running`).
 
   Deviations under `MIN_STD` count as `MIN_STD`, so what is constant becomes 0.
 
   Raises:
-    ValueError: global normalisation without `statistics`.
+    ValueError: global or running normalisation without `statistics`.
   """
+  if statistics is None and normalization.has_statistics:
+    raise ValueError('statistics=None; want those of the corpus.')
   match normalization:
     case config.Normalization.NONE:
       return features.astype(np.float32)
@@ -133,10 +137,22 @@ def normalize(
       mean = features.mean(axis=0, dtype=np.float64)
       std = features.std(axis=0, dtype=np.float64)
     case config.Normalization.GLOBAL:
-      if statistics is None:
-        raise ValueError('statistics=None; want those of the corpus.')
+      assert statistics is not None
       mean, std = statistics
+    case config.Normalization.RUNNING:
+      assert statistics is not None
+      normal, _ = continued(features, running.start(*statistics))
+      return normal
   return ((features - mean) / np.maximum(std, MIN_STD)).astype(np.float32)
+
+
+def continued(
+  features: Float[np.ndarray, 'frames features'], moments: running.Moments
+) -> tuple[Float32[np.ndarray, 'frames features'], running.Moments]:
+  """Running normalisation from `moments` on, and the moments to go on from."""
+  means, variances, after = running.tracked(features, moments)
+  std = np.maximum(np.sqrt(variances), MIN_STD)
+  return ((features - means) / std).astype(np.float32), after
 
 
 def statistics(

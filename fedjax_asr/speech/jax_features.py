@@ -12,6 +12,7 @@ from jaxtyping import Array, Float, Int
 
 from fedjax_asr import config
 from fedjax_asr.speech import features as reference
+from fedjax_asr.speech import running
 
 
 def extract(
@@ -80,8 +81,10 @@ def normalize(
   What stands in the other frames, NaN included, changes nothing.
 
   Raises:
-    ValueError: global normalisation without `statistics`.
+    ValueError: global or running normalisation without `statistics`.
   """
+  if statistics is None and normalization.has_statistics:
+    raise ValueError('statistics=None; want those of the corpus.')
   real = (jnp.arange(features.shape[0]) < num_frames)[:, None]
   features = jnp.where(real, features, 0)
   match normalization:
@@ -93,11 +96,34 @@ def normalize(
       centred = jnp.where(real, features - mean, 0)
       variance = (centred**2).sum(axis=0) / count
     case config.Normalization.GLOBAL:
-      if statistics is None:
-        raise ValueError('statistics=None; want those of the corpus.')
+      assert statistics is not None
       centred = jnp.where(real, features - statistics.mean, 0)
       variance = jnp.square(statistics.std)
+    case config.Normalization.RUNNING:
+      assert statistics is not None
+      means, variance = _tracked(features, statistics)
+      centred = jnp.where(real, features - means, 0)
   return centred * jax.lax.rsqrt(jnp.maximum(variance, reference.MIN_STD**2))
+
+
+def _tracked(
+  features: Float[Array, 'frames features'], statistics: reference.Statistics
+) -> tuple[Float[Array, 'frames features'], Float[Array, 'frames features']]:
+  """Means and variances of `running`, frame by frame: sums of squares would
+  cancel in float32."""
+
+  def step(moments, frame):
+    weight, mean, variance = moments
+    weight = jnp.minimum(weight + 1, running.MEMORY_FRAMES)
+    shift = frame - mean
+    mean = mean + shift / weight
+    variance = (1 - 1 / weight) * (variance + shift**2 / weight)
+    return (weight, mean, variance), (mean, variance)
+
+  mean, std = (jnp.asarray(each, features.dtype) for each in statistics)
+  weight = jnp.asarray(running.PRIOR_FRAMES, features.dtype)
+  _, moments = jax.lax.scan(step, (weight, mean, std**2), features)
+  return moments
 
 
 def _frames(

@@ -257,6 +257,12 @@ def _check_ds2(cfg: config.Config) -> None:
       len(getattr(model, name)) == count,
       f'{count} entries, as model.ds2.conv_channels has',
     )
+  requirement.require(
+    cfg,
+    'model.ds2.lookahead',
+    not (model.lookahead and model.bidirectional),
+    '0 with model.ds2.bidirectional=true, which sees all that is ahead',
+  )
   if model.norm is config.Norm.GROUP:
     for width in (*model.conv_channels, model.recurrent_size):
       requirement.require(

@@ -162,6 +162,45 @@ def _check_transcribe(cfg: config.Config) -> None:
     transcribe.overlap_seconds < transcribe.window_seconds / 2,
     f'less than half of transcribe.window_seconds={transcribe.window_seconds}',
   )
+  requirement.read(
+    cfg,
+    'transcribe.pause_seconds',
+    transcribe.cuts is not config.Cuts.WINDOWS,
+    'transcribe.cuts=energy or webrtc',
+  )
+  _check_stream(cfg)
+
+
+def _check_stream(cfg: config.Config) -> None:
+  stream, source = cfg.transcribe.stream, cfg.transcribe.input
+  for name in ('cuts', 'pause_seconds', 'window_seconds', 'overlap_seconds'):
+    requirement.read(
+      cfg, f'transcribe.{name}', not stream, 'transcribe.stream=false'
+    )
+  requirement.read(
+    cfg, 'transcribe.chunk_seconds', stream, 'transcribe.stream=true'
+  )
+  requirement.read(
+    cfg, 'transcribe.raw_rate', stream and source == '-', 'transcribe.input=-'
+  )
+  requirement.require(
+    cfg,
+    'transcribe.raw_rate',
+    not cfg.transcribe.raw_rate or cfg.transcribe.raw_rate >= 1000,
+    '0, or 1000 Hz or more',
+  )
+  requirement.require(
+    cfg,
+    'transcribe.input',
+    stream or source != '-',
+    'a file or a folder without transcribe.stream=true',
+  )
+  requirement.require(
+    cfg,
+    'decode.method',
+    not stream or cfg.decode.method is config.Decoder.GREEDY,
+    'greedy with transcribe.stream=true, which keeps one reading of the past',
+  )
 
 
 def _check_decode(cfg: config.Config) -> None:
