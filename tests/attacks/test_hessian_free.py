@@ -14,6 +14,13 @@ KEY = jax.random.key(1)
 CENTRE = np.linspace(-3, 3, 15).reshape(5, 3).astype(np.float32)
 
 
+@pytest.fixture
+def _quick(monkeypatch):
+  """Programs compiled as `quick.jit` does: nearly all the time is XLA's."""
+  jit = functools.partial(jax.jit, compiler_options=quick.options())
+  monkeypatch.setattr(jax, 'jit', jit)
+
+
 def bowl(point):
   return jnp.square(point - CENTRE).sum()
 
@@ -126,9 +133,8 @@ def test_it_ends_under_the_least_radius_or_at_the_last_iteration():
   assert float(stuck.radius) == 0.125
 
 
-def test_an_update_is_matched_better_than_at_the_start(monkeypatch):
-  jit = functools.partial(jax.jit, compiler_options=quick.options())
-  monkeypatch.setattr(jax, 'jit', jit)
+@pytest.mark.usefixtures('_quick')
+def test_an_update_is_matched_better_than_at_the_start():
   made, features = tiny_victim.sent()
   lines = []
   found = hessian_free.reconstruct(
@@ -159,6 +165,7 @@ def test_without_transcript_or_length_it_refuses():
     )
 
 
+@pytest.mark.usefixtures('_quick')
 def test_what_is_there_of_the_layer_is_matched():
   made, _ = tiny_victim.sent()
   update = observation.without(made.update, ('output/bias',))

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import quick
 
 from fedjax_asr import config
 from fedjax_asr.attacks import (
@@ -20,6 +21,8 @@ from fedjax_asr.models import activation, model
 from fedjax_asr.speech import features
 
 FEATURES, WIDTH = 4, 96
+# Of the utterances that are found: what attacks them is compiled once.
+LENGTH = 20
 CFG = config.SeedAndGrowConfig(num_starts=256, num_parallel=64)
 
 
@@ -73,7 +76,7 @@ def _observation(utterances, time_stride=1, bias_stddev=0.0, speech=None):
     return jnp.sum(logits * wanted)
 
   return observation.Observation(
-    update=jax.jit(jax.grad(loss))(params),
+    update=quick.jit(jax.grad(loss))(params),
     params=params,
     norm_state=norm_state,
     acoustic=acoustic,
@@ -105,18 +108,18 @@ def _attack(observed, cfg=CFG, seed=0):
 def test_an_utterance_is_found_in_its_own_size_and_length(
   time_stride, bias_stddev
 ):
-  original = 3 * _speech(0, 20)
+  original = 3 * _speech(0, LENGTH)
   observed = _observation([original], time_stride, bias_stddev)
   # More windows than layer 1's update has dimensions.
   assert len(original) > 3 * FEATURES
   result = _attack(observed)
   assert result.is_certified
-  assert result.certificate['num_windows'] == -(-20 // time_stride)
+  assert result.certificate['num_windows'] == -(-LENGTH // time_stride)
   assert _snr(original, result.features[0]) > 80
 
 
 def test_utterances_of_a_batch_are_told_apart():
-  originals = [_speech(1, 9), _speech(2, 13)]
+  originals = [_speech(1, 8), _speech(2, LENGTH - 8)]
   result = _attack(_observation(originals))
   assert result.is_certified
   found = sorted(result.features, key=len)
@@ -278,7 +281,7 @@ def test_without_its_kernel_it_is_refused_by_name():
 
 
 def test_without_its_bias_the_size_is_the_public_level():
-  original = 3 * _speech(0, 14)
+  original = 3 * _speech(0, LENGTH)
   speech = features.Statistics(
     mean=np.zeros(FEATURES, np.float32), std=np.full(FEATURES, 2.0, np.float32)
   )
@@ -298,7 +301,7 @@ def test_without_its_bias_the_size_is_the_public_level():
 
 
 def test_without_its_bias_biases_of_layer_one_tell_the_size():
-  original = 3 * _speech(0, 14)
+  original = 3 * _speech(0, LENGTH)
   observed = _withheld(
     _observation([original], bias_stddev=0.1), 'dense_1/bias'
   )

@@ -16,8 +16,13 @@ def cache(tmp_path_factory):
 
 @pytest.fixture(scope='session')
 def environment(cache):
-  """Of a process that uses the cache and logs what it compiles."""
+  """Of a process that uses the cache and logs what it compiles.
+
+  It has as many devices as this one: JAX keeps what it compiled by them, and
+  would find nothing of the other's.
+  """
   return os.environ | {
+    'JAX_NUM_CPU_DEVICES': str(jax.config.values['jax_num_cpu_devices']),
     'JAX_COMPILATION_CACHE_DIR': cache,
     'JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS': '0',
     'JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES': '-1',

@@ -5,6 +5,7 @@ import functools
 import jax
 import jax.numpy as jnp
 import numpy as np
+import quick
 
 from fedjax_asr import config
 from fedjax_asr.attacks import observation
@@ -65,7 +66,7 @@ def observed(lengths, norm=config.Norm.LAYER, trains=False):
     values = jax.nn.log_softmax(logits) * weights * mask[..., None]
     return values.sum(), moved
 
-  update, moved = jax.jit(jax.grad(loss, has_aux=True))(params)
+  update, moved = quick.jit(jax.grad(loss, has_aux=True))(params)
   seen = observation.Observation(
     update=update,
     params=params,
@@ -81,9 +82,8 @@ def observed(lengths, norm=config.Norm.LAYER, trains=False):
     declared=observation.Declared(),
     norm_update=jax.tree.map(jnp.subtract, norm_state, moved),
   )
-  values, num_outputs, _ = acoustic.front(
-    params, norm_state, batch, num_frames, train=trains
-  )
+  front = quick.jit(functools.partial(acoustic.front, train=trains))
+  values, num_outputs, _ = front(params, norm_state, batch, num_frames)
   frames = [
     np.asarray(each[:count], np.float64)
     for each, count in zip(values, num_outputs.tolist(), strict=True)
