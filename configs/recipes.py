@@ -38,15 +38,20 @@ _MORE_MASKS = {
   'augment.max_frequency_mask_bins': 4,
 }
 _STRETCH = {'augment.max_time_stretch': 0.1}
-_FSDD_SPEAKERS = 'george jackson lucas nicolas theo yweweler'.split()
+_FSDD_SPEAKERS = (
+  'george',
+  'jackson',
+  'lucas',
+  'nicolas',
+  'theo',
+  'yweweler',
+)
 _WIDER = {'model.ds2.conv_channels': (16, 32)}
 
 
 def get_config(variant: str = '') -> config.Config:
   """What every point of the variant starts from."""
-  variants = {
-    name: start for start, names in _STARTS for name in names.split()
-  }
+  variants = {name: start for start, names in _STARTS for name in names.split()}
   return config_file.chosen(variant, variants)()
 
 

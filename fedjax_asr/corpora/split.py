@@ -32,8 +32,9 @@ def split(
   """Splits what the audit kept, with transcripts in the alphabet.
 
   Held-out speakers are `heldout_speakers` where given (those of
-  `data.heldout_path`), else `data.heldout_speakers`, else `data.num_heldout_speakers` drawn by the seed; for
-  -1 a tenth, and one of two to 19.
+  `data.heldout_path`), else `data.heldout_speakers`, else
+  `data.num_heldout_speakers` drawn by the seed; for -1 a tenth, and one of two
+  to 19.
   Held-out utterances are a fraction of the remaining ones, and leave each
   training speaker at least one, with each client that has speech of his. With
   `data.disjoint_transcripts` a speaker all of whose transcripts are held out

@@ -41,9 +41,7 @@ def test_features_go_with_their_corpus(data, of_it):
 def test_a_cohort_of_the_corpus_leaves_open_what_follows_it():
   cfg = config.Config(
     data=corpora.commands(),
-    federated=federated.fedavg(
-      num_utterances=800, cohort_size=0, block_size=2
-    ),
+    federated=federated.fedavg(num_utterances=800, cohort_size=0, block_size=2),
   )
   validation.validate(cfg)
   assert config.open_fields(cfg) == list(config.BY_CORPUS)
