@@ -28,6 +28,7 @@ import sys
 from collections.abc import Iterable, Sequence
 
 import numpy as np
+import student
 import sweep
 
 from fedjax_asr import command_line, config, config_file, run_files, run_log
@@ -38,8 +39,6 @@ from fedjax_asr.jobs import evaluated_set, run_memory
 REFERENCE = 'fedadam'
 # At which a recogniser of commands begins to be of use.
 USEFUL_WER = 0.2
-# Student's t at 97.5%, by degrees of freedom.
-_STUDENT = {1: 12.706, 2: 4.303, 3: 3.182, 4: 2.776}
 
 
 def main(argv: list[str]) -> int:
@@ -145,7 +144,7 @@ def table(points: list[dict]) -> str:
     cells = [
       name,
       str(len(rows)),
-      interval(_wers(rows)),
+      student.interval(_wers(rows)),
       _above(rows, groups.get(REFERENCE, ())),
       f'{max(_wers(rows)):.1%}',
       *(_intervals(by, of) for by in (shared, own) for of in _RATES),
@@ -201,19 +200,9 @@ def by_name(points: list[dict]) -> dict[str, list[dict]]:
   return groups
 
 
-def interval(values: Iterable[float]) -> str:
-  """Mean and half of the 95% interval of it, in per cent."""
-  values = list(values)
-  mean = f'{_mean(values):.1%}'
-  if len(values) < 2:
-    return mean
-  error = statistics.stdev(values) / len(values) ** 0.5
-  return f'{mean} ± {_STUDENT[len(values) - 1] * error:.1%}'
-
-
 def _intervals(rates: list[dict | None], name: str) -> str:
   there = [each[name] for each in rates if each]
-  return interval(there) if there else '-'
+  return student.interval(there) if there else '-'
 
 
 def _above(rows: list[dict], reference: Sequence[dict]) -> str:
@@ -224,7 +213,7 @@ def _above(rows: list[dict], reference: Sequence[dict]) -> str:
     for row in rows
     if row['point']['seed'] in theirs
   ]
-  return interval(more) if more and rows is not reference else '-'
+  return student.interval(more) if more and rows is not reference else '-'
 
 
 def _useful_round(row: dict) -> int | None:

@@ -38,7 +38,13 @@ from collections.abc import Iterator
 from typing import Any
 
 from fedjax_asr import config, config_file
-from fedjax_asr.presets import corpora, features, federated, models
+from fedjax_asr.presets import (
+  augmentation,
+  corpora,
+  features,
+  federated,
+  models,
+)
 
 
 def get_config(variant: str = '') -> config.Config:
@@ -112,7 +118,17 @@ def _features() -> config.Config:
   cfg.features = features.precomputed_mfcc()
   # 0.19 s of context: most of a spelled letter.
   cfg.model.ds1.context_frames = 9
-  cfg.federated = federated.fedavg(num_rounds=160, cohort_size=8, block_size=2)
+  cfg.model.ds1.cell = config.Cell.LSTM
+  cfg.model.ds1.dropout = 0.1
+  cfg.augment = augmentation.cepstra()
+  cfg.federated = federated.fedavg(
+    num_utterances=60_000,
+    cohort_size=0,
+    block_size=2,
+    server_learning_rate=1e-2,
+  )
+  cfg.evaluation.every_rounds = 50
+  cfg.checkpoint.every_rounds = 50
   return cfg
 
 

@@ -33,7 +33,13 @@ from collections.abc import Iterator
 from typing import Any
 
 from fedjax_asr import config, config_file
-from fedjax_asr.presets import corpora, models
+from fedjax_asr.presets import (
+  augmentation,
+  corpora,
+  features,
+  federated,
+  models,
+)
 
 # 110 rounds of 8 clients with 24 utterances.
 _NUM_UTTERANCES = 21_120
@@ -41,7 +47,12 @@ _NUM_UTTERANCES = 21_120
 
 def get_config(variant: str = '') -> config.Config:
   """The config of a variant, for flags to override."""
-  variants = {'': _default, 'tuning': _tuning, 'smoke': _smoke}
+  variants = {
+    '': _default,
+    'features': _features,
+    'tuning': _tuning,
+    'smoke': _smoke,
+  }
   return config_file.chosen(variant, variants)()
 
 
@@ -69,10 +80,29 @@ def _default() -> config.Config:
     name='ds2_central',
     data=corpora.commands(),
     model=models.ds2('tiny'),
-    federated=_central(num_steps=_NUM_UTTERANCES // 16, batch_size=16),
+    federated=federated.central(
+      num_utterances=_NUM_UTTERANCES, batch_size=16, learning_rate=4e-3
+    ),
     evaluation=config.EvaluationConfig(every_rounds=120),
     checkpoint=config.CheckpointConfig(every_rounds=120),
   )
+
+
+def _features() -> config.Config:
+  cfg = _default()
+  cfg.data = corpora.precomputed()
+  cfg.features = features.precomputed_mfcc()
+  cfg.augment = augmentation.stretched_cepstra()
+  cfg.model.ds2.conv_frequency_kernels = (13, 7)
+  # An output frame of 20 ms: a spelled letter may be short.
+  cfg.model.ds2.conv_time_strides = (2, 1)
+  cfg.federated = federated.central(
+    num_utterances=96_000, batch_size=32, learning_rate=4e-3
+  )
+  cfg.federated.server.warmup_rounds = 100
+  cfg.evaluation.every_rounds = 250
+  cfg.checkpoint.every_rounds = 250
+  return cfg
 
 
 def _tuning() -> config.Config:
@@ -85,31 +115,11 @@ def _tuning() -> config.Config:
 def _smoke() -> config.Config:
   cfg = _default()
   cfg.data = corpora.digits()
-  cfg.federated = _central(num_steps=6, batch_size=8)
+  cfg.federated = federated.central(
+    num_steps=6, batch_size=8, learning_rate=4e-3
+  )
   cfg.federated.num_frame_buckets = 1
   cfg.federated.server.warmup_rounds = 0
   cfg.evaluation.every_rounds = 3
   cfg.checkpoint.every_rounds = 3
   return cfg
-
-
-def _central(num_steps: int, batch_size: int) -> config.FederatedConfig:
-  """Adam on gradients of batches drawn from one client."""
-  return config.FederatedConfig(
-    num_rounds=num_steps,
-    partition=config.Partition.IID,
-    num_clients=1,
-    cohort_size=1,
-    block_size=1,
-    client=config.ClientConfig(
-      learning_rate=1.0, batch_size=batch_size, local_steps=1, clip_norm=1.0
-    ),
-    server=config.ServerConfig(
-      optimizer=config.ServerOptimizer.ADAM,
-      learning_rate=4e-3,
-      schedule=config.Schedule.LINEAR,
-      warmup_rounds=66,
-      momentum=0.9,
-      beta2=0.99,
-    ),
-  )
