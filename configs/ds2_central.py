@@ -20,6 +20,11 @@ Variants:
           2 CPU cores, 4.8 minutes (beside other work), 2.2% WER on held-out
           speakers; three seeds on an H100: 2.0, 3.5, 4.4%. A bound on what
           federated training of as many utterances may reach.
+  features  the manifest of configs/ds2_fedavg.py:features.
+            python -m fedjax_asr.main --config=configs/ds2_central.py:features
+          and --config.data.path=<its manifest>
+          16.8% WER on held-out speakers of AN4, mean of three draws (13, 17
+          and 21%; docs/recipes.md).
   tuning  other voices and sentences, on which the settings were chosen: 21,120
           utterances in batches of 8, 16 and 32.
             python benchmarks/sweep.py RESULT.json \\
