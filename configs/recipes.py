@@ -1,7 +1,9 @@
 """How the settings of ds1_fedavg, ds2_fedavg and ds2_central were chosen.
 
-  python benchmarks/sweep.py RESULT.json --config=configs/recipes.py:VARIANT \\
+  python benchmarks/sweep.py RESULT.json --config=configs/recipes.py:ds2 \\
     [--config.data.path=...] [--jobs=N]
+
+with any of the variants below in place of `ds2`.
 
 In two stages, each with held-out speakers that settings are not reported on:
 `screen_*` varies one thing at a time on one draw of 8 held-out speakers,
@@ -52,12 +54,12 @@ _WIDER = {'model.ds2.conv_channels': (16, 32)}
 def get_config(variant: str = '') -> config.Config:
   """What every point of the variant starts from."""
   variants = {name: start for start, names in _STARTS for name in names.split()}
-  return config_file.chosen(variant, variants)()
+  return config_file.chosen(variant or 'ds2', variants)()
 
 
 def sweep(variant: str = '') -> Iterator[_Point]:
   """The points of a variant."""
-  return config_file.chosen(variant, _SWEEPS)()
+  return config_file.chosen(variant or 'ds2', _SWEEPS)()
 
 
 def _screened_ds2() -> Iterator[_Point]:

@@ -142,7 +142,7 @@ def test_privacy_is_the_setting_of_gradient_matching():
 
 ARCHITECTURES = [
   (models.ds1, ('tiny', 'paper', 'mozilla', 'privacy')),
-  (models.ds2, ('tiny', 'small', 'base', 'large', 'paper')),
+  (models.ds2, ('tiny', 'streaming', 'small', 'base', 'large', 'paper')),
 ]
 NAMED = [(make, name) for make, names in ARCHITECTURES for name in names]
 
