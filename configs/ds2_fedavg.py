@@ -40,7 +40,8 @@ Variants, with what benchmarks/results/ has of them:
           and 29%).
   features_gpu  the same with the convolutions of `base` and three layers of
           256, bf16 products, 32 clients a round.
-            python -m fedjax_asr.main --config=configs/ds2_fedavg.py:features_gpu
+            python -m fedjax_asr.main \\
+              --config=configs/ds2_fedavg.py:features_gpu
           and --config.data.path=<its manifest>
           20.9% WER, mean of two draws (18 and 23%).
 
