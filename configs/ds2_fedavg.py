@@ -50,6 +50,7 @@ def get_config(variant: str = '') -> config.Config:
   variants = {
     '': _default,
     'tiny': _tiny,
+    'german': _german,
     'streaming': _streaming,
     'smoke': _smoke,
     'gpu': _gpu,
@@ -83,6 +84,15 @@ def _tiny() -> config.Config:
   cfg = _default()
   cfg.features = config.FeaturesConfig()
   cfg.model = models.ds2('tiny')
+  return cfg
+
+
+def _german() -> config.Config:
+  cfg = _tiny()
+  cfg.data.alphabet = 'corpus'
+  cfg.data.synthetic.language = 'de'
+  # Chosen on English.
+  cfg.federated.server.learning_rate = 0.01
   return cfg
 
 
