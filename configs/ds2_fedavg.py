@@ -12,6 +12,9 @@ Variants, with what benchmarks/results/ has of them:
   tiny    the same with the `tiny` model on 100 frames a second.
             python -m fedjax_asr.main --config=configs/ds2_fedavg.py:tiny
           2 CPU cores, 1.9 minutes, 11.4% WER on held-out speakers.
+  german  as `tiny`, on German commands, with the alphabet of their transcripts;
+          --config.data.synthetic.language=cmn is Mandarin, and so on.
+            python -m fedjax_asr.main --config=configs/ds2_fedavg.py:german
   streaming  as `tiny`, one-way with a lookahead of 0.48 s and running
           normalisation: `transcribe` gives its words while they are said.
             python -m fedjax_asr.main --config=configs/ds2_fedavg.py:streaming

@@ -176,11 +176,13 @@ def _nothing_usable(
   """`is_chosen`: by `data.alphabet`, which may be another."""
   first = next(each for each in problems if not each.is_warning)
   hint = ''
-  if is_chosen and first.kind is problem.Kind.OTHER_ALPHABET:
-    hint = (
-      f' The alphabet is config.data.alphabet={data.alphabet!r}; want corpus, '
-      'for the characters of its transcripts, or a file.'
-    )
+  if first.kind is problem.Kind.OTHER_ALPHABET:
+    hint = ' The alphabet is that of the run.'
+    if is_chosen:
+      hint = (
+        f' The alphabet is config.data.alphabet={data.alphabet!r}; want '
+        'corpus, for the characters of its transcripts, or a file.'
+      )
   return utterance.CorpusError(
     f'{data.path or data.corpus}: no usable utterance; {len(problems)} '
     f'problems, the first: {first.source}: {first.reason}{hint}'
