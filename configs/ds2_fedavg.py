@@ -15,6 +15,8 @@ Variants, with what benchmarks/results/ has of them:
   german  as `tiny`, on German commands, with the alphabet of their transcripts;
           --config.data.synthetic.language=cmn is Mandarin, and so on.
             python -m fedjax_asr.main --config=configs/ds2_fedavg.py:german
+          2 CPU cores, 18 minutes (beside much other work), 11.0% WER on
+          held-out speakers.
   streaming  as `tiny`, one-way with a lookahead of 0.48 s and running
           normalisation: `transcribe` gives its words while they are said.
             python -m fedjax_asr.main --config=configs/ds2_fedavg.py:streaming
