@@ -31,10 +31,16 @@ class _Store:
 
 
 def population(
-  num_clients: int, per_client: int, num_frames: int, num_features: int
+  num_clients: int,
+  per_client: int,
+  num_frames: int,
+  num_features: int,
+  alphabet: alphabets.Alphabet = alphabets.ENGLISH,
 ) -> dataset.Dataset:
   """`per_client` utterances of each client, who is a speaker."""
   letters = 'abcdefghijklmnopqrstuvwxyz'
+  if alphabet != alphabets.ENGLISH:
+    letters = alphabet.symbols[1:]
   rng = np.random.default_rng(1)
   count = num_clients * per_client
   texts = [''.join(rng.choice(list(letters), NUM_LABELS)) for _ in range(16)]
@@ -52,6 +58,6 @@ def population(
     utterances,
     _Store(count, num_frames, num_features),
     range(count),
-    alphabets.ENGLISH,
+    alphabet,
     config.Normalization.NONE,
   )

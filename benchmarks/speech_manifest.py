@@ -1,7 +1,7 @@
 """Writes a small corpus of recordings: WAV files, and a manifest of them.
 
   python benchmarks/speech_manifest.py FOLDER [--speakers=12]
-      [--utterances=12] [--seed=1]
+      [--utterances=12] [--seed=1] [--language=en]
 
 A stand-in for the reader's own speech: commands said by synthetic speakers.
 FOLDER/manifest.jsonl is in the form that `--config.data.corpus=manifest` takes:
@@ -30,13 +30,18 @@ def main() -> None:
   parser.add_argument('--speakers', type=int, default=12)
   parser.add_argument('--utterances', type=int, default=12)
   parser.add_argument('--seed', type=int, default=1)
+  parser.add_argument('--language', default='en')
   flags = parser.parse_args()
   speech = config.SyntheticConfig(
     num_speakers=flags.speakers,
     utterances_per_speaker=flags.utterances,
     seed=flags.seed,
+    language=flags.language,
   )
-  rows = write(speech, flags.folder)
+  try:
+    rows = write(speech, flags.folder)
+  except config.UserError as error:
+    parser.error(str(error))
   seconds = sum(row['duration'] for row in rows)
   print(
     f'{len(rows)} utterances of {flags.speakers} speakers, '

@@ -12,6 +12,11 @@ Variants, with what benchmarks/results/ has of them:
   tiny    the same with the `tiny` model on 100 frames a second.
             python -m fedjax_asr.main --config=configs/ds2_fedavg.py:tiny
           2 CPU cores, 1.9 minutes, 11.4% WER on held-out speakers.
+  german  as `tiny`, on German commands, with the alphabet of their transcripts;
+          --config.data.synthetic.language=cmn is Mandarin, and so on.
+            python -m fedjax_asr.main --config=configs/ds2_fedavg.py:german
+          2 CPU cores, 18 minutes (beside much other work), 11.0% WER on
+          held-out speakers.
   streaming  as `tiny`, one-way with a lookahead of 0.48 s and running
           normalisation: `transcribe` gives its words while they are said.
             python -m fedjax_asr.main --config=configs/ds2_fedavg.py:streaming
@@ -67,6 +72,7 @@ def get_config(variant: str = '') -> config.Config:
   variants = {
     '': _default,
     'tiny': _tiny,
+    'german': _german,
     'streaming': _streaming,
     'smoke': _smoke,
     'gpu': _gpu,
@@ -103,6 +109,15 @@ def _tiny() -> config.Config:
   cfg = _default()
   cfg.features = config.FeaturesConfig()
   cfg.model = models.ds2('tiny')
+  return cfg
+
+
+def _german() -> config.Config:
+  cfg = _tiny()
+  cfg.data.alphabet = 'corpus'
+  cfg.data.synthetic.language = 'de'
+  # Chosen on English.
+  cfg.federated.server.learning_rate = 0.01
   return cfg
 
 

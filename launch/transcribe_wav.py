@@ -9,12 +9,17 @@ memory grows with its length.
 
 import json
 import pathlib
+import re
 import sys
 
 import jax
 import jax.export
 import numpy as np
 import soundfile
+
+BYTE = re.compile('<0x[0-9A-F]{2}>')
+# Bytes may spell them, and no transcript has them.
+SILENT = re.compile(r'[^\S ]|[\x00-\x1f\x7f-\x9f]')
 
 
 def main(argv: list[str]) -> int:
@@ -50,11 +55,20 @@ def transcribed(folder: pathlib.Path, recording: str) -> str:
   program = jax.export.deserialize(bytearray(content))
   path, _, _ = program.call(samples[None], np.array([len(samples)], np.int32))
   alphabet, blank = described['alphabet'], described['blank']
-  said = ''.join(
-    alphabet[label] for label in np.asarray(path[0]) if label != blank
-  )
+  symbols = [alphabet[label] for label in np.asarray(path[0]) if label != blank]
   mark = described.get('word_start')
-  return said.replace(mark, ' ').removeprefix(' ') if mark else said
+  return joined(symbols, mark) if mark else ''.join(symbols)
+
+
+def joined(symbols: list[str], mark: str) -> str:
+  """Parts of words: `mark` begins one, and `<0xC3>` is a byte of UTF-8."""
+  said = b''.join(
+    bytes.fromhex(each[3:5]).replace(b' ', b'\xff')
+    if BYTE.fullmatch(each)
+    else each.replace(mark, ' ').encode()
+    for each in symbols
+  ).decode('utf-8', 'replace')
+  return SILENT.sub('\ufffd', said).removeprefix(' ')
 
 
 if __name__ == '__main__':

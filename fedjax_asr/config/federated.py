@@ -148,7 +148,8 @@ class FederatedConfig:
   init_from: str = ''
   # Clients of a round; 0: 8 of them, or all where there are fewer.
   cohort_size: int = bounded(8, low=0)
-  # speaker: by who holds the speech, where the corpus names clients.
+  # speaker: by who holds the speech, where the corpus names clients;
+  # transcript: by first words, or first characters of scripts without spaces.
   partition: Partition = Partition.SPEAKER
   # Clients of every partition but speaker.
   num_clients: int = bounded(100, low=1)

@@ -129,6 +129,7 @@ def usable(
     MissingPackageError: `data.numbers` is `spell`, by a missing package.
   """
   transcript.check(data)
+  is_chosen = alphabet is None
   alphabet = alphabet or alphabets.of_config(data)
   loaded = corpus.load(data)
   feature_files.check_sources(loaded.utterances, cfg)
@@ -153,7 +154,7 @@ def usable(
   problems += [rates] if rates else []
   audit.settle(problems, data.on_bad_utterance)
   if not audited.kept:
-    raise _nothing_usable(data, problems)
+    raise _nothing_usable(data, problems, is_chosen)
   return Usable(
     utterances=[
       item._replace(text=spelled.text)
@@ -168,12 +169,23 @@ def usable(
 
 
 def _nothing_usable(
-  data: config.DataConfig, problems: Sequence[problem.Problem]
+  data: config.DataConfig,
+  problems: Sequence[problem.Problem],
+  is_chosen: bool,
 ) -> utterance.CorpusError:
+  """`is_chosen`: by `data.alphabet`, which may be another."""
   first = next(each for each in problems if not each.is_warning)
+  hint = ''
+  if first.kind is problem.Kind.OTHER_ALPHABET:
+    hint = ' The alphabet is that of the run.'
+    if is_chosen:
+      hint = (
+        f' The alphabet is config.data.alphabet={data.alphabet!r}; want '
+        'corpus, for the characters of its transcripts, or a file.'
+      )
   return utterance.CorpusError(
     f'{data.path or data.corpus}: no usable utterance; {len(problems)} '
-    f'problems, the first: {first.source}: {first.reason}'
+    f'problems, the first: {first.source}: {first.reason}{hint}'
   )
 
 

@@ -62,9 +62,19 @@ def split(
     train = disjoint
   if not len(train):
     raise utterance.CorpusError(
-      f'None of {len(utterances)} usable utterances is left to train on.'
+      f'None of {len(utterances)} usable utterances is left to train on: '
+      f'{_why_none(num_dropped)}.'
     )
   return Splits(train, np.flatnonzero(is_reserved), heldout, num_dropped)
+
+
+def _why_none(num_dropped: int) -> str:
+  if num_dropped:
+    return (
+      f'the transcripts of {num_dropped} are held out too; want more '
+      'transcripts, or config.data.disjoint_transcripts=false'
+    )
+  return 'all are of held-out speakers; want some of others'
 
 
 def _drawn_speakers(

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Int, UInt32
 
-from fedjax_asr.speech import alphabets
+from fedjax_asr.speech import alphabets, units
 
 # Words are compared by two polynomials of their letters, modulo 2 ** 32: of
 # two words that differ, both agree for one pair in 2 ** 64.
@@ -79,11 +79,12 @@ def word_errors(
 
 @functools.lru_cache(maxsize=8)
 def _symbols(alphabet: alphabets.Alphabet) -> _Symbols:
-  """A symbol of one character is a letter; of units, each of their own."""
+  """A symbol of one character is a letter; of units, each of their bytes."""
   letters = [[label] for label in range(alphabet.size)]
   if alphabet.word_start:
+    # From 1: a letter of 0 would be none.
     letters = [
-      [ord(each) for each in symbol.replace(alphabet.word_start, '')]
+      [1 + byte for byte in units.content(symbol)]
       for symbol in alphabet.symbols
     ]
   for silent in (alphabets.BLANK, alphabet.space):

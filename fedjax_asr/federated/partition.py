@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from fedjax_asr import config, streams
+from fedjax_asr.speech import spelling
 
 
 class Client(NamedTuple):
@@ -118,8 +119,12 @@ def _members(kinds: np.ndarray, count: int) -> list[np.ndarray]:
 
 
 def _first_words(texts: Sequence[str]) -> np.ndarray:
-  """What an utterance is about, as far as its first word says it."""
-  words = [text.split(' ', 1)[0] for text in texts]
+  """What an utterance is about, as far as its first word says it.
+
+  Its first character in a script without spaces, where most transcripts would
+  be kinds of their own.
+  """
+  words = [spelling.first_word(text) for text in texts]
   return np.unique(words, return_inverse=True)[1]
 
 

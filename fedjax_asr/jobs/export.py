@@ -141,7 +141,8 @@ def _transcribing(features: config.FeaturesConfig) -> dict[str, Any]:
     'outputs': {
       'path': 'int32[batch, outputs], greedy decoding: indices into the '
       'alphabet where a label starts, blank elsewhere; the labels that are no '
-      'blanks, in order, are the text',
+      'blanks, in order, are the text (with a word_start, <0x00> to <0xFF> '
+      'are bytes of UTF-8)',
       'log_probs': 'as above',
       'num_outputs': 'int32[batch]',
     },

@@ -150,6 +150,12 @@ def _trained(
   cfg: config.LanguageModelConfig, sentences: _Sentences
 ) -> ngram.Model:
   alphabet = sentences.alphabet
+  if cfg.unit is config.LanguageUnit.WORDS and alphabet.space is None:
+    raise config.ConfigError(
+      'config.language_model.unit=words needs an alphabet with a space, as '
+      "decoding by words does, and this one has none; want 'characters', which "
+      'are its symbols.'
+    )
   rows = [_symbols(cfg.unit, line, alphabet) for line in sentences.train]
   longest = max(map(len, rows)) + 2
   if longest < cfg.order:

@@ -46,7 +46,9 @@ def _lines(path: str) -> list[str]:
   try:
     content = home.expanded(path).read_bytes().decode('utf-8-sig')
   except UnicodeDecodeError as error:
-    raise _refused(path, f'it is not UTF-8 (byte {error.start})') from error
+    raise _refused(
+      path, f'it is not UTF-8 (byte {error.start}); want it saved as UTF-8'
+    ) from error
   except OSError as error:
     raise _refused(
       path,
@@ -70,6 +72,8 @@ def _fault(symbol: str, rules: spelling.Rules) -> str:
     return f'an empty line; want a symbol (the space is {_SPACE})'
   if symbol.lower() in _BLANKS:
     return 'the blank, which every alphabet has; want the line removed'
+  if len(symbol) == 1 and symbol != ' ' and _is_blank(symbol):
+    return f'a control or a wide space; want a symbol (the space is {_SPACE})'
   if symbol != ' ' and not _is_grapheme(symbol):
     return 'more than one character; want one symbol a line'
   if spelling.composed(symbol, rules) != symbol:
@@ -82,7 +86,7 @@ def _fault(symbol: str, rules: spelling.Rules) -> str:
 
 def _is_grapheme(symbol: str) -> bool:
   """Whether a reader sees one character (Unicode's annex 29, in short)."""
-  if symbol[0].isspace() or unicodedata.category(symbol[0]) == 'Cc':
+  if _is_blank(symbol[0]):
     return False
   for before, character in itertools.pairwise(symbol):
     is_extending = (
@@ -92,6 +96,10 @@ def _is_grapheme(symbol: str) -> bool:
     if not is_extending and not (is_joined and spelling.is_letter(character)):
       return False
   return True
+
+
+def _is_blank(character: str) -> bool:
+  return character.isspace() or unicodedata.category(character) == 'Cc'
 
 
 def _refused(path: str, reason: str) -> config.ConfigError:

@@ -153,10 +153,10 @@ class Alphabet:
     outside = labels[(labels < 0) | (labels >= self.size)]
     if len(outside):
       raise ValueError(f'label {outside[0]}; want 0 to {self.size - 1}.')
-    said = ''.join(self.symbols[label] for label in labels if label != BLANK)
+    symbols = (self.symbols[label] for label in labels if label != BLANK)
     if self.kind is Kind.UNITS:
-      return said.replace(units.SPACE, ' ').removeprefix(' ')
-    return said
+      return units.joined(symbols)
+    return ''.join(symbols)
 
   def shown(self, count: int = 40) -> str:
     """The symbols for a message, the first so many of them."""

@@ -151,6 +151,12 @@ def _is_inside(raw: str, place: int) -> bool:
   return all(each and is_letter(each) for each in around)
 
 
+def first_word(said: str) -> str:
+  """The first word of text, or its first character where that is of a script
+  that is written without spaces (Chinese, Japanese, Thai)."""
+  return said[:1] if _is_spaceless(said[:1]) else said.split(' ', 1)[0]
+
+
 @functools.lru_cache(maxsize=16384)
 def is_letter(character: str) -> bool:
   """Whether it is a letter or a combining mark, of any script."""
@@ -159,4 +165,6 @@ def is_letter(character: str) -> bool:
 
 @functools.lru_cache(maxsize=16384)
 def _is_spaceless(character: str) -> bool:
+  if not character:
+    return False
   return unicodedata.name(character, '').startswith(_WITHOUT_SPACES)

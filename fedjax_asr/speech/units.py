@@ -1,6 +1,8 @@
 """Units of a sentencepiece model: parts of words, in place of characters."""
 
 import base64
+import re
+from collections.abc import Iterable
 from typing import Any
 
 from fedjax_asr import config, home
@@ -9,6 +11,11 @@ from fedjax_asr.speech import text
 # With which a unit begins that begins a word.
 SPACE = '\u2581'
 _ENDING = '.model'
+# A unit of a model with byte fallback: a byte of what it has no other unit for.
+_BYTE = re.compile('<0x([0-9A-F]{2})>')
+# That no transcript has, and bytes may spell: controls, spaces but for ' '.
+_SILENT = re.compile(r'[^\S ]|[\x00-\x1f\x7f-\x9f]')
+_INVALID = b'\xff'  # In UTF-8.
 
 
 class MissingPackageError(config.UserError):
@@ -16,7 +23,8 @@ class MissingPackageError(config.UserError):
 
 
 class Units:
-  """A model: text to units. What it does not know is lost.
+  """A model: text to units. What it does not know is lost, or, where it was
+  trained with --byte_fallback, spelled in bytes.
 
   symbols: its units by their order in the model, controls left out.
   """
@@ -25,7 +33,7 @@ class Units:
     """`content`: of the model's file; `name`: for messages.
 
     Raises:
-      ConfigError: it is no model, or one that spells bytes.
+      ConfigError: it is no model, or has a unit that only looks like a byte.
       MissingPackageError: sentencepiece is not installed.
     """
     self._content = content
@@ -40,11 +48,13 @@ class Units:
         or processor.is_unused(index)
       )
     ]
-    if any(map(processor.is_byte, range(processor.get_piece_size()))):
-      raise config.ConfigError(
-        f'{name}: it spells bytes; want a model trained without '
-        '--byte_fallback.'
-      )
+    for symbol in self.symbols:
+      is_byte = processor.is_byte(processor.piece_to_id(symbol))
+      if is_byte != bool(_BYTE.fullmatch(symbol)):
+        raise config.ConfigError(
+          f'{name}: the unit {symbol!r} looks like a byte and is none; want a '
+          'model without it (--user_defined_symbols).'
+        )
 
   def pieces(self, said: str) -> list[str]:
     """The units of normalised text."""
@@ -67,6 +77,31 @@ class Units:
   def encoded(self) -> str:
     """The file, as JSON takes it."""
     return base64.b64encode(self._content).decode('ascii')
+
+
+def content(symbol: str) -> bytes:
+  """What a unit adds to a word, in UTF-8; a byte adds itself."""
+  byte = _BYTE.fullmatch(symbol)
+  if byte:
+    return bytes.fromhex(byte[1])
+  return symbol.replace(SPACE, '').encode()
+
+
+def joined(symbols: Iterable[str]) -> str:
+  """The text of units, without a space before the first word.
+
+  Bytes become the characters that they spell in UTF-8. What spells none, or a
+  space or control, is U+FFFD, by Unicode's rule of maximal subparts: words are
+  parted by `SPACE` alone.
+  """
+  said = b''.join(map(_spelled, symbols)).decode('utf-8', 'replace')
+  return _SILENT.sub('\ufffd', said).removeprefix(' ')
+
+
+def _spelled(symbol: str) -> bytes:
+  if _BYTE.fullmatch(symbol):
+    return content(symbol).replace(b' ', _INVALID)
+  return symbol.replace(SPACE, ' ').encode()
 
 
 def is_model(path: str) -> bool:

@@ -188,3 +188,14 @@ def test_a_transcript_of_unknown_symbols_alone_is_counted(corpus, tmp_path):
   kinds = [each.kind for each in found.problems]
   assert kinds == [problem.Kind.OTHER_ALPHABET, problem.Kind.UNSPELLED]
   assert "outside the alphabet: 'abc'" in found.problems[0].reason
+
+
+def test_where_nothing_can_be_spelled_the_alphabet_is_named(corpus, tmp_path):
+  corpus(('привет', 'как дела'), ('дела',))
+  with pytest.raises(utterance.CorpusError) as caught:
+    _with_file(tmp_path, 'a\nb\n<space>\n')
+  message = str(caught.value)
+  assert 'no usable utterance; 3 problems' in message
+  assert f"config.data.alphabet='{tmp_path}" in message
+  assert 'want corpus, for the characters' in message
+  assert '\n' not in message

@@ -111,6 +111,17 @@ def test_no_utterance_to_train_on_is_an_error():
     split.split([], settings(num_heldout_speakers=0), seed=0)
 
 
+def test_one_transcript_of_all_is_an_error_that_says_so():
+  same = [item._replace(text='ja') for item in TEN]
+  with pytest.raises(utterance.CorpusError) as caught:
+    split.split(same, settings(disjoint_transcripts=True), seed=0)
+  message = str(caught.value)
+  assert message.startswith('None of 80 usable utterances is left to train on:')
+  assert 'disjoint_transcripts=false' in message
+  # 56 of training speakers, a quarter of which is held out.
+  assert 'the transcripts of 42 are held out too' in message
+
+
 def test_disjoint_transcripts_drops_what_a_heldout_set_says():
   said = [item._replace(text=f'Say {i % 8}') for i, item in enumerate(TEN)]
   words = [item._replace(text='abcdefgh'[i % 8]) for i, item in enumerate(said)]

@@ -193,6 +193,17 @@ def test_without_words_each_symbol_comes_at_once():
   assert [word.text for word in found] == ['x', 'x', 'y']
 
 
+def test_bytes_of_a_letter_may_come_in_two_blocks():
+  symbols = ['\u2581t', 'r', '\u2581zu', '<0xC3>', '<0xBC>']
+  alphabet = alphabets.Alphabet(alphabets.Kind.UNITS, symbols)
+  path = np.array([1, 0, 4, 0, 0, 5, 2, 0, 3, 4])
+  words, found = live.GreedyWords(alphabet, 0.04), []
+  for start in range(0, len(path), 3):
+    found += words.add(path[start : start + 3])
+  found += words.finish()
+  assert [word.text for word in found] == ['tür', 'zu\ufffd']
+
+
 @pytest.mark.parametrize(
   ('change', 'message'),
   [

@@ -126,3 +126,29 @@ def test_words_of_units_are_compared_by_their_letters():
     wanted = scores.errors([scores.Transcript('u', 's', said, heard)])
     got = _counted_in(alphabet, said, heard, rng)
     assert got == (wanted.words[0], wanted.num_words[0]), (said, heard)
+
+
+def test_a_word_is_the_same_in_bytes_and_in_letters():
+  """And bytes that spell nothing are no word that was said."""
+  symbols = ['▁', 'ü', 't', '▁t', *(f'<0x{byte:02X}>' for byte in range(256))]
+  alphabet = alphabets.Alphabet(alphabets.Kind.UNITS, symbols)
+  count = jax.jit(functools.partial(word_errors.word_errors, alphabet=alphabet))
+  rng = np.random.default_rng(4)
+  parts = ['▁', 'ü', '▁t', '<0xC3>', '<0xBC>', '<0x00>', '<0x20>', 't']
+  heard_ones = [' '.join(rng.choice(parts, 6)) for _ in range(60)]
+  num_right = 0
+  for heard in ['▁t <0xC3> <0xBC> ▁ ü t', '▁t ü ▁ ü t', *heard_ones]:
+    said, path = (
+      np.array([alphabet.symbols.index(each) for each in row.split()])
+      for row in ('▁t ü ▁ <0xC3> <0xBC> t', heard)
+    )
+    wanted = scores.errors(
+      [scores.Transcript('u', 's', *map(alphabet.decode, (said, path)))]
+    )
+    num_right += not wanted.words[0]
+    # Behind the end there may be anything.
+    padded = jnp.array([*said, 3, 3])
+    path = jnp.pad(path, (0, NUM_FRAMES - len(path)))
+    got = count(path, padded, jnp.array(len(said)))
+    assert tuple(map(int, got)) == (wanted.words[0], 2), heard
+  assert num_right >= 2

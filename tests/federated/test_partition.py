@@ -102,6 +102,49 @@ def test_by_transcript_few_first_words_are_a_clients():
   assert np.mean([len(speakers_of(client)) for client in clients]) > 15
 
 
+def test_by_transcript_a_script_without_spaces_goes_by_first_characters():
+  settings = population.federated(
+    partition=config.Partition.TRANSCRIPT, num_clients=12, dirichlet_alpha=1e-3
+  )
+
+  def clients(texts):
+    found = partition.partition(SPEAKERS, texts, settings, 0)
+    return [client.utterances.tolist() for client in found]
+
+  # No two transcripts are the same, and all first characters are among twelve.
+  firsts = '把打关请星向零一二三四五'
+  texts = [
+    firsts[i % 12] + chr(0x4E00 + 20 * i) * 2 for i in range(len(SPEAKERS))
+  ]
+  assert clients(texts) == clients([text[0] for text in texts])
+  counts = [len({texts[i][0] for i in client}) for client in clients(texts)]
+  assert np.mean(counts) < 3
+
+
+def test_one_word_of_letters_is_a_word_and_no_character():
+  firsts = [f'{word} x' for word in ('yes', 'yea', 'you', 'no')]
+  texts = [
+    'ja',
+    'jetzt',
+    'ja',
+    'हाँ',
+    'हम',
+    '打开灯',
+    '打电话',
+    '関',
+    '',
+    'ไป',
+    'ใน',
+  ]
+  kinds = partition._first_words([*firsts, *texts])
+  assert len(set(kinds[:4].tolist())) == 4
+  same = kinds[4:]
+  assert same[0] == same[2] != same[1]
+  assert same[3] != same[4]
+  assert same[5] == same[6] != same[7]
+  assert len(set(same.tolist())) == 9
+
+
 def mean_num_speakers(alpha):
   clients = divided(config.Partition.DIRICHLET, dirichlet_alpha=alpha)
   assert sizes(clients) == [50] * 12

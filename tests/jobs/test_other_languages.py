@@ -111,6 +111,7 @@ def test_an_english_corpus_is_counted_and_named(german, tmp_path, capsys):
   (line,) = capsys.readouterr().err.splitlines()
   assert 'no usable utterance; 20 problems' in line
   assert 'most of the transcript is outside the alphabet' in line
+  assert line.endswith('The alphabet is that of the run.')
 
 
 def test_it_is_exported_and_read_without_the_package(
@@ -239,6 +240,26 @@ def test_each_character_of_mandarin_is_a_word(mandarin, tmp_path, capsys):
   assert report['wer'] == report['cer']
   assert report['num_words'] == 5 * len(''.join(_MANDARIN))
   assert 'each character counts as a word' in capsys.readouterr().out
+
+
+def test_a_language_model_of_words_needs_a_space(mandarin, tmp_path, capsys):
+  text = tmp_path / 'text'
+  text.write_text('打开\n关掉灯\n', encoding='utf-8')
+  flags = (
+    f'--config={_ROOT / "configs" / "language_model"}.py:words',
+    f'--config.language_model.text={text}',
+    '--config.data.alphabet=corpus',
+    f'--workdir={tmp_path / "model"}',
+  )
+  assert _main(*flags) == 2
+  (line,) = capsys.readouterr().err.splitlines()
+  assert 'unit=words needs an alphabet with a space' in line
+  assert "want 'characters'" in line
+  more = (
+    '--config.language_model.unit=characters',
+    '--config.language_model.order=2',
+  )
+  assert _main(*flags, *more) == 0
 
 
 def test_words_of_a_lexicon_need_a_space(mandarin, tmp_path, capsys):

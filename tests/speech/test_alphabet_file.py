@@ -70,9 +70,14 @@ def test_what_looks_like_one_character_is_a_symbol(file, symbol):
     ('a \n', "line 1: 'a ': more than one character"),
     ('<unk>\n', 'more than one character'),
     ('a\n\nb\n', "line 2: '': an empty line; want a symbol (the space is <sp"),
-    ('\t\n', 'more than one character'),
+    ('\t\n', 'a control or a wide space; want a symbol (the space is <space>)'),
+    ('a\n\0\n', "line 2: '\\x00': a control"),
+    ('a\n\u3000\n', 'a control or a wide space'),
+    (' a\n', "line 1: ' a': more than one character"),
+    # Lines of an old Mac are one.
+    ('a\rb\r', "line 1: 'a\\rb': more than one character"),
     ('A\n', 'in upper case, which no transcript is in; want config.data.case'),
-    (b'a\n\xfc\n', 'it is not UTF-8 (byte 2).'),
+    (b'a\n\xfc\n', 'it is not UTF-8 (byte 2); want it saved as UTF-8.'),
   ],
 )
 def test_bad_lines_are_named(file, content, message):
