@@ -94,10 +94,7 @@ def _default() -> config.Config:
     features=config.FeaturesConfig(hop_ms=20.0),
     model=models.ds2('small'),
     federated=federated.fedavg(
-      num_utterances=20_600,
-      cohort_size=0,
-      block_size=2,
-      server_learning_rate=1e-2,
+      num_utterances=20_600, cohort_size=0, block_size=2
     ),
   )
 
