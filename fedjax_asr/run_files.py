@@ -163,6 +163,12 @@ class RunFiles:
     """What the programs are fed, and what comes out."""
     return self.path / 'forward.json'
 
+  # Of `report`.
+
+  def figure(self, name: str, form: str) -> pathlib.Path:
+    """One of the run's figures, as `png` or `pdf`."""
+    return self.figures / f'{name}.{form}'
+
   # Of `language_model`.
 
   @property

@@ -7,6 +7,7 @@ the figure's place (`Missing`).
 
 import functools
 import pathlib
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -15,11 +16,13 @@ from jaxtyping import Float64
 from fedjax_asr import (
   config,
   json_file,
+  run_alphabet,
   run_config,
-  run_error,
   run_files,
   run_log,
+  saved_run,
 )
+from fedjax_asr.speech import alphabets
 
 Series = tuple[Float64[np.ndarray, ' rounds'], Float64[np.ndarray, ' rounds']]
 
@@ -46,23 +49,25 @@ class DrawnRun:
   @functools.cached_property
   def config(self) -> config.Config:
     """As it was trained, with defaults for what came later."""
-    values = self._json(self.files.config_json)
-    try:
-      return config.from_dict(
-        run_config.completed(values, config.as_dict(config.Config()))
-      )
-    except config.UserError as error:
-      raise Missing(
-        f'config.json is of another version of this package: {error}'
-      ) from error
+    values = run_config.completed(
+      self._json(self.files.config_json), config.as_dict(config.Config())
+    )
+    return _or_missing(lambda: config.from_dict(config.Config, values))
+
+  @functools.cached_property
+  def alphabet(self) -> alphabets.Alphabet:
+    """Of its labels."""
+    return _or_missing(lambda: run_alphabet.read(self.files.alphabet))
+
+  @functools.cached_property
+  def saved(self) -> saved_run.SavedRun:
+    """With the parameters of its last round that is kept."""
+    return _or_missing(lambda: saved_run.load(self.path, 'report.run'))
 
   @functools.cached_property
   def metrics(self) -> list[dict[str, Any]]:
     """A record a round; never empty."""
-    try:
-      records = run_log.read_metrics(self.files.metrics)
-    except run_error.RunError as error:
-      raise Missing(str(error)) from error
+    records = _or_missing(lambda: run_log.read_metrics(self.files.metrics))
     if not records:
       raise Missing(f'{self.files.metrics.name} has no round yet.')
     return records
@@ -77,10 +82,14 @@ class DrawnRun:
     return self._json(self.files.versions_json)
 
   def _json(self, path: pathlib.Path) -> Any:
-    try:
-      return json_file.read(path)
-    except run_error.RunError as error:
-      raise Missing(f'{error}') from error
+    return _or_missing(lambda: json_file.read(path))
+
+
+def _or_missing(read: Callable[[], Any]) -> Any:
+  try:
+    return read()
+  except config.UserError as error:
+    raise Missing(str(error)) from error
 
 
 def series(records: list[dict[str, Any]], name: str) -> Series:

@@ -50,6 +50,8 @@ _RC: dict[Any, Any] = {
   'lines.markersize': 4,
   'lines.solid_capstyle': 'round',
   'text.color': INK,
+  # Of a PDF: letters that can be found and selected.
+  'pdf.fonttype': 42,
   'xtick.color': INK,
   'ytick.color': INK,
 }
@@ -77,14 +79,15 @@ def line(index: int, num_above: int = 0) -> dict[str, Any]:
 
 
 def save(figure: matplotlib.figure.Figure, path: pathlib.Path) -> pathlib.Path:
-  """Writes a PNG of 300 DPI with a transparent ground.
+  """Writes a PNG of 300 DPI, or a PDF, by the name, with a transparent ground.
 
   Raises:
     RunError: the file cannot be written.
   """
   try:
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=DPI, transparent=True, format='png')
+    form = path.suffix.removeprefix('.')
+    figure.savefig(path, dpi=DPI, transparent=True, format=form)
   except OSError as error:
     raise run_error.RunError(f'{path}: {error.strerror}.') from error
   return path
