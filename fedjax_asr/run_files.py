@@ -72,6 +72,11 @@ class RunFiles:
     return self.path / 'corpus.json'
 
   @property
+  def population(self) -> pathlib.Path:
+    """Who the clients are and what each has, for figures."""
+    return self.path / 'population.json'
+
+  @property
   def metrics(self) -> pathlib.Path:
     """Losses and rates, a line a round."""
     return self.path / 'metrics.jsonl'

@@ -77,6 +77,16 @@ class DrawnRun:
     return series(self.metrics, name)
 
   @functools.cached_property
+  def population(self) -> dict[str, Any]:
+    """As the job `train` describes its clients."""
+    return self._json(self.files.population)
+
+  @functools.cached_property
+  def clients(self) -> list[dict[str, Any]]:
+    """Of each round that tells of clients, lists with an entry for each."""
+    return _or_missing(lambda: run_log.read_lines(self.files.clients))
+
+  @functools.cached_property
   def versions(self) -> list[dict[str, Any]]:
     """Of each environment that the run went on in."""
     return self._json(self.files.versions_json)

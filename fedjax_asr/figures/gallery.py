@@ -6,7 +6,13 @@ from typing import NamedTuple
 
 import matplotlib.figure
 
-from fedjax_asr.figures import architecture, drawn_run, style, training
+from fedjax_asr.figures import (
+  architecture,
+  data_flow,
+  drawn_run,
+  style,
+  training,
+)
 
 Draw = Callable[[drawn_run.DrawnRun], matplotlib.figure.Figure]
 
@@ -22,6 +28,7 @@ class Drawn(NamedTuple):
 FIGURES: Mapping[str, Draw] = {
   'training_progress': training.draw,
   'model_architecture': architecture.draw,
+  'data_flow': data_flow.draw,
 }
 
 

@@ -4,6 +4,7 @@ import pathlib
 from typing import Any
 
 import matplotlib.figure
+import matplotlib.font_manager
 
 from fedjax_asr import run_error
 
@@ -25,6 +26,8 @@ _DASHES: tuple[Any, ...] = (
 )
 _MARKERS = 'osD^vXP'
 
+# It comes with matplotlib.
+_FAMILY = 'DejaVu Sans'
 DPI = 300
 # Inches: half of a page as a browser shows one, so that text is as large there.
 WIDTH = 5.0
@@ -39,6 +42,7 @@ _RC: dict[Any, Any] = {
   'axes.titlelocation': 'left',
   'axes.grid': True,
   'axes.axisbelow': True,
+  'font.family': _FAMILY,
   'font.size': 12,
   'grid.color': INK,
   'grid.alpha': 0.25,
@@ -76,6 +80,17 @@ def line(index: int, num_above: int = 0) -> dict[str, Any]:
     'linewidth': 1.6 + 0.9 * above,
     'markersize': 4 + 1.8 * above,
   }
+
+
+def drawable(text: str) -> str:
+  """With the code, as U+0928, of each character that the font lacks."""
+  font = matplotlib.font_manager.get_font(
+    matplotlib.font_manager.findfont(_FAMILY)
+  )
+  return ''.join(
+    each if font.get_char_index(ord(each)) else f'U+{ord(each):04X}'
+    for each in text
+  )
 
 
 def save(figure: matplotlib.figure.Figure, path: pathlib.Path) -> pathlib.Path:

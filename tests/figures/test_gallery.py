@@ -6,6 +6,7 @@ import shutil
 import matplotlib.figure
 import pytest
 import untrained_run
+from described_population import POPULATION
 
 from fedjax_asr.figures import drawn_run, gallery
 
@@ -27,6 +28,8 @@ def drawn(path):
 
 
 def test_a_whole_run_lacks_nothing(run):
+  content = json.dumps(POPULATION)
+  (run / 'population.json').write_text(content)
   found = drawn(run)
   assert set(found) == set(gallery.FIGURES)
   assert not any(each.missing for each in found.values())

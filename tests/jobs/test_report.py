@@ -8,6 +8,7 @@ import sys
 import matplotlib.image
 import pytest
 import untrained_run
+from described_population import POPULATION
 
 from fedjax_asr.figures import gallery
 
@@ -21,6 +22,7 @@ def run(tmp_path_factory):
   lines = [{'round': 1, 'train/loss': 3.0}, {'round': 2, 'train/loss': None}]
   content = ''.join(json.dumps(line) + '\n' for line in lines)
   (path / 'metrics.jsonl').write_text(content)
+  (path / 'population.json').write_text(json.dumps(POPULATION))
   return path
 
 
