@@ -72,6 +72,11 @@ class RunFiles:
     return self.path / 'corpus.json'
 
   @property
+  def population(self) -> pathlib.Path:
+    """Who the clients are and what each has, for figures."""
+    return self.path / 'population.json'
+
+  @property
   def metrics(self) -> pathlib.Path:
     """Losses and rates, a line a round."""
     return self.path / 'metrics.jsonl'
@@ -162,6 +167,12 @@ class RunFiles:
   def program_description(self) -> pathlib.Path:
     """What the programs are fed, and what comes out."""
     return self.path / 'forward.json'
+
+  # Of `report`.
+
+  def figure(self, name: str, form: str) -> pathlib.Path:
+    """One of the run's figures, as `png` or `pdf`."""
+    return self.figures / f'{name}.{form}'
 
   # Of `language_model`.
 

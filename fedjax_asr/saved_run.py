@@ -93,7 +93,14 @@ def load(
 
 def check_apart(run: SavedRun, workdir: str | os.PathLike[str]) -> None:
   """Raises `RunError` where a job would write into the run that it reads."""
-  if home.expanded(workdir).resolve() == run.path.resolve():
+  check_apart_from(run.path, workdir)
+
+
+def check_apart_from(
+  path: pathlib.Path, workdir: str | os.PathLike[str]
+) -> None:
+  """The same, of a run of which no round need be there."""
+  if home.expanded(workdir).resolve() == path.resolve():
     raise run_error.RunError(
       f'--workdir={workdir} is the run itself; want another directory, such '
       'as one in it.'

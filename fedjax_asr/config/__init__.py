@@ -89,6 +89,7 @@ from fedjax_asr.config.jobs import EvaluateConfig as EvaluateConfig
 from fedjax_asr.config.jobs import EvaluationConfig as EvaluationConfig
 from fedjax_asr.config.jobs import ExportConfig as ExportConfig
 from fedjax_asr.config.jobs import PersonaliseConfig as PersonaliseConfig
+from fedjax_asr.config.jobs import ReportConfig as ReportConfig
 from fedjax_asr.config.jobs import Subset as Subset
 from fedjax_asr.config.jobs import TranscribeConfig as TranscribeConfig
 from fedjax_asr.config.models import Architecture as Architecture
@@ -121,6 +122,7 @@ class Job(enum.StrEnum):
   PERSONALISE = 'personalise'
   TRANSCRIBE = 'transcribe'
   EXPORT = 'export'
+  REPORT = 'report'
   LANGUAGE_MODEL = 'language_model'
   ATTACK = 'attack'
 
@@ -161,6 +163,7 @@ class Config:
     default_factory=TranscribeConfig
   )
   export: ExportConfig = dataclasses.field(default_factory=ExportConfig)
+  report: ReportConfig = dataclasses.field(default_factory=ReportConfig)
   attack: AttackConfig = dataclasses.field(default_factory=AttackConfig)
 
 

@@ -131,6 +131,14 @@ class TranscribeConfig:
 
 
 @dataclasses.dataclass(slots=True, kw_only=True)
+class ReportConfig:
+  """What a run looks like, drawn from its directory alone."""
+
+  # Finished, under way, or cut off.
+  run: str = ''
+
+
+@dataclasses.dataclass(slots=True, kw_only=True)
 class ExportConfig:
   """The forward pass of a finished run as a portable program (StableHLO)."""
 

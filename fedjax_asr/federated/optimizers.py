@@ -82,6 +82,16 @@ def client_rate(
   return jnp.asarray(_scaled(rate, scale)(round_index), jnp.float32)
 
 
+def server_rate(
+  federated: config.FederatedConfig,
+  round_index: int | Int[Array, ''],
+  scale: Scale = None,
+) -> Float[Array, '']:
+  """The server's learning rate in that round."""
+  rate = _server_schedule(federated.server, federated.num_rounds, scale)
+  return jnp.asarray(rate(round_index), jnp.float32)
+
+
 def client_optimizer(
   client: config.ClientConfig, learning_rate: optax.ScalarOrSchedule
 ) -> optax.GradientTransformation:
@@ -111,14 +121,7 @@ def server_optimizer(
   under the root, as in optax.) lamb (You et al. 2020) and lars (You et
   al. 2017) scale the step of each array by its norm.
   """
-  rate = schedule(
-    server.schedule,
-    server.learning_rate,
-    num_rounds,
-    server.warmup_rounds,
-    server.decay,
-  )
-  rate = _scaled(rate, scale)
+  rate = _server_schedule(server, num_rounds, scale)
   b1, b2 = server.momentum, server.beta2
   start = server.epsilon**2
   match server.optimizer:
@@ -140,6 +143,19 @@ def server_optimizer(
     case config.ServerOptimizer.LARS:
       # A step is this share of each array's norm: no second coefficient.
       return optax.lars(rate, trust_coefficient=1.0, momentum=server.momentum)
+
+
+def _server_schedule(
+  server: config.ServerConfig, num_rounds: int, scale: Scale
+) -> optax.Schedule:
+  rate = schedule(
+    server.schedule,
+    server.learning_rate,
+    num_rounds,
+    server.warmup_rounds,
+    server.decay,
+  )
+  return _scaled(rate, scale)
 
 
 def _scaled(rate: optax.Schedule, scale: Scale) -> optax.Schedule:

@@ -35,6 +35,13 @@ from fedjax_asr.federated import (
 from fedjax_asr.models import model
 
 
+class Rates(NamedTuple):
+  """Learning rates of a round."""
+
+  client: Float[Array, '']
+  server: Float[Array, '']
+
+
 class RoundMetrics(NamedTuple):
   """Means over the round's utterances (loss) and steps (gradient norm).
 
@@ -52,7 +59,7 @@ class RoundMetrics(NamedTuple):
   num_clients: Float[Array, '']
   num_broken: Float[Array, '']
   is_broken: Bool[Array, '']
-  client_learning_rate: Float[Array, '']
+  learning_rates: Rates
 
 
 class Outcome(NamedTuple):
@@ -161,11 +168,15 @@ def of_algorithm(
     mean = aggregation.mean(sums)
     reports = client_report.of_round(kept.reports, mean)
     noise_key = streams.of_root(key, streams.Stream.SERVER_NOISE, state.round)
+    rates = Rates(
+      sent.learning_rate,
+      optimizers.server_rate(federated, state.round, of_server),
+    )
     update, memory = method.combine(sent, line.server(sums, noise_key))
     state = server.stepped(
       state, update, memory, optimizer, federated.server.ema_decay
     )
-    metrics = _metrics(reports, update, state, sent.learning_rate)
+    metrics = _metrics(reports, update, state, rates)
     return state, kept.memories, Outcome(metrics, reports)
 
   return jax.jit(round_fn, donate_argnums=(0, 2))
@@ -175,7 +186,7 @@ def _metrics(
   reports: client_report.ClientReport,
   update: algorithm.Update,
   state: server.ServerState,
-  rate: Float[Array, ''],
+  rates: Rates,
 ) -> RoundMetrics:
   # Broken ones have a weight; those beyond a bound have utterances.
   took_part = (reports.totals.num_utterances > 0) & (reports.weight > 0)
@@ -196,7 +207,7 @@ def _metrics(
     num_clients=num_clients,
     num_broken=num_broken,
     is_broken=nobody_left | ~client_report.is_finite(state),
-    client_learning_rate=rate,
+    learning_rates=rates,
   )
 
 

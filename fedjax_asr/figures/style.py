@@ -4,6 +4,7 @@ import pathlib
 from typing import Any
 
 import matplotlib.figure
+import matplotlib.font_manager
 
 from fedjax_asr import run_error
 
@@ -25,6 +26,8 @@ _DASHES: tuple[Any, ...] = (
 )
 _MARKERS = 'osD^vXP'
 
+# It comes with matplotlib.
+_FAMILY = 'DejaVu Sans'
 DPI = 300
 # Inches: half of a page as a browser shows one, so that text is as large there.
 WIDTH = 5.0
@@ -39,6 +42,7 @@ _RC: dict[Any, Any] = {
   'axes.titlelocation': 'left',
   'axes.grid': True,
   'axes.axisbelow': True,
+  'font.family': _FAMILY,
   'font.size': 12,
   'grid.color': INK,
   'grid.alpha': 0.25,
@@ -50,6 +54,8 @@ _RC: dict[Any, Any] = {
   'lines.markersize': 4,
   'lines.solid_capstyle': 'round',
   'text.color': INK,
+  # Of a PDF: letters that can be found and selected.
+  'pdf.fonttype': 42,
   'xtick.color': INK,
   'ytick.color': INK,
 }
@@ -76,15 +82,27 @@ def line(index: int, num_above: int = 0) -> dict[str, Any]:
   }
 
 
+def drawable(text: str) -> str:
+  """With the code, as U+0928, of each character that the font lacks."""
+  font = matplotlib.font_manager.get_font(
+    matplotlib.font_manager.findfont(_FAMILY)
+  )
+  return ''.join(
+    each if font.get_char_index(ord(each)) else f'U+{ord(each):04X}'
+    for each in text
+  )
+
+
 def save(figure: matplotlib.figure.Figure, path: pathlib.Path) -> pathlib.Path:
-  """Writes a PNG of 300 DPI with a transparent ground.
+  """Writes a PNG of 300 DPI, or a PDF, by the name, with a transparent ground.
 
   Raises:
     RunError: the file cannot be written.
   """
   try:
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=DPI, transparent=True, format='png')
+    form = path.suffix.removeprefix('.')
+    figure.savefig(path, dpi=DPI, transparent=True, format=form)
   except OSError as error:
     raise run_error.RunError(f'{path}: {error.strerror}.') from error
   return path

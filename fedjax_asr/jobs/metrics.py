@@ -19,7 +19,8 @@ def of_round(
     'train/num_infeasible': int(metrics.num_infeasible),
     'train/num_clients': int(metrics.num_clients),
     'train/num_left_out': int(metrics.num_broken),
-    'learning_rate': float(metrics.client_learning_rate),
+    'learning_rate': float(metrics.learning_rates.client),
+    'server_learning_rate': float(metrics.learning_rates.server),
     'round_seconds': seconds,
     'clients_per_second': float(metrics.num_clients) / seconds,
     # Seconds of speech trained on in a second.

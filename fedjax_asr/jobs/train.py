@@ -43,6 +43,7 @@ from fedjax_asr.jobs import (
   round_loop,
   run_corpus,
   run_memory,
+  run_population,
   settling,
   starting_point,
   summary,
@@ -155,7 +156,7 @@ def _train(
   signals.check()
   run_memory.begin(begun.memories, directory, feed.clients)
   recovered.begin()
-  _begin(cfg, directory, data, begun.round, console)
+  _begin(cfg, directory, data, feed, begun.round, console)
   run = _Run(
     round_fn=lambda *of_round: round_fn(*of_round, key, recovered.scale),
     cfg=cfg,
@@ -276,6 +277,7 @@ def _begin(
   cfg: config.Config,
   directory: run_directory.RunDirectory,
   data: datasets.Datasets,
+  feed: cohort_feed.CohortFeed,
   first: int,
   console: rich.console.Console,
 ) -> None:
@@ -286,6 +288,9 @@ def _begin(
   audit.write(data.problems, directory.skipped)
   contents = preparation.statistics(data, directory)
   contents[directory.corpus] = run_corpus.recorded(cfg.data, data)
+  contents[directory.population] = run_population.content(
+    data, feed, cfg.features
+  )
   contents[directory.alphabet] = run_alphabet.content(data.alphabet)
   directory.begin(first, contents)
 

@@ -12,6 +12,7 @@ def check(cfg: config.Config) -> None:
     jobs.PERSONALISE,
     jobs.TRANSCRIBE,
     jobs.EXPORT,
+    jobs.REPORT,
   ):
     requirement.require(
       cfg,
@@ -70,6 +71,7 @@ _READ = {
   config.Job.PERSONALISE: {'personalise', 'decode'},
   config.Job.TRANSCRIBE: {'transcribe', 'decode'},
   config.Job.EXPORT: {'export'},
+  config.Job.REPORT: {'report'},
   config.Job.ATTACK: {'attack'},
 }
 

@@ -229,3 +229,22 @@ def test_clients_are_scaled_where_the_server_takes_their_mean(
   scale = optimizers.step_scale(federated, 0.5)
   assert scale == ((0.5, None) if of_clients else (None, 0.5))
   assert optimizers.client_rate(federated, 3, 0.5) == np.float32(0.05)
+
+
+@pytest.mark.parametrize('schedule', [*config.Schedule])
+def test_the_rate_that_is_told_is_the_one_that_is_taken(schedule):
+  federated = config.FederatedConfig(
+    num_rounds=9,
+    server=config.ServerConfig(
+      learning_rate=0.5,
+      warmup_rounds=3,
+      schedule=schedule,
+      decay=config.DecayConfig(begin=1, every=2),
+    ),
+  )
+  optimizer = optimizers.server_optimizer(federated.server, 9, 0.25)
+  state = optimizer.init(jnp.ones(()))
+  for index in range(9):
+    step, state = optimizer.update(jnp.ones(()), state)
+    rate = optimizers.server_rate(federated, index, 0.25)
+    assert -step == pytest.approx(float(rate), rel=1e-6)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from fedjax_asr import run_error
-from fedjax_asr.figures import style, training
+from fedjax_asr.figures import drawn_run, style, training
 
 _EVALUATED = {
   'train/loss': 9.0,
@@ -27,7 +27,7 @@ def test_figure_is_a_transparent_png_of_300_dpi(tmp_path):
   path = training.plot(tmp_path)
   assert path == tmp_path / 'figures' / 'training_progress.png'
   image = matplotlib.image.imread(path)
-  assert image.shape[1] == style.WIDTH * style.DPI
+  assert image.shape[1] == 2 * style.WIDTH * style.DPI
   assert image[0, 0, 3] == 0
   assert image[..., 3].max() == 1
 
@@ -58,7 +58,9 @@ def test_missing_and_empty_metrics_are_named(tmp_path):
   with pytest.raises(run_error.RunError, match=r'metrics\.jsonl: No such'):
     training.plot(tmp_path)
   _write(tmp_path, [])
-  with pytest.raises(run_error.RunError, match=r'metrics\.jsonl is empty'):
+  with pytest.raises(
+    run_error.RunError, match=r'metrics\.jsonl has no round yet'
+  ):
     training.plot(tmp_path)
 
 
@@ -79,3 +81,73 @@ def _luminance(color):
 def test_colours_have_contrast_three_on_light_and_dark(color, page):
   low, high = sorted([_luminance(color), _luminance(page)])
   assert (high + 0.05) / (low + 0.05) >= 3
+
+
+def _axes(tmp_path, records):
+  _write(tmp_path, records)
+  return training.draw(drawn_run.DrawnRun(tmp_path)).axes
+
+
+def _line(axes, label):
+  (line,) = [each for each in axes.get_lines() if each.get_label() == label]
+  return np.asarray(line.get_xdata()), np.asarray(line.get_ydata())
+
+
+def test_the_round_with_the_lowest_wer_is_marked(tmp_path):
+  wers = (0.9, 0.3, 0.4)
+  records = [{'round': i + 1, 'eval/wer': wer} for i, wer in enumerate(wers)]
+  rounds, rates = _line(
+    _axes(tmp_path, records)[1], 'lowest WER: 30.0%, round 2'
+  )
+  assert (rounds, rates) == (2, 0.3)
+
+
+def test_norms_have_a_band_of_what_is_near(tmp_path):
+  rng = np.random.default_rng(0)
+  norms = rng.lognormal(size=60)
+  records = [
+    {'round': i + 1, 'train/gradient_norm': norm}
+    for i, norm in enumerate(norms)
+  ]
+  axes = _axes(tmp_path, records)[2]
+  rounds, middle = _line(axes, 'gradient of a client')
+  # A twentieth of 60 rounds are 3.
+  near = np.stack([norms[:-2], norms[1:-1], norms[2:]])
+  np.testing.assert_allclose(rounds, np.arange(2, 60))
+  np.testing.assert_allclose(middle, np.median(near, axis=0))
+  (band,) = axes.collections
+  low, high = band.get_datalim(axes.transData).intervaly
+  assert low == pytest.approx(np.quantile(near, 0.1, axis=0).min())
+  assert high == pytest.approx(np.quantile(near, 0.9, axis=0).max())
+  assert axes.get_yscale() == 'log'
+
+
+def test_resumed_rounds_are_marked_in_every_panel(tmp_path):
+  records = [{'round': i, 'train/loss': 5.0} for i in range(1, 8)]
+  records[0]['compile_seconds'] = records[4]['compile_seconds'] = 1.0
+  panels = _axes(tmp_path, records)
+  for axes in panels:
+    vertical = [
+      line for line in axes.get_lines() if line.get_linestyle() == ':'
+    ]
+    assert [line.get_xdata()[0] for line in vertical] == [4.5]
+  assert len(panels) == 6
+
+
+def test_rates_and_speed_are_those_of_the_rounds(tmp_path):
+  records = [
+    {
+      'round': 1,
+      'learning_rate': 0.3,
+      'server_learning_rate': 0.01,
+      'clients_per_second': 4.0,
+      'times_real_time': 120.0,
+      'padding_waste': 0.25,
+    }
+  ]
+  panels = _axes(tmp_path, records)
+  assert _line(panels[3], 'client')[1] == 0.3
+  assert _line(panels[3], 'server')[1] == 0.01
+  assert _line(panels[4], 'clients a second')[1] == 4
+  assert _line(panels[4], 'minutes of speech a second')[1] == 2
+  assert _line(panels[5], 'padding')[1] == 0.25

@@ -43,6 +43,7 @@ def test_metrics_have_every_round_and_name(finished):
     'train/num_clients',
     'train/num_left_out',
     'learning_rate',
+    'server_learning_rate',
     'padding_waste',
     'round_seconds',
     'clients_per_second',

@@ -1,0 +1,42 @@
+"""Draws a run: each figure as a PNG of 300 DPI and as a PDF."""
+
+import os
+
+from fedjax_asr import config, home, run_directory, run_error, saved_run
+from fedjax_asr.figures import drawn_run, gallery, style
+from fedjax_asr.jobs import disk_errors
+
+_FORMS = ('png', 'pdf')
+
+
+def run(
+  cfg: config.Config,
+  workdir: str | os.PathLike[str],
+  *,
+  allow_config_change: bool = False,
+) -> None:
+  """Leaves `figures/` in the directory; the run itself is only read.
+
+  What cannot be drawn of a run is said in the figure's place.
+
+  Raises:
+    UserError: there is no such run, or the figures cannot be written.
+  """
+  path = home.expanded(cfg.report.run).absolute()
+  drawing = drawn_run.DrawnRun(path)
+  if not drawing.files.config_json.is_file():
+    raise run_error.RunError(
+      f'config.report.run={str(path)!r} has no config.json; want the directory '
+      'of a run.'
+    )
+  saved_run.check_apart_from(path, workdir)
+  with run_directory.open_run(
+    workdir, cfg, allow_config_change=allow_config_change
+  ) as directory:
+    directory.begin()
+    with disk_errors.explained(directory.path):
+      for drawn in gallery.drawn(drawing):
+        for form in _FORMS:
+          style.save(drawn.figure, directory.figure(drawn.name, form))
+        told = f' (missing: {drawn.missing})' if drawn.missing else ''
+        print(f'{directory.figure(drawn.name, _FORMS[0])}{told}')
