@@ -288,7 +288,9 @@ class Stages:
     from fedjax_asr.federated import partition
     from fedjax_asr.presets import librispeech
 
-    recipe = librispeech.central(num_epochs=1)
+    recipe = partition.settled(
+      librispeech.central(num_epochs=1), self.train.clients
+    )
     clients = partition.partition(
       self.train.speakers, self.train.texts, recipe, 0
     )

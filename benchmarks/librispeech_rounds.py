@@ -9,6 +9,8 @@ Each variant with each cohort and block (without: its own) is a row: rounds as
 the training job runs them, each cohort drawn, assembled on the host and sent by
 a thread while the last one is used, after one that nothing overlaps with.
 `hours` is for all of the variant's rounds, without evaluations and checkpoints.
+With --rounds=0 nothing is compiled and no round run: a row has the layout and
+the bytes of a cohort, on any machine.
 RESULT.json has a row as soon as it is measured, and why one failed.
 
 Speakers are as many as the variant's folders have (`--speakers`: fewer), with
@@ -91,6 +93,7 @@ def options(flags: list[str]) -> tuple[dict[str, str], list[str]]:
 def measured(chosen: dict[str, str], overrides: list[str]):
   """Yields parts of the record, `rows` growing."""
   from fedjax_asr import command_line, environment
+  from fedjax_asr.federated import partition
 
   yield {'versions': environment.versions()}
   rows = []
@@ -104,6 +107,7 @@ def measured(chosen: dict[str, str], overrides: list[str]):
       _numbers(chosen['blocks'], cfg.federated.block_size),
     ):
       cfg = command_line.parse(arguments).config
+      cfg.federated = partition.settled(cfg.federated, examples.clients)
       cfg.federated.cohort_size = cohort_size
       cfg.federated.block_size = block
       row = {'variant': variant, 'cohort': cohort_size, 'block': block}
@@ -134,7 +138,13 @@ def rounds_of(cfg, examples, num_rounds: int) -> dict:
   chosen = devices.select(cfg.federated)
   started = time.perf_counter()
   feed = cohort_feed.CohortFeed(examples, cfg.federated, cfg.seed, chosen)
-  plan_seconds = time.perf_counter() - started
+  planned = {
+    'plan_seconds': round(time.perf_counter() - started, 1),
+    'cohort_gb': round(_gigabytes(feed.shapes), 2),
+    'layout': feed.layout._asdict(),
+  }
+  if not num_rounds:
+    return planned
   key = jax.random.key(cfg.seed)
   population_size = len(feed.clients)
   state = server.initial_state(acoustic, cfg.federated, key, population_size)
@@ -164,22 +174,19 @@ def rounds_of(cfg, examples, num_rounds: int) -> dict:
     clock = time.perf_counter()
   each = float(np.mean(seconds[1:]))
   total = cfg.federated.num_rounds
-  return {
+  return planned | {
     'round_seconds': [round(value, 3) for value in seconds[1:]],
     'rounds_an_hour': round(3600 / each, 1),
     'num_rounds': total,
     'hours': round(total * each / 3600, 2),
     'compile_seconds': round(compile_seconds, 1),
-    'plan_seconds': round(plan_seconds, 1),
     'first_round_seconds': round(seconds[0], 2),
     'assemble_seconds': round(_assemble_seconds(feed, cfg, examples), 2),
-    'cohort_gb': round(_gigabytes(feed.shapes), 2),
     'temporary_gb': round(
       compiled.memory_analysis().temp_size_in_bytes / 1e9, 2
     ),
     'num_parameters': model.num_parameters(state.params),
     'padding_waste': round(float(np.mean(waste)), 3),
-    'layout': feed.layout._asdict(),
     'losses': [round(loss, 2) for loss in losses],
   }
 

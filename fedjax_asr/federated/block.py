@@ -4,6 +4,7 @@ Written for one client by an `algorithm.Algorithm`; here is where its clients
 become an axis.
 """
 
+import functools
 import typing
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -30,7 +31,7 @@ class Step(NamedTuple):
 
   number: Int[Array, '']
   bucket: Int[cohort.AnyArray, '']
-  batch: cohort.Batch
+  indices: Int[cohort.AnyArray, 'clients batch']
 
 
 class Training(NamedTuple):
@@ -58,7 +59,10 @@ class Training(NamedTuple):
       keys: of these clients in the round.
     """
     num_steps = len(members.bucket)
-    steps = Step(jnp.arange(num_steps), members.bucket, members.batches)
+    steps = Step(jnp.arange(num_steps), members.bucket, members.indices)
+    stepped = functools.partial(
+      self._stepped, broadcast, members.utterances, keys
+    )
     axes = _SHARED if _shares_first_step(self.method, num_steps) else 0
     state = jax.vmap(self.method.start, (None, 0, 0), axes)(
       broadcast,
@@ -67,20 +71,15 @@ class Training(NamedTuple):
     )
     if axes is _SHARED:
       first = jax.tree.map(lambda leaf: leaf[0], steps)
-      state = self._stepped(broadcast, state, first, keys, axes)
+      state = stepped(state, first, axes)
       steps = jax.tree.map(lambda leaf: leaf[1:], steps)
       if num_steps == 1:
         return state
     return jax.lax.scan(
-      lambda state, step: (
-        self._stepped(broadcast, state, step, keys, 0),
-        None,
-      ),
-      state,
-      steps,
+      lambda state, step: (stepped(state, step, 0), None), state, steps
     )[0]
 
-  def _stepped(self, broadcast, state, step: Step, keys, axes):
+  def _stepped(self, broadcast, utterances, keys, state, step: Step, axes):
     """After one step, at the shortest length that holds it.
 
     `axes`: of `state`. Where all clients still have the server's weights, what
@@ -90,20 +89,23 @@ class Training(NamedTuple):
     advance = jax.vmap(self.method.step, (None, axes, 0, 0))
 
     def at_length(frames):
-      def run(state, batch, step_keys):
-        features = batch.features[..., :frames, :]
-        batch = batch._replace(features=features)
+      def run(state, utterances, indices, step_keys):
+        batch = jax.vmap(cohort.gathered, (0, 0, None))(
+          utterances, indices, frames
+        )
         return advance(broadcast, state, batch, step_keys)
 
       return run
 
-    def skipped(state, batch, step_keys):
-      del batch, step_keys
+    def skipped(state, utterances, indices, step_keys):
+      del utterances, indices, step_keys
       size = len(keys)
       return jax.vmap(lambda each: each, (axes,), 0, axis_size=size)(state)
 
     branches = [skipped, *map(at_length, self.frame_buckets)]
-    return jax.lax.switch(step.bucket, branches, state, step.batch, step_keys)
+    return jax.lax.switch(
+      step.bucket, branches, state, utterances, step.indices, step_keys
+    )
 
 
 def _shares_first_step(method: algorithm.Algorithm, num_steps: int) -> bool:

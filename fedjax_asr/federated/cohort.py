@@ -8,12 +8,16 @@ pair is computed at the shortest of a few frame lengths (buckets) that holds
 it: `Cohort.bucket` names the length, 0 skips a step that no client has.
 Clients of similar length share a block and a client's batches are cut from its
 utterances sorted by length, so little of what is computed is padding.
+
+An utterance stands in the cohort once, however many epochs use it: a step
+gathers its batch by index, on the device.
 """
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
@@ -26,7 +30,7 @@ AnyArray = Array | np.ndarray
 
 
 class Batch(NamedTuple):
-  """Utterances of one local step; leading axes may stand before `batch`.
+  """Utterances, of one local step or more; axes may stand before `batch`.
 
   A padding utterance has no frames and no labels; a padding step has only
   padding utterances and changes nothing.
@@ -39,12 +43,16 @@ class Batch(NamedTuple):
 
 
 class Cohort(NamedTuple):
-  """Batches of a round's clients, outermost axis the devices.
+  """What a round's clients train on, outermost axis the devices.
 
   A padding client has only padding steps and weighs nothing.
+
+  utterances: of each client, each once; axes: devices blocks clients batch.
+  indices: those of a step, among its client's; -1 is padding.
   """
 
-  batches: Batch  # Axes: devices blocks steps clients batch.
+  utterances: Batch
+  indices: Int[AnyArray, 'devices blocks steps clients batch']
   bucket: Int[AnyArray, 'devices blocks steps']
   client_ids: Int[AnyArray, 'devices blocks clients']
   staleness: Int[AnyArray, 'devices blocks clients']
@@ -53,6 +61,7 @@ class Cohort(NamedTuple):
 class Layout(NamedTuple):
   """The one padded shape of a run.
 
+  num_utterances: room for those that one client uses in a round.
   frame_buckets: ascending; the last holds every training utterance.
   """
 
@@ -61,6 +70,7 @@ class Layout(NamedTuple):
   block_size: int
   num_steps: int
   batch_size: int
+  num_utterances: int
   frame_buckets: tuple[int, ...]
   num_labels: int
 
@@ -139,6 +149,18 @@ def work(num_utterances: int, client: config.ClientConfig) -> int:
   if client.max_utterances:
     num_utterances = min(num_utterances, client.max_utterances)
   return client.local_epochs * -(-num_utterances // client.batch_size)
+
+
+def num_utterances(
+  clients: Sequence[partition.Client], client: config.ClientConfig
+) -> int:
+  """Different ones in a round, of the client that uses most."""
+  most = max(len(member.utterances) for member in clients)
+  if client.max_utterances:
+    most = min(most, client.max_utterances)
+  if client.local_steps:
+    most = min(most, client.local_steps * client.batch_size)
+  return most
 
 
 def draw(
@@ -258,6 +280,7 @@ def plan(
     block_size=block_size,
     num_steps=num_steps(clients, examples.num_frames, federated.client),
     batch_size=federated.client.batch_size,
+    num_utterances=num_utterances(clients, federated.client),
     frame_buckets=(_quantized(int(examples.num_frames.max())),),
     num_labels=max(1, *(len(labels) for labels in examples.labels)),
   )
@@ -338,18 +361,58 @@ def _blocks(values: np.ndarray, layout: Layout, fill: int) -> np.ndarray:
 
 def assemble(drawn: Draw, examples: dataset.Dataset, layout: Layout) -> Cohort:
   """Fills the padded arrays of a round, on the host."""
-  utterances = _blocks(drawn.utterances, layout, fill=-1).swapaxes(2, 3)
-  batches = examples.batch(
-    utterances, layout.frame_buckets[-1], layout.num_labels
+  own, indices = _indexed(drawn.utterances, layout.num_utterances)
+  utterances = examples.batch(
+    _blocks(own, layout, fill=-1), layout.frame_buckets[-1], layout.num_labels
   )
+  indices = _blocks(indices, layout, fill=-1).swapaxes(2, 3)
   longest = step_frames(drawn, examples.num_frames, layout)
   bucket = np.searchsorted(layout.frame_buckets, longest) + 1
   return Cohort(
-    batches=Batch(*batches),
+    utterances=Batch(*utterances),
+    indices=indices.astype(np.int32),
     bucket=np.where(longest > 0, bucket, 0).astype(np.int32),
     client_ids=_blocks(drawn.client_ids, layout, fill=-1).astype(np.int32),
     staleness=_blocks(drawn.staleness, layout, fill=0).astype(np.int32),
   )
+
+
+def _indexed(
+  utterances: Int[np.ndarray, 'clients steps batch'], most: int
+) -> tuple[
+  Int[np.ndarray, 'clients utterances'], Int[np.ndarray, 'clients steps batch']
+]:
+  """Each client's utterances, each once, and where those of its steps are."""
+  own = np.full((len(utterances), most), -1)
+  indices = np.full_like(utterances, -1)
+  for row, used, places in zip(own, utterances, indices, strict=True):
+    is_real = used >= 0
+    distinct, places[is_real] = np.unique(used[is_real], return_inverse=True)
+    row[: len(distinct)] = distinct
+  return own, indices
+
+
+def gathered(
+  utterances: Batch, indices: Int[AnyArray, ' batch'], num_frames: int
+) -> Batch:
+  """The batch of one client's step, cut to so many frames.
+
+  Padding (-1) is zeros, whatever stands in `utterances`. Reads nothing but
+  what the batch holds.
+  """
+
+  def cut(leaf: AnyArray, index: Int[AnyArray, '']):
+    sizes = (1, *leaf.shape[1:])
+    if leaf is utterances.features:
+      sizes = (1, num_frames, leaf.shape[-1])
+    start = (index, *[0] * (leaf.ndim - 1))
+    taken = jax.lax.dynamic_slice(leaf, start, sizes)[0]
+    return jnp.where(index >= 0, taken, jnp.zeros_like(taken))
+
+  def one(index: Int[AnyArray, '']):
+    return jax.tree.map(lambda leaf: cut(leaf, index), utterances)
+
+  return jax.vmap(one)(indices)
 
 
 def shapes(layout: Layout, num_features: int) -> Cohort:
@@ -359,15 +422,16 @@ def shapes(layout: Layout, num_features: int) -> Cohort:
     return jax.ShapeDtypeStruct(axes, dtype)
 
   blocks = layout.num_devices, layout.num_blocks
-  batch = *blocks, layout.num_steps, layout.block_size, layout.batch_size
+  own = *blocks, layout.block_size, layout.num_utterances
   frames = layout.frame_buckets[-1], num_features
   return Cohort(
-    batches=Batch(
-      features=of(*batch, *frames, dtype=np.float32),
-      num_frames=of(*batch),
-      labels=of(*batch, layout.num_labels),
-      num_labels=of(*batch),
+    utterances=Batch(
+      features=of(*own, *frames, dtype=np.float32),
+      num_frames=of(*own),
+      labels=of(*own, layout.num_labels),
+      num_labels=of(*own),
     ),
+    indices=of(*blocks, layout.num_steps, layout.block_size, layout.batch_size),
     bucket=of(*blocks, layout.num_steps),
     client_ids=of(*blocks, layout.block_size),
     staleness=of(*blocks, layout.block_size),
@@ -376,7 +440,11 @@ def shapes(layout: Layout, num_features: int) -> Cohort:
 
 def padding_waste(cohort: Cohort, layout: Layout) -> float:
   """Fraction of the frames computed in a round that are padding."""
-  real = np.asarray(cohort.batches.num_frames).sum()
+  # Axes: devices blocks clients steps batch.
+  indices = np.asarray(cohort.indices).swapaxes(2, 3)
+  own = np.asarray(cohort.utterances.num_frames)
+  used = np.take_along_axis(own[..., None, :], indices, -1)
+  real = used[indices >= 0].sum()
   frames = np.append(0, layout.frame_buckets)[np.asarray(cohort.bucket)]
   computed = frames.sum() * layout.block_size * layout.batch_size
   return 1.0 - float(real) / max(int(computed), 1)

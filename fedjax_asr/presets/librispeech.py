@@ -75,10 +75,12 @@ def federated(*, num_rounds: int, cohort_size: int) -> config.FederatedConfig:
 def central(*, num_epochs: int, batch_size: int = 32) -> config.FederatedConfig:
   """Adam on batches of one client that has all of train-clean-100.
 
-  A round is a step, as in configs/ds2_central.py.
+  A round is a step, as in configs/ds2_central.py; how many there are follows
+  from the batches, so that other ones train for as many epochs.
   """
   return config.FederatedConfig(
-    num_rounds=num_epochs * _NUM_UTTERANCES_100 // batch_size,
+    num_rounds=0,
+    num_utterances=num_epochs * _NUM_UTTERANCES_100,
     partition=config.Partition.IID,
     num_clients=1,
     cohort_size=1,

@@ -103,12 +103,14 @@ def members(
   width = len(clients[0].batches[0][0][0])
   block_size = block_size or len(taken)
   num_blocks = -(-len(taken) // (block_size * num_devices))
-  shape = (num_devices, num_blocks, num_steps, block_size, batch_size)
+  places = (num_devices, num_blocks, block_size)
+  shape = (*places, num_steps * batch_size)
   # Garbage behind the real rows: padding may change nothing.
   x = np.full((*shape, 1, width), 7.0, np.float32)
   y = np.full((*shape, 1), 9, np.int32)
   num_frames = np.zeros(shape, np.int32)
-  ids = np.full((num_devices, num_blocks, block_size), -1, np.int32)
+  indices = np.full((*places, num_steps, batch_size), -1, np.int32)
+  ids = np.full(places, -1, np.int32)
   stale = np.zeros_like(ids)
   for place, (index, client) in enumerate(zip(client_ids, taken, strict=True)):
     block, rest = divmod(place, num_devices * block_size)
@@ -117,11 +119,15 @@ def members(
     stale[device, block, row] = staleness[place] if staleness else 0
     for step, rows in enumerate(client.batches):
       for column, (values, target) in enumerate(rows):
-        at = device, block, step, row, column
+        own = step * batch_size + column
+        at = device, block, row, own
         x[at], y[at], num_frames[at] = values, target, 1
+        indices[device, block, row, step, column] = own
+  indices = indices.swapaxes(2, 3)
   return cohort.Cohort(
-    batches=cohort.Batch(x, num_frames, y, num_frames),
-    bucket=(num_frames.max((3, 4)) > 0).astype(np.int32),
+    utterances=cohort.Batch(x, num_frames, y, num_frames),
+    indices=indices,
+    bucket=(indices.max((3, 4)) >= 0).astype(np.int32),
     client_ids=ids,
     staleness=stale,
   )

@@ -175,6 +175,23 @@ def compiled_quickly(function, *arguments):
     return lowered.compile()
 
 
+def batches(members: cohort.Cohort) -> cohort.Batch:
+  """Of all steps, copied one by one: [devices blocks steps clients batch ...].
+
+  `members` on the host.
+  """
+  indices = np.asarray(members.indices)
+
+  def of(leaf):
+    copied = np.zeros((*indices.shape, *leaf.shape[4:]), leaf.dtype)
+    for place in zip(*np.nonzero(indices >= 0), strict=True):
+      device, block, _, client, _ = place
+      copied[place] = leaf[device, block, client, indices[place]]
+    return copied
+
+  return cohort.Batch(*map(of, members.utterances))
+
+
 class Simulation:
   """Rounds of a population, as the training job runs them."""
 

@@ -26,12 +26,10 @@ def _simulation(num_devices, device_map):
 def _with_nan(simulation, broken):
   """The cohort of a round in which these clients have features of NaN."""
   members = simulation.members(0)
-  features = np.array(members.batches.features)
-  # devices, blocks, steps, clients -> devices, blocks, clients.
-  features = np.moveaxis(features, 2, 3)
+  features = np.array(members.utterances.features)
   features[np.isin(members.client_ids, broken)] = np.nan
   return members._replace(
-    batches=members.batches._replace(features=np.moveaxis(features, 3, 2))
+    utterances=members.utterances._replace(features=features)
   )
 
 

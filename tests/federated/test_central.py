@@ -38,8 +38,8 @@ def test_rounds_of_one_client_are_minibatch_adam():
     )
   )
   for index in range(3):
-    members = simulation.members(index)
-    batch = jax.tree.map(lambda leaf: leaf[0, 0, 0, 0], members.batches)
+    batches = population.batches(simulation.members(index))
+    batch = jax.tree.map(lambda leaf: leaf[0, 0, 0, 0], batches)
     assert (batch.num_frames > 0).sum() == 4
     updates, opt_state = adam.update(gradient(params, batch), opt_state, params)
     params = optax.apply_updates(params, updates)

@@ -2,6 +2,7 @@
 
 import itertools
 
+import jax
 import numpy as np
 import population
 import pytest
@@ -178,6 +179,58 @@ def test_a_layout_has_the_steps_of_the_largest_client(client, wanted):
   assert layout(client=client).num_steps == wanted
 
 
+@pytest.mark.parametrize(
+  ('client', 'wanted'),
+  [
+    ({}, 7),
+    ({'local_epochs': 10}, 7),
+    ({'local_epochs': 10, 'max_utterances': 3}, 3),
+    ({'local_steps': 2}, 4),
+    ({'local_steps': 50}, 7),
+  ],
+)
+def test_a_layout_has_room_for_the_utterances_of_a_client(client, wanted):
+  assert layout(client=client).num_utterances == wanted
+  drawn = draw(client=client, cohort_size=7)
+  most = max(len(set(used(row))) for row in drawn.utterances)
+  assert most == wanted
+
+
+def test_speech_of_ten_epochs_takes_the_bytes_of_one():
+  sizes = []
+  for num_epochs in (1, 10):
+    settings = {'client': {'local_epochs': num_epochs}}
+    planned, drawn = layout(**settings), draw(**settings)
+    shapes = cohort.shapes(planned, population.NUM_FEATURES)
+    members = cohort.assemble(drawn, EXAMPLES, planned)
+    assert jax.tree.map(np.shape, members) == jax.tree.map(np.shape, shapes)
+    sizes.append(sum(leaf.nbytes for leaf in members.utterances))
+    # Four steps an epoch: a number for each of 6 x 2 places, and of 3 blocks.
+    rest = members.indices.nbytes + members.bucket.nbytes
+    assert rest == num_epochs * 4 * 4 * (6 * 2 + 3)
+  assert sizes[0] == sizes[1]
+
+
+def test_gathered_speech_is_that_of_the_index_and_padding_is_zero():
+  rng = np.random.default_rng(0)
+  own = cohort.Batch(
+    features=rng.normal(size=(3, 24, 2)).astype(np.float32),
+    num_frames=np.array([16, 9, 24], np.int32),
+    labels=rng.integers(1, 9, (3, 5)).astype(np.int32),
+    num_labels=np.array([5, 3, 1], np.int32),
+  )
+  # Garbage where padding could look, and behind the cut.
+  own.features[0] = np.nan
+  own.features[:, 16:] = np.nan
+  indices = np.array([-1, 1, 2, 1, -1], np.int32)
+  got = jax.jit(cohort.gathered, static_argnums=2)(own, indices, 16)
+  np.testing.assert_array_equal(got.features[1:4], own.features[[1, 2, 1], :16])
+  for leaf, mine in zip(got[1:], own[1:], strict=True):
+    np.testing.assert_array_equal(leaf[1:4], mine[[1, 2, 1]])
+  for leaf in got:
+    assert not np.asarray(leaf)[[0, 4]].any()
+
+
 def test_a_layout_without_a_label_has_room_for_one():
   silent = population.examples([population.Spoken('s', '', 9)] * 5)
   settings = population.federated(partition=config.Partition.IID, num_clients=5)
@@ -190,10 +243,11 @@ def test_assemble_puts_every_utterance_in_its_place(num_devices):
   settings = {'num_devices': num_devices, 'num_frame_buckets': 2}
   planned, drawn = layout(**settings), draw(**settings)
   members = cohort.assemble(drawn, EXAMPLES, planned)
+  steps = population.batches(members)
   seen = []
   for device, block, place in np.ndindex(members.client_ids.shape):
     client = members.client_ids[device, block, place]
-    batches = [leaf[device, block, :, place] for leaf in members.batches]
+    batches = [leaf[device, block, :, place] for leaf in steps]
     if client < 0:
       assert not any(leaf.any() for leaf in batches)
       continue
@@ -221,7 +275,7 @@ def test_a_bucket_is_the_shortest_that_holds_its_step():
   planned, drawn = layout(num_frame_buckets=2), draw()
   members = cohort.assemble(drawn, EXAMPLES, planned)
   assert planned.frame_buckets == (16, 24)
-  longest = members.batches.num_frames.max((3, 4))
+  longest = population.batches(members).num_frames.max((3, 4))
   wanted = np.where(longest > 16, 2, np.where(longest > 0, 1, 0))
   np.testing.assert_array_equal(members.bucket, wanted)
   assert set(np.unique(wanted)) == {0, 1, 2}
@@ -237,6 +291,7 @@ def test_padding_waste_by_hand():
     block_size=2,
     num_steps=2,
     batch_size=2,
+    num_utterances=2,
     frame_buckets=(24,),
     num_labels=1,
   )
@@ -293,5 +348,5 @@ def test_the_plan_has_a_place_for_each_batch_of_limited_frames():
   members = cohort.assemble(
     draw(client=LIMITED, cohort_size=7), EXAMPLES, layout
   )
-  frames = members.batches.num_frames
+  frames = population.batches(members).num_frames
   assert frames.sum() == 2 * EXAMPLES.num_frames.sum()

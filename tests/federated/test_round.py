@@ -159,18 +159,20 @@ def test_a_client_sends_its_code():
 def test_garbage_in_padding_changes_nothing(plain):
   members = plain.members(0)
   wanted, wanted_metrics = plain.step(plain.start(), members)
-  batches = members.batches
-  frames = np.arange(batches.features.shape[-2])
-  is_frame = frames < batches.num_frames[..., None]
-  places = np.arange(batches.labels.shape[-1])
-  is_label = places < batches.num_labels[..., None]
+  own = members.utterances
+  frames = np.arange(own.features.shape[-2])
+  is_frame = frames < own.num_frames[..., None]
+  places = np.arange(own.labels.shape[-1])
+  is_label = places < own.num_labels[..., None]
+  # Behind an utterance's end, and all of an utterance that is not there.
   assert not is_frame.all()
+  assert not is_frame.any(-1).all()
   assert not is_label.all()
-  batches = batches._replace(
-    features=np.where(is_frame[..., None], batches.features, np.nan),
-    labels=np.where(is_label, batches.labels, 7),
+  own = own._replace(
+    features=np.where(is_frame[..., None], own.features, np.nan),
+    labels=np.where(is_label, own.labels, 7),
   )
-  got = plain.step(plain.start(), members._replace(batches=batches))
+  got = plain.step(plain.start(), members._replace(utterances=own))
   assert_identical(got, (wanted, wanted_metrics))
 
 
@@ -217,12 +219,59 @@ def test_padding_clients_steps_utterances_and_frames_change_nothing(plain):
     np.testing.assert_allclose(got, want, rtol=TOLERANCE)
 
 
+def copied(members):
+  """The cohort with an utterance of its own in each place of each step."""
+  batches = population.batches(members)
+  shape = batches.num_frames.shape
+
+  def of_client(leaf):
+    # devices blocks steps clients batch -> devices blocks clients utterances.
+    leaf = leaf.swapaxes(2, 3)
+    return leaf.reshape(*leaf.shape[:3], -1, *leaf.shape[5:])
+
+  own = np.arange(shape[2] * shape[4], dtype=np.int32).reshape(shape[2], -1)
+  indices = np.broadcast_to(own[:, None], shape)
+  return members._replace(
+    utterances=jax.tree.map(of_client, batches),
+    indices=np.where(members.indices >= 0, indices, -1),
+  )
+
+
+@pytest.mark.slow
+def test_an_utterance_that_epochs_share_is_as_good_as_copies():
+  runs = []
+  for made_of in (lambda members: members, copied):
+    simulation = population.Simulation(
+      population.acoustic_model(norm=config.Norm.BATCH, dropout=0.3),
+      population.federated(
+        client={
+          'local_epochs': 3,
+          'batch_size': 4,
+          'batch_frames': 60,
+          'learning_rate': 0.1,
+        },
+        num_devices=2,
+        num_frame_buckets=2,
+      ),
+      augmentation=RANDOM,
+    )
+    members = made_of(simulation.members(0))
+    runs.append((members, simulation.step(simulation.start(), members)))
+  (shared, got), (several, wanted) = runs
+  num_shared, num_several = (
+    each.utterances.num_frames.size for each in (shared, several)
+  )
+  assert num_several > 3 * num_shared
+  assert population.distance(got[0].params, simulation.start().params) > 1e-2
+  assert_identical(got, wanted)
+
+
 def without_alignment(members, chosen=...):
   """The cohort whose chosen utterances have no transcript."""
-  num_labels = members.batches.num_labels.copy()
+  num_labels = members.utterances.num_labels.copy()
   num_labels[chosen] = 0
   return members._replace(
-    batches=members.batches._replace(num_labels=num_labels)
+    utterances=members.utterances._replace(num_labels=num_labels)
   )
 
 
@@ -233,8 +282,7 @@ def test_a_cohort_without_a_usable_utterance_moves_nothing(plain):
   assert_identical(trained(state), before)
   assert metrics.delta_norm == metrics.loss == metrics.gradient_norm == 0
   assert metrics.num_clients == metrics.num_utterances == 0
-  num_real = (members.batches.num_frames > 0).sum()
-  assert metrics.num_infeasible == num_real
+  assert metrics.num_infeasible == (members.indices >= 0).sum()
   assert state.round == 1
 
 
@@ -264,11 +312,7 @@ def test_a_client_without_a_usable_utterance_weighs_nothing(make):
     ),
   )
   members = simulation.members(0)
-  # Axes: devices blocks steps clients batch.
-  chosen = np.broadcast_to(
-    (members.client_ids == drawn.client_ids[place])[:, :, None, :, None],
-    members.batches.num_labels.shape,
-  )
+  chosen = members.client_ids == drawn.client_ids[place]
   state, metrics = simulation.step(
     simulation.start(), without_alignment(members, chosen)
   )

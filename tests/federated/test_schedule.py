@@ -1,5 +1,6 @@
 """Clients that are slow, late, gone or drop out, by hand on the clock."""
 
+import jax
 import numpy as np
 import population
 import pytest
@@ -214,14 +215,14 @@ def test_a_draw_has_the_steps_that_are_done_and_one_shape(traced):
     2,
     [timing.working for timing in timings],
   )
-  shapes = [np.shape(leaf) for leaf in cohort.shapes(layout, 8).batches]
+  wanted = jax.tree.map(np.shape, cohort.shapes(layout, 8))
   nobody = cohort.Working(*[np.zeros(0, int)] * 3)
   for present in (working, nobody):
     drawn = cohort.draw(
       CLIENTS, EXAMPLES.num_frames, federated, SEED, 0, present
     )
     members = cohort.assemble(drawn, EXAMPLES, layout)
-    assert [leaf.shape for leaf in members.batches] == shapes
+    assert jax.tree.map(np.shape, members) == wanted
   assert (members.client_ids == -1).all()
   assert not members.bucket.any()
 

@@ -14,6 +14,7 @@ def test_memory_of_kept_messages_is_told():
     block_size=4,
     num_steps=1,
     batch_size=1,
+    num_utterances=1,
     frame_buckets=(8,),
     num_labels=1,
   )

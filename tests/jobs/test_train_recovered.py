@@ -174,6 +174,50 @@ def test_a_rollback_is_what_a_user_would_do_by_hand(
   assert _trained(path) == _trained(changed_at_2(flags, half))
 
 
+SCAFFOLD = '--config.federated.algorithm=scaffold'
+# What of the step is smaller: the server's rate, or the clients', of which
+# their control variates are made.
+SMALLER = {
+  'server': ((SCAFFOLD,), '--config.federated.server.learning_rate=0.005'),
+  'clients': (
+    (
+      SCAFFOLD,
+      '--config.federated.server.optimizer=sgd',
+      '--config.federated.server.learning_rate=1.0',
+      '--config.federated.client.learning_rate=0.02',
+    ),
+    '--config.federated.client.learning_rate=0.01',
+  ),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('whose', SMALLER)
+def test_control_variates_go_back_with_the_parameters(
+  main, poison, changed_at_2, tmp_path, whose
+):
+  flags, half = SMALLER[whose]
+  poison(5, above=0.5)
+  path = tmp_path / 'recovered'
+  status, output, errors = main(path, *flags, *RECOVERS)
+  assert (status, errors) == (0, [])
+  assert 'back to round 2, with a step of 0.5 times' in output
+  lines, saved, rows = _trained(path)
+  # Both sides keep something, and it moved after the round gone back to.
+  variates = {
+    place: values for place, values in saved.items() if 'memory' in place[1]
+  }
+  assert any(any(values) for values in variates.values())
+  assert any(
+    variates['6', name] != values
+    for (index, name), values in variates.items()
+    if index == '4'
+  )
+  assert rows
+  assert all(any(values) for values in rows.values())
+  assert (lines, saved, rows) == _trained(changed_at_2(flags, half))
+
+
 def test_rollbacks_are_bounded(main, poison, tmp_path):
   poison(5, above=0)
   status, output, errors = main(tmp_path, '--config.recovery.max_rollbacks=2')

@@ -3,7 +3,8 @@
 import pytest
 
 from fedjax_asr import config, validation
-from fedjax_asr.presets import corpora, features, federated
+from fedjax_asr.federated import partition
+from fedjax_asr.presets import corpora, features, federated, librispeech
 
 
 @pytest.mark.parametrize(
@@ -51,3 +52,11 @@ def test_smoke_leaves_nothing_open():
   cfg = config.Config(data=corpora.digits(), federated=federated.smoke())
   validation.validate(cfg)
   assert config.open_fields(cfg) == []
+
+
+def test_a_central_librispeech_model_trains_for_its_epochs():
+  """However large the batches are; the last round fills up the last epoch."""
+  holders = ['speaker'] * 28_539
+  for batch_size, wanted in ((32, 53_511), (64, 26_756), (20, 85_617)):
+    recipe = librispeech.central(num_epochs=60, batch_size=batch_size)
+    assert partition.settled(recipe, holders).num_rounds == wanted
