@@ -3,6 +3,7 @@
 import collections
 from typing import Any
 
+import matplotlib.colors
 import matplotlib.figure
 import matplotlib.patches
 import matplotlib.ticker

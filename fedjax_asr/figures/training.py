@@ -214,7 +214,8 @@ def _mark_starts(
 def _smooth(rounds: _Values, values: _Values) -> tuple[_Values, _Values]:
   """The mean of a twentieth of the rounds, at their middle."""
   box = np.full(_window(values), 1 / _window(values))
-  return tuple(np.convolve(each, box, 'valid') for each in (rounds, values))
+  centers = np.convolve(rounds, box, 'valid')
+  return centers, np.convolve(values, box, 'valid')
 
 
 def _band(
