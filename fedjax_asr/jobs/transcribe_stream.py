@@ -250,7 +250,7 @@ class _Times:
   """Seconds of each chunk, in memory that does not grow."""
 
   def __init__(self):
-    self._last = collections.deque([], _TIMED_CHUNKS)
+    self._last = collections.deque(maxlen=_TIMED_CHUNKS)
     self.total = self.most = 0.0
 
   def add(self, seconds: float) -> None:

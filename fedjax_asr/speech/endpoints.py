@@ -4,8 +4,8 @@ A sentence ends where nobody has spoken for `pause_seconds`: there, behind the
 pause so far, it is cut. The next one begins `pause_seconds` before its speech,
 or at the cut where that is later, and what there is more of a pause is in none.
 A sentence has its samples as soon as they come; only its beginning waits, until
-it is known that it is speech. Sound of less than 0.1 s, such as a click, neither
-begins a sentence nor interrupts a pause, but no cut is within it.
+it is known to be speech. What is judged speech for less than 0.1 s, such as a
+click, neither begins a sentence nor interrupts a pause, but no cut is within it.
 """
 
 from typing import NamedTuple
@@ -15,7 +15,7 @@ from jaxtyping import Float32
 
 from fedjax_asr.speech import voice_activity
 
-# Speech that is shorter, once levels are smoothed, begins no sentence.
+# Speech that is shorter begins no sentence; levels are means of half of it.
 _ONSET_SECONDS = 0.1
 
 _Waveform = Float32[np.ndarray, '_']

@@ -98,10 +98,12 @@ def energy_so_far() -> Detector:
   """`energy` of a stream, by what came before each frame and itself.
 
   The same whatever comes at once. Loud and quiet are of the last 2.5 s, and
-  where these are even, of the last 20 s. Where these are, too, speech and pauses
-  go on, up to a frame that is 6 dB louder or softer than what is quiet: neither
-  a long pause nor noise without one is taken for the other. A frame's level is
-  the mean of the 50 ms that end with it, so that a pause is heard so much late.
+  where these are even, of the last 20 s. Where these are, too, speech and
+  pauses go on, up to a frame that is 6 dB louder or softer than what is quiet:
+  neither a long pause nor noise without one is taken for the other. A frame's
+  level is the mean of the 50 ms that end with it, so that a pause is heard so
+  much late. The first 0.3 s, with little to compare with, are speech where they
+  are louder than -45 dB of full scale.
   """
   levels = _Levels()
 

@@ -109,9 +109,7 @@ def text_of_file(waveform):
     STATISTICS,
   )
   # Of one shape, with garbage behind the end.
-  padded = np.pad(
-    values, ((0, 400 - len(values)), (0, 0)), constant_values=9.0
-  )
+  padded = np.pad(values, ((0, 400 - len(values)), (0, 0)), constant_values=9.0)
   logits, num_outputs, _ = whole()(padded[None], np.array([len(values)]))
   (text,) = greedy.texts(
     np.asarray(logits), np.asarray(num_outputs), alphabets.ENGLISH

@@ -124,9 +124,7 @@ def text_of_the_whole(path, waveform):
     run.statistics,
   )
   # With garbage behind the end.
-  padded = np.pad(
-    values, ((0, 650 - len(values)), (0, 0)), constant_values=9.0
-  )
+  padded = np.pad(values, ((0, 650 - len(values)), (0, 0)), constant_values=9.0)
   logits, num_outputs, _ = apply(padded[None], np.array([len(values)]))
   logits, num_outputs = np.asarray(logits), np.asarray(num_outputs)
   (text,) = greedy.texts(logits, num_outputs, alphabets.ENGLISH)
