@@ -5,7 +5,7 @@ pause so far, it is cut. The next one begins `pause_seconds` before its speech,
 or at the cut where that is later, and what there is more of a pause is in none.
 A sentence has its samples as soon as they come; only its beginning waits, until
 it is known to be speech. What is judged speech for less than 0.1 s, such as a
-click, neither begins a sentence nor interrupts a pause, but no cut is within it.
+click, neither begins a sentence nor interrupts a pause, but is never cut.
 """
 
 from typing import NamedTuple
