@@ -229,7 +229,6 @@ def test_every_pattern_of_speech_is_cut_as_runs_by_hand_say():
 
 def by_hand(flags, pause, onset):
   """Sentences in frames, from runs of equal frames."""
-  # What is too short for speech is quiet, but for a cut.
   runs, at = [], 0
   for value, group in itertools.groupby(flags):
     length = len([*group])
@@ -242,9 +241,9 @@ def by_hand(flags, pause, onset):
         start = max(cut_at, first - pause)
       last = until
     elif not speaks and start is not None:
-      # The first quiet frame that has the pause behind it.
+      # The first quiet frame with so much behind the last speech: what was too
+      # short for speech is part of the pause, and is not cut.
       end = max(first + 1, last + pause)
-      # Of a run that becomes speech, its first frames count until it is known.
       if end <= until:
         found.append((start, end))
         start, cut_at = None, end
