@@ -9,7 +9,8 @@ loud as the quietest 20 ms of the sentence before. RESULT.json gets the WER of
 the sentences one by one, and of the recordings cut nowhere but where a window
 of 20 s is full (as it was before there were other cuts), at pauses by energy,
 and, where webrtcvad is installed, by WebRTC's detector. Of a run that can
-stream it has the stream's WER of both, too. Decoding is greedy.
+stream it has the stream's WER of both, too: cut at the ends of sentences, by
+energy and by WebRTC's detector, and never cut (`windows`). Decoding is greedy.
 """
 
 import json
@@ -71,9 +72,13 @@ def measured(run: str, sentences: int, recordings: int, seed: int) -> dict:
       wers['one_by_one'] = wer(hear, spoken)
     wers[f'in_a_row_{cuts}'] = wer(hear, rows)
   if can_stream(saved):
-    hear = streaming(saved)
-    wers['stream_one_by_one'] = wer(hear, spoken)
-    wers['stream_in_a_row'] = wer(hear, rows)
+    listener = live_listener(saved)
+    for cuts in config.Cuts:
+      if cuts is config.Cuts.WEBRTC and not has_webrtc():
+        continue
+      hear = streaming(saved, listener, cuts)
+      wers[f'stream_one_by_one_{cuts}'] = wer(hear, spoken)
+      wers[f'stream_in_a_row_{cuts}'] = wer(hear, rows)
   seconds = sum(len(waveform) for waveform, _ in rows) / rate
   return {
     'machine': main_job.machine(),
@@ -172,11 +177,10 @@ def listening(saved, cuts):
   return hear
 
 
-def streaming(saved):
-  """The job's stream of one waveform."""
+def live_listener(saved):
   from fedjax_asr.decoding import live
 
-  listener = live.Listener(
+  return live.Listener(
     saved.config,
     saved.params,
     saved.norm_state,
@@ -185,12 +189,21 @@ def streaming(saved):
     chunk_seconds=0.2,
   )
 
+
+def streaming(saved, listener, cuts):
+  """The job's stream of one waveform."""
+  from fedjax_asr import config
+  from fedjax_asr.decoding import sentences
+  from fedjax_asr.jobs import transcribe_stream
+
+  cfg = config.TranscribeConfig(cuts=cuts)
+  rate = saved.config.features.sample_rate
+
   def hear(waveform):
-    stream = listener.stream()
-    words = live.GreedyWords(saved.alphabet, listener.output_seconds)
-    found = words.add(stream.add(waveform).argmax(1))
-    found += words.add(stream.finish().argmax(1)) + words.finish()
-    return ' '.join(word.text for word in found)
+    endpointer = transcribe_stream.endpointing(cfg, rate)
+    stream = sentences.Sentences(listener, saved.alphabet, endpointer, rate)
+    heard = stream.add(waveform) + stream.finish()
+    return ' '.join(word.text for each in heard for word in each.words)
 
   return hear
 

@@ -27,8 +27,9 @@ Options:
       pauses by WebRTC's detector (pip install 'fedjax_asr[vad]'); `windows`
       cuts at none.
   --config.transcribe.stream=true --config.transcribe.input=-
-      words while a WAV comes on the standard input, or a file is read, by a run
-      that can stream (configs/ds2_fedavg.py:streaming): docs/streaming.md.
+      words while a WAV comes on the standard input, or a file is read, a line
+      for each sentence that a pause ends, by a run that can stream
+      (configs/ds2_fedavg.py:streaming): docs/streaming.md.
   --config.transcribe.json=text.json
       each file's seconds, text and segments with their times.
   --config.decode.method=beam

@@ -94,13 +94,14 @@ class PersonaliseConfig:
 
 
 class Cuts(enum.StrEnum):
-  """Where a recording is cut, so that a model hears a sentence at a time."""
+  """Where a recording or stream is cut, so that a model hears a sentence at a
+  time."""
 
   # At pauses, which are quieter than the speech around them.
   ENERGY = 'energy'
   # At pauses, by WebRTC's voice activity detector (the extra `vad`).
   WEBRTC = 'webrtc'
-  # Nowhere but where a window is full.
+  # Nowhere but where a window is full; of a stream, nowhere.
   WINDOWS = 'windows'
 
 
@@ -116,7 +117,7 @@ class TranscribeConfig:
   # A JSON file with times of windows, or of words with `stream`; '': text only.
   json: str = ''
   cuts: Cuts = Cuts.ENERGY
-  # The shortest pause at which a recording is cut.
+  # The shortest pause at which a recording is cut; a stream, at its end.
   pause_seconds: float = bounded(0.3, above=0.0)
   # What is longer without a pause is cut into windows that overlap.
   window_seconds: float = bounded(20.0, above=0.0)

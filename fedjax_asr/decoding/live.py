@@ -77,6 +77,8 @@ class Listener:
     self._weights = params, norm_state
     self._step = jax.jit(self.model.step)
     self._chunk(self._no_frames(), streaming.ENDLESS, self.model.start())
+    # What a stream imports late is loaded now: no first word waits for that.
+    self.stream()
 
   @property
   def look_ahead(self) -> LookAhead:

@@ -1,5 +1,6 @@
 """Words of a recording, or of the standard input, while it is read."""
 
+import collections
 import io
 import math
 import os
@@ -14,12 +15,14 @@ import numpy as np
 from jaxtyping import Float32
 
 from fedjax_asr import config, home, interruption, run_error, saved_run
-from fedjax_asr.decoding import live, long_form
+from fedjax_asr.decoding import live, long_form, sentences
 from fedjax_asr.jobs import printed_text
-from fedjax_asr.speech import audio, pcm
+from fedjax_asr.speech import audio, endpoints, pcm, voice_activity
 
 # Shorter recordings hold no word.
 MIN_SECONDS = 0.1
+# Of the last so many the median is taken.
+_TIMED_CHUNKS = 10_000
 _STANDARD_INPUT = '-'
 
 _Waveform = Float32[np.ndarray, '_']
@@ -29,15 +32,19 @@ class Summary(NamedTuple):
   """What a stream took.
 
   look_ahead: of the algorithm.
-  chunk_seconds: that the features, model and words of each chunk took.
+  median_seconds, max_seconds: that the features, model and words of a chunk
+    took; the median is of the last 10,000.
   real_time_factor: seconds of computing for one of sound, compiling apart.
   num_cores: that this process may use.
+  num_sentences: in which there were words.
   """
 
   look_ahead: live.LookAhead
-  chunk_seconds: list[float]
+  median_seconds: float
+  max_seconds: float
   real_time_factor: float
   num_cores: int
+  num_sentences: int
 
   def described(self) -> str:
     """One line."""
@@ -48,7 +55,8 @@ class Summary(NamedTuple):
       f'{ahead.features:.0f}, model {ahead.convolutions:.0f}, lookahead '
       f'{ahead.lookahead:.0f}, chunk {ahead.chunk:.0f}) and '
       f'{taken["median"]:.1f} ms of computing a chunk ({taken["max"]:.1f} at '
-      f'most); real-time factor {self.real_time_factor:.3f} on {cores}'
+      f'most); real-time factor {self.real_time_factor:.3f} on {cores}; '
+      f'sentences: {self.num_sentences}'
     )
 
   def as_dict(self) -> dict[str, Any]:
@@ -56,15 +64,15 @@ class Summary(NamedTuple):
     ahead = {
       name: round(ms, 3) for name, ms in self.look_ahead._asdict().items()
     }
-    taken = [1000 * seconds for seconds in self.chunk_seconds] or [0.0]
     return {
       'look_ahead_ms': {**ahead, 'total': round(self.look_ahead.total, 3)},
       'chunk_ms': {
-        'median': round(statistics.median(taken), 3),
-        'max': round(max(taken), 3),
+        'median': round(1000 * self.median_seconds, 3),
+        'max': round(1000 * self.max_seconds, 3),
       },
       'real_time_factor': round(self.real_time_factor, 5),
       'num_cores': self.num_cores,
+      'num_sentences': self.num_sentences,
     }
 
 
@@ -80,14 +88,16 @@ def check_input(name: str) -> None:
 def run(
   cfg: config.TranscribeConfig, saved: saved_run.SavedRun
 ) -> tuple[long_form.Recording, Summary]:
-  """Prints words as soon as they are determined, then the end of the line.
+  """Prints words as soon as they are determined, a line for each sentence.
 
-  Of what is silent, or shorter than `MIN_SECONDS`, there are none.
+  Of what is silent, or shorter than `MIN_SECONDS`, there are none, and the line
+  is empty.
 
   Raises:
-    UserError: the run cannot stream; of the recording, once all that was heard
-      before is printed.
+    UserError: the run cannot stream, the detector of pauses is not there; of
+      the recording, once all that was heard before is printed.
   """
+  endpointer = endpointing(cfg, saved.config.features.sample_rate)
   try:
     listener = live.Listener(
       saved.config,
@@ -99,7 +109,7 @@ def run(
     )
   except config.ConfigError as error:
     raise run_error.RunError(f'{saved.path}: {error}') from None
-  stream = _PrintedStream(listener, saved)
+  stream = _PrintedStream(listener, saved, endpointer)
   failure = None
   try:
     for block in _blocks(cfg, saved.config.features.sample_rate):
@@ -115,6 +125,24 @@ def run(
   return stream.recording(), stream.summary()
 
 
+def endpointing(
+  cfg: config.TranscribeConfig, sample_rate: int
+) -> endpoints.Endpointer:
+  """Where one stream is to be cut.
+
+  Raises:
+    UserError: the detector cannot be used.
+  """
+  match cfg.cuts:
+    case config.Cuts.WINDOWS:
+      detector = voice_activity.everything()
+    case config.Cuts.WEBRTC:
+      detector = voice_activity.webrtc(sample_rate)
+    case config.Cuts.ENERGY:
+      detector = voice_activity.energy_so_far()
+  return endpoints.Endpointer(detector, cfg.pause_seconds, sample_rate)
+
+
 def _blocks(
   cfg: config.TranscribeConfig, sample_rate: int
 ) -> Iterator[_Waveform]:
@@ -127,16 +155,23 @@ def _blocks(
 class _PrintedStream:
   """Sound in, words out, and how long that took."""
 
-  def __init__(self, listener: live.Listener, saved: saved_run.SavedRun):
+  def __init__(
+    self,
+    listener: live.Listener,
+    saved: saved_run.SavedRun,
+    endpointer: endpoints.Endpointer,
+  ):
     self._listener = listener
-    self._stream = listener.stream()
-    self._words = live.GreedyWords(saved.alphabet, listener.output_seconds)
-    self._joint = ' ' if saved.alphabet.has_words else ''
     self._sample_rate = saved.config.features.sample_rate
-    self._heard: list[live.Word] = []
-    self._num_printed = self.num_samples = 0
+    self._sentences = sentences.Sentences(
+      listener, saved.alphabet, endpointer, self._sample_rate
+    )
+    self._joint = ' ' if saved.alphabet.has_words else ''
+    self._waiting: list[sentences.Heard] = []
+    self._printed: list[list[live.Word]] = [[]]
+    self.num_samples = 0
     self._low, self._high = math.inf, -math.inf
-    self._taken: list[float] = []
+    self._times = _Times()
 
   def add(self, waveform: _Waveform) -> None:
     """The next samples, a chunk at most."""
@@ -146,19 +181,16 @@ class _PrintedStream:
     self.num_samples += len(waveform)
     self._low = min(self._low, float(waveform.min()))
     self._high = max(self._high, float(waveform.max()))
-    logits = self._stream.add(waveform)
-    self._heard += self._words.add(logits.argmax(1))
-    self._print()
-    self._taken.append(time.perf_counter() - started)
+    self._print(self._sentences.add(waveform))
+    self._times.add(time.perf_counter() - started)
 
   def finish(self) -> None:
     """The last words and the end of the line."""
     started = time.perf_counter()
-    logits = self._stream.finish()
-    self._heard += self._words.add(logits.argmax(1)) + self._words.finish()
-    self._print()
-    printed_text.show('\n')
-    self._taken.append(time.perf_counter() - started)
+    self._print(self._sentences.finish())
+    if not self._num_sentences:
+      printed_text.show('\n')
+    self._times.add(time.perf_counter() - started)
 
   @property
   def _seconds(self) -> float:
@@ -170,19 +202,29 @@ class _PrintedStream:
     extremes = np.array([self._low, self._high], np.float32)
     return not self.num_samples or audio.is_silent(extremes)
 
-  def _print(self) -> None:
+  @property
+  def _num_sentences(self) -> int:
+    return sum(bool(words) for words in self._printed)
+
+  def _print(self, heard: list[sentences.Heard]) -> None:
     """Words wait until there was something to hear: of what holds nothing,
     there are none."""
+    self._waiting += [each for each in heard if each.words or each.ends]
     if self._is_silent or self._seconds < MIN_SECONDS:
       return
-    for word in self._heard[self._num_printed :]:
-      before = self._joint if self._num_printed else ''
-      printed_text.show(before + word.text)
-      self._num_printed += 1
+    for words, ends in self._waiting:
+      line = self._printed[-1]
+      for word in words:
+        printed_text.show((self._joint if line else '') + word.text)
+        line.append(word)
+      if ends and line:
+        printed_text.show('\n')
+        self._printed.append([])
+    self._waiting = []
 
   def recording(self) -> long_form.Recording:
     """A segment for each word that was printed."""
-    words = self._heard[: self._num_printed]
+    words = [word for line in self._printed for word in line]
     return long_form.Recording(
       seconds=self._seconds,
       text=self._joint.join(word.text for word in words),
@@ -196,10 +238,29 @@ class _PrintedStream:
   def summary(self) -> Summary:
     return Summary(
       look_ahead=self._listener.look_ahead,
-      chunk_seconds=self._taken,
-      real_time_factor=sum(self._taken) / max(self._seconds, 1e-9),
+      median_seconds=self._times.median,
+      max_seconds=self._times.most,
+      real_time_factor=self._times.total / max(self._seconds, 1e-9),
       num_cores=_num_cores(),
+      num_sentences=self._num_sentences,
     )
+
+
+class _Times:
+  """Seconds of each chunk, in memory that does not grow."""
+
+  def __init__(self):
+    self._last = collections.deque(maxlen=_TIMED_CHUNKS)
+    self.total = self.most = 0.0
+
+  def add(self, seconds: float) -> None:
+    self._last.append(seconds)
+    self.total += seconds
+    self.most = max(self.most, seconds)
+
+  @property
+  def median(self) -> float:
+    return statistics.median(self._last or [0.0])
 
 
 def _num_cores() -> int:

@@ -1,5 +1,8 @@
 """Which parts of a recording are speech: by energy, or by WebRTC's detector."""
 
+import bisect
+import collections
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -22,6 +25,11 @@ _THRESHOLD = 0.3
 _LOUD, _QUIET = 90, 5
 # Of the last 20 s, in which there may be little speech.
 _LOUDEST, _HISTORY_FRAMES = 99, 2000
+# At the start of a stream, with nothing to compare with, what is louder than
+# this is speech (0: full scale).
+_LOUD_ALONE, _START_FRAMES = -45.0, 30
+# Under this, samples are zeros, but for rounding: no room is so quiet.
+_ZEROS = -90.0
 _WEBRTC_RATES = (8000, 16000, 32000, 48000)
 # Of 0 to 3: how much is taken for noise.
 _WEBRTC_MODE = 2
@@ -84,6 +92,93 @@ def energy() -> Detector:
     return (levels > threshold) | (loud - quiet < _MIN_RANGE)
 
   return detected
+
+
+def energy_so_far() -> Detector:
+  """`energy` of a stream, by what came before each frame and itself.
+
+  The same whatever comes at once. Loud and quiet are of the last 2.5 s, and
+  where these are even, of the last 20 s. Where these are, too, speech and
+  pauses go on, up to a frame that is 6 dB louder or softer than what is quiet:
+  neither a long pause nor noise without one is taken for the other. A frame's
+  level is the mean of the 50 ms that end with it, so that a pause is heard so
+  much late. The first 0.3 s, with little to compare with, are speech where they
+  are louder than -45 dB of full scale.
+  """
+  levels = _Levels()
+
+  def detected(frames):
+    return np.array([levels.is_speech(frame) for frame in frames], bool)
+
+  return detected
+
+
+class _Levels:
+  """Of the last frames; memory and time for a frame do not grow."""
+
+  def __init__(self):
+    self._powers = collections.deque(maxlen=_SMOOTHED_FRAMES)
+    self._near = _Ranked(_AROUND_FRAMES)
+    self._history = _Ranked(_HISTORY_FRAMES)
+    self._was_speech = False
+
+  def is_speech(self, frame: Float32[np.ndarray, ' samples']) -> bool:
+    """Of the next frame."""
+    power = np.square(frame - frame.mean(), dtype=np.float64).mean()
+    if _decibels(power) < _ZEROS:
+      self._powers.clear()
+      return False
+    self._powers.append(float(power))
+    level = _decibels(sum(self._powers) / len(self._powers))
+    self._near.add(level)
+    self._history.add(level)
+    return self._is_louder(level)
+
+  def _is_louder(self, level: float) -> bool:
+    if len(self._history) < _START_FRAMES:
+      self._was_speech = level > _LOUD_ALONE
+      return self._was_speech
+    quiet, loud = self._near.at(_QUIET), self._near.at(_LOUD)
+    if loud - quiet < _MIN_RANGE:
+      quiet, loud = self._history.at(_QUIET), self._history.at(_LOUDEST)
+    if loud - quiet < _MIN_RANGE:
+      change = -_MIN_RANGE if self._was_speech else _MIN_RANGE
+      return level > quiet + change
+    lowest = max(quiet, loud - _MAX_RANGE)
+    self._was_speech = level > lowest + _THRESHOLD * (loud - lowest)
+    return self._was_speech
+
+
+def _decibels(power: float) -> float:
+  return 10 * math.log10(power + 1e-12)
+
+
+class _Ranked:
+  """The last numbers of a series, in their order and by size."""
+
+  def __init__(self, size: int):
+    self._size = size
+    self._last = collections.deque()
+    self._sorted: list[float] = []
+
+  def __len__(self) -> int:
+    return len(self._last)
+
+  def add(self, number: float) -> None:
+    if len(self._last) == self._size:
+      oldest = self._last.popleft()
+      del self._sorted[bisect.bisect_left(self._sorted, oldest)]
+    self._last.append(number)
+    bisect.insort(self._sorted, number)
+
+  def at(self, percentile: float) -> float:
+    """The number at the nearest rank."""
+    return self._sorted[round(percentile / 100 * (len(self._sorted) - 1))]
+
+
+def everything() -> Detector:
+  """All is speech: nothing is cut."""
+  return lambda frames: np.ones(len(frames), bool)
 
 
 def webrtc(sample_rate: int) -> Detector:

@@ -175,7 +175,7 @@ def _check_transcribe(cfg: config.Config) -> None:
 
 def _check_stream(cfg: config.Config) -> None:
   stream, source = cfg.transcribe.stream, cfg.transcribe.input
-  for name in ('cuts', 'pause_seconds', 'window_seconds', 'overlap_seconds'):
+  for name in ('window_seconds', 'overlap_seconds'):
     requirement.read(
       cfg, f'transcribe.{name}', not stream, 'transcribe.stream=false'
     )

@@ -44,6 +44,11 @@ CASES = {
   'ds1': {'architecture': 'ds1'},
   'ds2': {'architecture': 'ds2'},
   'ds2, batch norm': {'architecture': 'ds2', 'norm': config.Norm.BATCH},
+  'ds2, one-way with a lookahead': {
+    'architecture': 'ds2',
+    'bidirectional': False,
+    'lookahead': 2,
+  },
   'two steps': {
     'architecture': 'ds1',
     'observed': config.Observed.DELTA,
@@ -107,6 +112,26 @@ def test_a_tiny_models_speech_is_recovered_from_noise():
   assert found.ledger.prior == ''
   assert len(found.ledger.layers) == len(jax.tree.leaves(made.params))
   assert lines[0].startswith('grid 1 of 1, iteration 50 of 3000, objective ')
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures('_quick')
+def test_a_one_way_model_with_a_lookahead_is_matched():
+  """Its update says how near a start is, and nearer in a few steps."""
+  made, features = tiny_victim.sent(**CASES['ds2, one-way with a lookahead'])
+  assert 'lookahead' in made.params
+  near = features + 0.3
+  cfg = matching(num_restarts=1, num_iterations=60, learning_rate=0.02)
+  found = gradient_matching.reconstruct(made, cfg, KEY, start=near[None])
+  assert found.features[0].shape == features.shape
+  assert np.isfinite(found.features[0]).all()
+  assert set(found.ledger.layers) == set(observation.flat(made.params))
+  sent, of_start = (
+    np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(update)])
+    for update in (made.update, tiny_victim.update_of(made, near))
+  )
+  before = np.sum((sent - of_start) ** 2) / np.sum(sent**2)
+  assert 0 < found.certificate['relative_squared_distance'] < 0.5 * before
 
 
 @pytest.mark.usefixtures('_quick')

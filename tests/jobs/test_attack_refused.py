@@ -109,6 +109,23 @@ def test_update_of_a_rate_of_zero_is_named(refused, place):
   assert 'in round 2: the update is zero everywhere' in line
 
 
+def test_running_normalisation_is_refused_of_a_run_and_of_a_fresh_model(
+  refused, place, tmp_path
+):
+  cfg = tiny_attack.model_config(place)
+  cfg.features.normalization = config.Normalization.RUNNING
+  run = tmp_path / 'running'
+  untrained_run.write(run, cfg)
+  statistics = {'mean': [0.0] * 8, 'std': [1.0] * 8}
+  (run / 'statistics.json').write_text(json.dumps(statistics))
+  wanted = 'features.normalization=running; want an attack on a run with utter'
+  line = refused(*_of(run))
+  assert line.startswith(f'error: {run}: {wanted}')
+  flag = '--config.features.normalization=running'
+  line = refused(tiny_attack.write_config(tmp_path), flag)
+  assert wanted in line
+
+
 @pytest.mark.parametrize('method', ['gradient_matching', 'hessian_free'])
 def test_layer_that_the_model_lacks_is_named_before_any_attack(
   refused, run, tmp_path, method

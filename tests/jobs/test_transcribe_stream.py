@@ -1,12 +1,13 @@
 """Words while a file or the standard input is read."""
 
+import functools
 import io
 import json
 import pathlib
+import sys
 import types
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 import soundfile
@@ -22,7 +23,13 @@ from fedjax_asr import (
 from fedjax_asr import main as main_module
 from fedjax_asr.decoding import greedy
 from fedjax_asr.jobs import printed_text
-from fedjax_asr.speech import alphabets, audio, features
+from fedjax_asr.speech import (
+  alphabets,
+  audio,
+  endpoints,
+  features,
+  voice_activity,
+)
 
 _CONFIG = pathlib.Path(__file__).parents[2] / 'configs' / 'transcribe.py'
 _RATE = 16_000
@@ -101,22 +108,24 @@ def wav(samples, rate=_RATE):
   return file.getvalue()
 
 
-def text_of_the_whole(path, waveform):
+@functools.cache
+def whole(path):
+  """A run, and its model on utterances of one shape."""
   run = saved_run.load(path, 'transcribe.run')
+  apply = jax.jit(functools.partial(run.acoustic.apply, train=False))
+  return run, functools.partial(apply, run.params, run.norm_state)
+
+
+def text_of_the_whole(path, waveform):
+  run, apply = whole(path)
   values = features.normalize(
     features.extract(waveform, run.config.features),
     run.config.features.normalization,
     run.statistics,
   )
-  logits, num_outputs, _ = jax.jit(
-    lambda values: run.acoustic.apply(
-      run.params,
-      run.norm_state,
-      values,
-      jnp.array([values.shape[1]]),
-      train=False,
-    )
-  )(values[None])
+  # With garbage behind the end.
+  padded = np.pad(values, ((0, 650 - len(values)), (0, 0)), constant_values=9.0)
+  logits, num_outputs, _ = apply(padded[None], np.array([len(values)]))
   logits, num_outputs = np.asarray(logits), np.asarray(num_outputs)
   (text,) = greedy.texts(logits, num_outputs, alphabets.ENGLISH)
   return ' '.join(text.split())
@@ -145,6 +154,89 @@ def test_a_file_and_the_standard_input_have_the_text_of_the_whole(
     assert len(errors) == 1
     assert errors[0].startswith('latency: ')
     assert 'real-time factor' in errors[0]
+    assert errors[0].endswith('; sentences: 1')
+
+
+def sentences_in_a_row():
+  """Three, and where each is cut."""
+  waveform = 0.0005 * np.random.default_rng(3).normal(size=6 * _RATE)
+  for index, (first, seconds) in enumerate([(0, 1.5), (2.2, 1), (4.5, 1.5)]):
+    at = int(first * _RATE)
+    sound = speech(3.0)[index * _RATE : index * _RATE + int(seconds * _RATE)]
+    waveform[at : at + len(sound)] += sound
+  return np.float32(waveform)
+
+
+def cut_by(waveform, detector):
+  """Of each sentence, samples."""
+  endpointer = endpoints.Endpointer(detector, 0.3, _RATE)
+  found = []
+  for part in endpointer.add(waveform) + endpointer.finish():
+    if part.begins:
+      found.append([])
+    found[-1].append(part.waveform)
+  return [np.concatenate(each) for each in found]
+
+
+def test_a_line_for_each_sentence_has_the_text_that_it_has_as_a_file(
+  transcribe, trained, tmp_path
+):
+  soundfile.write(tmp_path / 'a.wav', sentences_in_a_row(), _RATE, 'FLOAT')
+  waveform = audio.read(tmp_path / 'a.wav', _RATE)
+  found = cut_by(waveform, voice_activity.energy_so_far())
+  assert len(found) == 3
+  want = [text_of_the_whole(trained, each) for each in found]
+  file = tmp_path / 'text.json'
+  status, output, errors = transcribe(
+    tmp_path / 'a.wav', f'--config.transcribe.json={file}'
+  )
+  assert (status, output.splitlines()) == (0, want)
+  assert errors[0].endswith('; sentences: 3')
+  content = json.loads(file.read_text())
+  assert content['stream']['num_sentences'] == 3
+  assert content['files'][0]['text'] == ' '.join(want)
+  starts = [item['start'] for item in content['files'][0]['segments']]
+  assert starts == sorted(starts)
+  assert starts[-1] > 4.2
+
+
+def test_windows_never_cut_a_stream(transcribe, trained):
+  waveform = sentences_in_a_row()
+  stdin = wav(waveform)
+  flag = '--config.transcribe.cuts=windows'
+  _, output, _ = transcribe('-', flag, stdin=stdin)
+  samples, _ = soundfile.read(io.BytesIO(stdin), dtype='float32')
+  assert output == text_of_the_whole(trained, samples) + '\n'
+
+
+def test_a_pause_that_is_longer_than_asked_for_ends_a_sentence(
+  transcribe, trained
+):
+  """Those between these three are of 0.7 and 1.3 s."""
+  for seconds, count in ((0.6, 3), (0.8, 2), (1.4, 1)):
+    flag = f'--config.transcribe.pause_seconds={seconds}'
+    _, output, _ = transcribe('-', flag, stdin=wav(sentences_in_a_row()))
+    assert len(output.splitlines()) == count
+
+
+def test_webrtc_cuts_a_stream(transcribe, trained):
+  pytest.importorskip('webrtcvad')
+  stdin = wav(sentences_in_a_row())
+  samples, _ = soundfile.read(io.BytesIO(stdin), dtype='float32')
+  found = cut_by(samples, voice_activity.webrtc(_RATE))
+  assert len(found) > 1
+  want = [text_of_the_whole(trained, each) for each in found]
+  flag = '--config.transcribe.cuts=webrtc'
+  _, output, _ = transcribe('-', flag, stdin=stdin)
+  assert output.splitlines() == want
+
+
+def test_webrtc_that_is_not_installed_is_one_line(transcribe, monkeypatch):
+  monkeypatch.setitem(sys.modules, 'webrtcvad', None)
+  flag = '--config.transcribe.cuts=webrtc'
+  status, output, errors = transcribe('-', flag, stdin=wav(speech()))
+  assert (status, output, len(errors)) == (2, '', 1)
+  assert 'of the extra vad; run: pip install' in errors[0]
 
 
 def test_words_are_shown_before_the_end_is_read(
@@ -228,7 +320,15 @@ def test_what_is_cut_within_a_sample_is_heard_and_refused(transcribe, trained):
     ('nonesuch.wav', [], 'no such file; want one, or -'),
     ('.', [], 'no such file; want one, or -'),
     ('-', ['--config.decode.method=beam'], 'want greedy'),
-    ('-', ['--config.transcribe.cuts=windows'], 'transcribe.cuts='),
+    ('-', ['--config.transcribe.window_seconds=9'], 'window_seconds='),
+    (
+      '-',
+      [
+        '--config.transcribe.cuts=windows',
+        '--config.transcribe.pause_seconds=0.5',
+      ],
+      'transcribe.pause_seconds=',
+    ),
     ('-', ['--config.transcribe.raw_rate=7'], 'want 0, or 1000 Hz or more'),
     ('-', ['--config.transcribe.stream=false'], "transcribe.input='-'"),
     ('a', ['--config.transcribe.raw_rate=8000'], 'transcribe.input=-'),
