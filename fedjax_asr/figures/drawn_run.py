@@ -22,6 +22,7 @@ from fedjax_asr import (
   run_log,
   saved_run,
 )
+from fedjax_asr.decoding import scores
 from fedjax_asr.speech import alphabets
 
 Series = tuple[Float64[np.ndarray, ' rounds'], Float64[np.ndarray, ' rounds']]
@@ -85,6 +86,16 @@ class DrawnRun:
   def clients(self) -> list[dict[str, Any]]:
     """Of each round that tells of clients, lists with an entry for each."""
     return _or_missing(lambda: run_log.read_lines(self.files.clients))
+
+  @functools.cached_property
+  def transcripts(self) -> list[scores.Transcript]:
+    """Of the last evaluation: held-out speakers, or else utterances."""
+    try:
+      rows = self._json(self.files.transcripts)['transcripts']
+      return [scores.Transcript(**row) for row in rows]
+    except (KeyError, TypeError) as error:
+      name = self.files.transcripts.name
+      raise Missing(f'{name} is of another version ({error}).') from error
 
   @functools.cached_property
   def versions(self) -> list[dict[str, Any]]:

@@ -8,6 +8,7 @@ import matplotlib.figure
 
 from fedjax_asr.figures import (
   architecture,
+  dashboard,
   data_flow,
   drawn_run,
   style,
@@ -29,6 +30,7 @@ FIGURES: Mapping[str, Draw] = {
   'training_progress': training.draw,
   'model_architecture': architecture.draw,
   'data_flow': data_flow.draw,
+  'performance_dashboard': dashboard.draw,
 }
 
 

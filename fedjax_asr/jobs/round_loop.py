@@ -29,6 +29,7 @@ from fedjax_asr.jobs import (
   heldout,
   metrics,
   recovery,
+  time_split,
 )
 
 RoundFn = Callable[
@@ -72,26 +73,32 @@ def run(
   """
   record: dict[str, float | None] = {'compile_seconds': compile_seconds}
   num_rounds = loop.cfg.federated.num_rounds
+  split = time_split.TimeSplit()
   for index in range(first + 1, num_rounds + 1):
     is_last = index == num_rounds
     clock = time.perf_counter()
-    # With the wait for a cohort, if there is one.
-    fed = next(cohorts)
+    with split.of('waiting'):
+      fed = next(cohorts)
     record['padding_waste'] = fed.padding_waste
-    state, outcome = _round(loop, index, state, fed)
+    with split.of('computing'):
+      state, outcome = _round(loop, index, state, fed)
     seconds = time.perf_counter() - clock
     record |= metrics.of_round(outcome.metrics, seconds, loop.cfg.features)
     record |= metrics.of_clock(fed.timing, loop.cfg.federated)
     record |= loop.recovery.metrics()
     _tell_of_clients(loop, index, fed.client_ids, outcome, record)
     if is_last or loop.held_out.is_due(index):
-      record |= loop.held_out.evaluate(state, loop.bar.print)
+      with split.of('evaluation'):
+        record |= loop.held_out.evaluate(state, loop.bar.print)
+      record |= time_split.memory(jax.local_devices())
       loop.patience.add(record.get('eval/wer'))
       is_last |= loop.patience.is_over
+    record |= split.taken()
     # In this order: a resumed run drops the lines after its checkpoint.
     loop.log.write(index, record)
     wer = record.get('eval/wer')
-    _save(loop, index, state, wer, force=is_last)
+    with split.of('checkpoint'):
+      _save(loop, index, state, wer, force=is_last)
     loop.bar.advance(
       loss=record['train/loss'],
       wer=wer,

@@ -46,15 +46,19 @@ def test_metrics_have_every_round_and_name(finished):
     'server_learning_rate',
     'padding_waste',
     'round_seconds',
+    'waiting_seconds',
+    'computing_seconds',
     'clients_per_second',
     'times_real_time',
   }
   scores = {'eval/wer', 'eval/cer', 'eval/loss'}
   scores |= {'eval/utterance_wer', 'eval/utterance_cer'}
+  scores |= {'evaluation_seconds', 'memory/host_peak_gb'}
   for line in lines:
     wanted = every | {'round'}
     wanted |= scores if line['round'] % 2 == 0 else set()
     wanted |= {'compile_seconds'} if line['round'] == 1 else set()
+    wanted |= {'checkpoint_seconds'} if line['round'] > 1 else set()
     assert line.keys() == wanted
   # Compilation is not part of the first round.
   assert lines[0]['compile_seconds'] > 3 * lines[0]['round_seconds']

@@ -58,6 +58,11 @@ _TEXTS = ('one', 'two', 'six', 'a b')
 _TIMES = {
   'compile_seconds',
   'round_seconds',
+  'waiting_seconds',
+  'computing_seconds',
+  'evaluation_seconds',
+  'checkpoint_seconds',
+  'memory/host_peak_gb',
   'clients_per_second',
   'times_real_time',
 }
