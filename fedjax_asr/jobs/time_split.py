@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 
-import jax
+from fedjax_asr.federated import devices
 
 # Of `metrics.jsonl`: seconds of each part, `<part>_seconds`.
 PARTS = ('waiting', 'computing', 'evaluation', 'checkpoint')
@@ -44,13 +44,13 @@ class TimeSplit:
     return found
 
 
-def memory(devices: Sequence[jax.Device]) -> dict[str, float]:
+def memory(device_list: Sequence[devices.Device]) -> dict[str, float]:
   """Peaks so far, in GB: of this process, and of the fullest device."""
   # Kilobytes, but on macOS bytes.
   unit = 1 if sys.platform == 'darwin' else 1024
   peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
   found = {'memory/host_peak_gb': peak / 1e9}
-  stats = [device.memory_stats() or {} for device in devices]
+  stats = [device.memory_stats() or {} for device in device_list]
   peaks = [each['peak_bytes_in_use'] for each in stats if each]
   if peaks:
     found['memory/device_peak_gb'] = max(peaks) / 1e9
