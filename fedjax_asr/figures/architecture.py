@@ -10,9 +10,9 @@ import matplotlib.patches
 import matplotlib.ticker
 import numpy as np
 
-from fedjax_asr import config, saved_run
+from fedjax_asr import config, saved_run, streams
 from fedjax_asr.figures import drawn_run, style
-from fedjax_asr.models import stages
+from fedjax_asr.models import model, stages
 
 # Of the speech that shapes and counts are told for.
 SECONDS = 10.0
@@ -167,11 +167,12 @@ def _draw_histograms(
     said = textwrap.fill(str(missing), 24)
     axes.text(0.5, 0.5, said, transform=axes.transAxes, ha='center', fontsize=8)
     return
-  initial, _ = saved.acoustic.init(jax.random.key(saved.config.seed))
-  both = (initial, 'initially', style.INK), (saved.params, 'now', style.BLUE)
-  limit = max(_spread(params, names) for params, _, _ in both)
+  shown = [(saved.params, 'now', style.BLUE)]
+  if not saved.config.federated.init_from:
+    shown.insert(0, (initial(saved), 'initially', style.INK))
+  limit = max(_spread(params, names) for params, _, _ in shown)
   edges = np.linspace(-limit, limit, _BINS + 1)
-  for params, label, color in both:
+  for params, label, color in shown:
     for index, name in enumerate(names):
       counts, _ = np.histogram(_values(params[name]), edges)
       heights = 0.7 * counts / max(counts.max(), 1)
@@ -189,7 +190,14 @@ def _draw_histograms(
   axes.grid(axis='y', visible=False)
 
 
-def _spread(params: saved_run.model.Params, names: list[str]) -> float:
+def initial(saved: saved_run.SavedRun) -> model.Params:
+  """Before the first round of a run that starts from nothing."""
+  key = streams.key(saved.config.seed, streams.Stream.INITIAL_PARAMETERS)
+  params, _ = saved.acoustic.init(key)
+  return params
+
+
+def _spread(params: model.Params, names: list[str]) -> float:
   """Within it are 99% of each stage's values."""
   return max(
     float(np.quantile(np.abs(_values(params[name])), 0.99)) for name in names

@@ -3,12 +3,16 @@
 import json
 import shutil
 
+import jax
 import matplotlib.figure
+import numpy as np
 import pytest
 import untrained_run
 from described_population import POPULATION
 
-from fedjax_asr.figures import drawn_run, gallery
+from fedjax_asr import saved_run
+from fedjax_asr.figures import architecture, drawn_run, gallery
+from fedjax_asr.jobs import starting_point
 
 
 @pytest.fixture
@@ -68,6 +72,14 @@ def test_what_is_missing_is_said_in_the_place_of_the_figure(
   assert found.missing
   said = ' '.join(texts(found.figure)).replace('\n', '')
   assert found.missing.replace(' ', '')[:40] in said.replace(' ', '')
+
+
+def test_values_before_training_are_those_that_the_run_began_with(run):
+  saved = saved_run.load(run, 'report.run')
+  begun = starting_point.fresh(saved.config, saved.acoustic, 4)
+  jax.tree.map(
+    np.testing.assert_array_equal, architecture.initial(saved), begun.params
+  )
 
 
 def test_a_cut_off_line_is_passed_over(run):
