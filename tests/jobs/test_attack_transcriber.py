@@ -84,6 +84,8 @@ def test_attackers_transcriber_undoes_normalisation_by_public_statistics(run):
   takes = {
     kind: attack_transcriber.Transcriber(saved, kind).takes_statistics
     for kind in kinds
+    # Attacks refuse features that are normalised by what came before.
+    if kind is not kinds.RUNNING
   }
   # The run was trained on features as they are.
   assert takes == {
