@@ -57,7 +57,17 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize('case', CASES)
+# The others are of the same code; these have what it might treat otherwise.
+_SLOW = ('ds2, one-way with a lookahead', 'ds2')
+
+
+@pytest.mark.parametrize(
+  'case',
+  [
+    pytest.param(case, marks=pytest.mark.slow if case in _SLOW else ())
+    for case in CASES
+  ],
+)
 def test_the_double_backward_pass_is_the_slope_of_the_objective(case):
   """Through CTC, the recurrence and clipped ReLU, away from kinks."""
   made, features = tiny_victim.sent(**CASES[case])
@@ -134,6 +144,7 @@ def test_a_one_way_model_with_a_lookahead_is_matched():
   assert 0 < found.certificate['relative_squared_distance'] < 0.5 * before
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures('_quick')
 def test_interrupted_grids_end_as_they_would_have_without(tmp_path):
   """Random search, which needs no second backward pass to be compiled."""
@@ -166,6 +177,7 @@ def test_interrupted_grids_end_as_they_would_have_without(tmp_path):
     gradient_matching.reconstruct(made, matching(l2=0.1), KEY, progress=path)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures('_quick')
 def test_a_start_is_kept_where_nothing_is_better():
   """The truth, from units of public speech and back; batches come apart."""

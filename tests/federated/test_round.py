@@ -71,7 +71,14 @@ def assert_identical(left, right):
   jax.tree.map(np.testing.assert_array_equal, left, right)
 
 
-@pytest.mark.parametrize('name', LAYOUTS)
+@pytest.mark.parametrize(
+  'name',
+  [
+    # tests/compiled has blocks of one, as XLA compiles them for users.
+    pytest.param(name, marks=pytest.mark.slow if name == 'blocks_of_1' else ())
+    for name in LAYOUTS
+  ],
+)
 def test_result_does_not_depend_on_the_layout(randomised, name):
   wanted, wanted_metrics = randomised.run(2)
   other = random_simulation(name)
@@ -383,7 +390,9 @@ def test_rounds_compile_once_and_transfer_nothing(name):
     jax.jit(lambda x: x + 1)(np.ones(2))
 
 
-@pytest.mark.parametrize('local_steps', [1, 3])
+@pytest.mark.parametrize(
+  'local_steps', [1, pytest.param(3, marks=pytest.mark.slow)]
+)
 def test_first_step_on_shared_weights_changes_no_result(
   monkeypatch, local_steps
 ):

@@ -154,6 +154,7 @@ def test_an_absurd_rate_ends_as_the_rate_it_comes_to(main, finished, tmp_path):
   assert _trained(tmp_path) == _trained(finished[0])
 
 
+@pytest.mark.slow
 def test_a_rollback_is_what_a_user_would_do_by_hand(
   main, poison, changed_at_2, tmp_path
 ):

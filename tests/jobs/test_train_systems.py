@@ -42,7 +42,10 @@ def _check_buffered(lines):
 
 @pytest.mark.parametrize(
   ('flags', 'check'),
-  [(SYSTEMS, _check_synchronous), (FEDBUFF, _check_buffered)],
+  [
+    (SYSTEMS, _check_synchronous),
+    pytest.param(FEDBUFF, _check_buffered, marks=pytest.mark.slow),
+  ],
 )
 def test_a_run_on_the_clock_that_is_resumed_ends_as_if_it_never_was(
   main, tmp_path, monkeypatch, flags, check
