@@ -20,7 +20,7 @@ docs/librispeech.md has what disk and memory a variant needs, and the command
 that measures its rounds an hour. The settings of our own variants are first
 choices: nobody has tuned them on the whole corpus, and none of these trainings
 has been run to its end yet.
-  Rounds an hour on one GPU: not measured yet.
+Its rounds an hour were not measured.
 
 Variants; all but the published ones are our own choice, Mozilla's layers on
 every second window of log-mel, in bfloat16 with SpecAugment and dropout:

@@ -16,7 +16,7 @@ _PARTS = (
   ('waiting_seconds', 'waiting for a cohort'),
   ('computing_seconds', 'computing'),
   ('evaluation_seconds', 'evaluation'),
-  ('checkpoint_seconds', 'checkpoints'),
+  ('checkpoint_seconds', 'saving'),
   ('compile_seconds', 'compiling'),
 )
 

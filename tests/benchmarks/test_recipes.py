@@ -44,7 +44,9 @@ def test_points_are_those_of_a_config_that_can_be_run(name):
     if name != 'synthetic':
       flags.append('--config.data.path=x')
     source = f'--config={ROOT}/configs/recipes.py:{name}'
-    command_line.parse(['', source, *flags])
+    cfg = command_line.parse(['', source, *flags]).config
+    assert cfg.name == 'recipe'
+    assert cfg.seed == point.get('seed', 0)
 
 
 # Device time ended before these.

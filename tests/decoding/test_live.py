@@ -3,15 +3,14 @@
 import functools
 import itertools
 
-import derivatives
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import streamed_model
 
 from fedjax_asr import config
 from fedjax_asr.decoding import greedy, live
-from fedjax_asr.models import model
 from fedjax_asr.speech import alphabets, features
 
 STATISTICS = features.Statistics(
@@ -20,42 +19,10 @@ STATISTICS = features.Statistics(
 HOP, STRIDE = 10, 4
 
 
-def run_config():
-  cfg = config.Config()
-  cfg.features = config.FeaturesConfig(
-    sample_rate=1000,
-    fft_size=32,
-    num_features=6,
-    num_mels=6,
-    high_hz=500.0,
-    normalization=config.Normalization.RUNNING,
-  )
-  cfg.model.ds2 = config.DeepSpeech2Config(
-    conv_channels=(3, 2),
-    conv_time_kernels=(5, 3),
-    conv_frequency_kernels=(3, 3),
-    conv_time_strides=(2, 2),
-    conv_frequency_strides=(2, 1),
-    num_recurrent_layers=1,
-    recurrent_size=6,
-    bidirectional=False,
-    lookahead=3,
-  )
-  return cfg
-
-
-@functools.cache
-def trained():
-  """A model whose likeliest symbols are of many kinds."""
-  acoustic = model.acoustic(run_config().model, 6)
-  shapes = jax.eval_shape(acoustic.init, jax.random.key(0))
-  return acoustic, *derivatives.direction_like(shapes)
-
-
 def listener(chunk_outputs, cfg=None):
-  _, params, norm_state = trained()
+  _, params, norm_state = streamed_model.trained()
   return live.Listener(
-    cfg or run_config(),
+    cfg or streamed_model.run_config(),
     params,
     norm_state,
     STATISTICS,
@@ -73,9 +40,9 @@ def speech(num_samples, seed=0):
 
 
 def whole(waveform):
-  acoustic, params, norm_state = trained()
+  acoustic, params, norm_state = streamed_model.trained()
   values = features.normalize(
-    features.extract(waveform, run_config().features),
+    features.extract(waveform, streamed_model.run_config().features),
     config.Normalization.RUNNING,
     STATISTICS,
   )
@@ -220,7 +187,7 @@ def test_bytes_of_a_letter_may_come_in_two_blocks():
   ],
 )
 def test_what_cannot_stream_is_refused(change, message):
-  cfg = run_config()
+  cfg = streamed_model.run_config()
   change(cfg)
   with pytest.raises(config.ConfigError, match=message):
     listener(1, cfg)

@@ -4,14 +4,13 @@ import functools
 import gc
 import tracemalloc
 
-import derivatives
 import jax
 import numpy as np
 import pytest
+import streamed_model
 
 from fedjax_asr import config
 from fedjax_asr.decoding import greedy, live, sentences
-from fedjax_asr.models import model
 from fedjax_asr.speech import alphabets, endpoints, features, voice_activity
 
 RATE = 1000
@@ -20,43 +19,16 @@ STATISTICS = features.Statistics(
 )
 
 
-def run_config():
-  cfg = config.Config()
-  cfg.features = config.FeaturesConfig(
-    sample_rate=RATE,
-    fft_size=32,
-    num_features=6,
-    num_mels=6,
-    high_hz=500.0,
-    normalization=config.Normalization.RUNNING,
-  )
-  cfg.model.ds2 = config.DeepSpeech2Config(
-    conv_channels=(3, 2),
-    conv_time_kernels=(5, 3),
-    conv_frequency_kernels=(3, 3),
-    conv_time_strides=(2, 2),
-    conv_frequency_strides=(2, 1),
-    num_recurrent_layers=1,
-    recurrent_size=6,
-    bidirectional=False,
-    lookahead=3,
-  )
-  return cfg
-
-
-@functools.cache
-def weights():
-  """Whose likeliest symbols are of many kinds."""
-  acoustic = model.acoustic(run_config().model, 6)
-  shapes = jax.eval_shape(acoustic.init, jax.random.key(0))
-  return acoustic, *derivatives.direction_like(shapes)
-
-
 @pytest.fixture(scope='module')
 def listener():
-  _, params, norm_state = weights()
+  _, params, norm_state = streamed_model.trained()
   return live.Listener(
-    run_config(), params, norm_state, STATISTICS, alphabets.ENGLISH, 0.08
+    streamed_model.run_config(),
+    params,
+    norm_state,
+    STATISTICS,
+    alphabets.ENGLISH,
+    0.08,
   )
 
 
@@ -96,7 +68,7 @@ def spans(waveform):
 
 @functools.cache
 def whole():
-  acoustic, params, norm_state = weights()
+  acoustic, params, norm_state = streamed_model.trained()
   apply = jax.jit(functools.partial(acoustic.apply, train=False))
   return functools.partial(apply, params, norm_state)
 
@@ -104,7 +76,7 @@ def whole():
 def text_of_file(waveform):
   """By the model on the whole, which no stream has a part in."""
   values = features.normalize(
-    features.extract(waveform, run_config().features),
+    features.extract(waveform, streamed_model.run_config().features),
     config.Normalization.RUNNING,
     STATISTICS,
   )
