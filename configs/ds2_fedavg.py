@@ -191,9 +191,10 @@ def _features_gpu() -> config.Config:
   cfg.model = models.ds2('base')
   cfg.model.ds2.conv_frequency_kernels = (13, 7)
   cfg.model.ds2.recurrent_size = 256
+  cfg.model.ds2.dropout = 0.2
   cfg.model.ds2.dtype = config.Dtype.BFLOAT16
   cfg.federated = federated.fedavg(
-    num_utterances=175_000,
+    num_utterances=350_000,
     cohort_size=32,
     block_size=32,
     server_learning_rate=3e-3,

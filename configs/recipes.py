@@ -48,6 +48,12 @@ _FSDD_SPEAKERS = (
   'theo',
   'yweweler',
 )
+_FEW_MASKS = {
+  'augment.num_frequency_masks': 1,
+  'augment.max_frequency_mask_bins': 4,
+  'augment.num_time_masks': 1,
+  'augment.max_time_mask_frames': 10,
+}
 _WIDER = {'model.ds2.conv_channels': (16, 32)}
 
 
@@ -238,10 +244,27 @@ def _ds2_dropout() -> Iterator[_Point]:
 
 
 def _central_dropout() -> Iterator[_Point]:
+  """Of the same model and of a larger one."""
+  larger = _WIDER | {
+    'model.ds2.recurrent_size': 192,
+    'model.ds2.num_recurrent_layers': 3,
+  }
   yield from _drawn(
-    {_ROUNDS: 2000, _RATE: 4e-3} | _MASKS | _STRETCH,
-    ({'model.ds2.dropout': 0.1}, {'model.ds2.dropout': 0.2}),
+    {_ROUNDS: 3000, _RATE: 4e-3} | _MASKS | _STRETCH,
+    (
+      {'model.ds2.dropout': 0.2},
+      larger | {'model.ds2.dropout': 0.3, _RATE: 3e-3},
+    ),
     seeds=(11, 12, 13),
+  )
+
+
+def _gpu_dropout() -> Iterator[_Point]:
+  """Twice as long as `gpu`."""
+  yield from _drawn(
+    {_ROUNDS: 900, _RATE: 3e-3} | _MORE_MASKS | _STRETCH,
+    ({'model.ds2.dropout': 0.2},),
+    seeds=(11, 12),
   )
 
 
@@ -269,6 +292,78 @@ def _fsdd_dropout() -> Iterator[_Point]:
       yield {_ROUNDS: 150, _RATE: 1e-2} | voices | change | held_out
 
 
+def _screened_fsdd_features() -> Iterator[_Point]:
+  """What the model is given: bands, cepstra, and how far under the loudest."""
+  start = {_ROUNDS: 100, _RATE: 1e-2, 'augment.max_time_stretch': 0.2}
+  start['augment.max_frequency_warp'] = 0.2
+  floor, within = 'features.log_floor', 'features.dynamic_range_db'
+  for change in (
+    _bands(20) | {floor: 1e-4},
+    _bands(20),
+    _bands(26) | {floor: 1e-4},
+    _bands(40) | {floor: 1e-4},
+    _bands(40) | {floor: 1e-3},
+    _cepstra(13),
+    _cepstra(13) | {floor: 1e-4},
+    _bands(20) | {floor: 1e-4, 'features.normalization': 'global'},
+    _bands(20) | {floor: 1e-4} | _FEW_MASKS,
+    _bands(26),
+    _bands(26) | {within: 30.0},
+    _bands(26) | {within: 40.0},
+    _bands(26) | {within: 50.0},
+    _cepstra(13) | {within: 30.0},
+    _cepstra(13) | {within: 40.0},
+    _cepstra(13) | {within: 50.0},
+    _cepstra(20) | {within: 40.0},
+    _bands(40) | {within: 40.0},
+    _cepstra(13) | {within: 40.0, 'model.ds2.dropout': 0.3},
+  ):
+    for name in _FSDD_SPEAKERS:
+      yield start | change | {'data.heldout_speakers': (name,)}
+
+
+def _fsdd_range() -> Iterator[_Point]:
+  start = {_ROUNDS: 150, _RATE: 1e-2, 'augment.max_time_stretch': 0.2}
+  start['augment.max_frequency_warp'] = 0.2
+  for bands, within, change in (
+    (26, 30.0, {}),
+    (26, 25.0, {}),
+    (26, 20.0, {}),
+    (20, 25.0, {}),
+    (40, 30.0, {}),
+    (26, 25.0, _FEW_MASKS),
+  ):
+    ranged = {'features.dynamic_range_db': within}
+    for name in _FSDD_SPEAKERS:
+      held_out = {'data.heldout_speakers': (name,)}
+      yield start | _bands(bands) | ranged | change | held_out
+
+
+def _bands(count: int) -> _Point:
+  """Log-mel, with kernels over half of the bands."""
+  kernels = {40: (21, 11), 26: (15, 9), 20: (11, 7)}
+  return {
+    'features.num_features': count,
+    'features.num_mels': count,
+    'model.ds2.conv_frequency_kernels': kernels[count],
+  }
+
+
+def _cepstra(count: int) -> _Point:
+  return {
+    'features.kind': 'mfcc',
+    'features.num_features': count,
+    'features.num_mels': 40,
+    'augment.max_frequency_warp': 0.0,
+    'model.ds2.conv_frequency_kernels': (count // 2 * 2 + 1, 7),
+  }
+
+
+def _synthetic_rates() -> Iterator[_Point]:
+  for rate, seed in itertools.product((5e-3, 1e-2, 1.5e-2), (0, 1)):
+    yield {_RATE: rate, 'seed': seed}
+
+
 def _drawn(
   start: _Point, changes: tuple[_Point, ...], seeds: tuple[int, ...]
 ) -> Iterator[_Point]:
@@ -290,9 +385,14 @@ _SWEEPS = {
   'fsdd': _fsdd,
   'ds2_dropout': _ds2_dropout,
   'central_dropout': _central_dropout,
+  'gpu_dropout': _gpu_dropout,
   'ds1_lstm': _ds1_lstm,
   'fsdd_dropout': _fsdd_dropout,
+  'screen_fsdd_features': _screened_fsdd_features,
+  'fsdd_range': _fsdd_range,
   'synthetic': _synthetic,
+  'synthetic_tiny': _synthetic_rates,
+  'synthetic_ds1': _synthetic_rates,
   'clients': _clients,
 }
 
@@ -377,11 +477,30 @@ def _start_of_synthetic() -> config.Config:
   return cfg
 
 
+def _start_of_synthetic_tiny() -> config.Config:
+  cfg = _start_of_synthetic()
+  cfg.features = config.FeaturesConfig()
+  cfg.model = models.ds2('tiny')
+  return cfg
+
+
+def _start_of_synthetic_ds1() -> config.Config:
+  cfg = _start_of_synthetic_tiny()
+  cfg.model = models.ds1('tiny')
+  cfg.federated.num_rounds = 160
+  return cfg
+
+
 _STARTS = (
   (_start_of_ds2, 'screen_ds2 ds2 ds2_dropout clients'),
   (_start_of_ds1, 'screen_ds1 ds1 ds1_lstm'),
-  (_start_of_gpu, 'screen_gpu gpu'),
+  (_start_of_gpu, 'screen_gpu gpu gpu_dropout'),
   (_start_of_central, 'screen_central central central_dropout'),
-  (_start_of_fsdd, 'screen_fsdd fsdd fsdd_dropout'),
+  (
+    _start_of_fsdd,
+    'screen_fsdd fsdd fsdd_dropout screen_fsdd_features fsdd_range',
+  ),
   (_start_of_synthetic, 'synthetic'),
+  (_start_of_synthetic_tiny, 'synthetic_tiny'),
+  (_start_of_synthetic_ds1, 'synthetic_ds1'),
 )

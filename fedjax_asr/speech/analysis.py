@@ -51,11 +51,19 @@ def described(cfg: config.FeaturesConfig) -> dict[str, Any]:
 
 
 def _by_kind(cfg: config.FeaturesConfig) -> dict[str, Any]:
+  ranged = ''
+  if cfg.dynamic_range_db:
+    ranged = (
+      ', raised to the largest of all frames less '
+      f'{features.range_nepers(cfg):.9g}'
+    )
   if cfg.kind is config.FeatureKind.LOG_SPECTROGRAM:
-    return {'features': 'ln(max(sqrt(power), log_floor)) of each bin'}
+    each = f'ln(max(sqrt(power), log_floor)) of each bin{ranged}'
+    return {'features': each}
   edges = features.mel_edges(cfg)
   mel = {'mel_scale': _MEL_SCALE, 'bands': _BANDS, 'edges_hz': edges.tolist()}
   log_mel = 'ln(max(sum over bins of band * power, log_floor)) of each band'
+  log_mel += ranged
   if cfg.kind is config.FeatureKind.LOG_MEL:
     return {**mel, 'features': log_mel}
   basis = features.dct_basis(cfg.num_mels)[:, : cfg.num_features]

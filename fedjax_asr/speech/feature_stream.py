@@ -78,3 +78,8 @@ def check(cfg: config.FeaturesConfig) -> None:
       'features.normalization=utterance; want running, global or none for a '
       'stream, whose mean over the whole would be known at its end.'
     )
+  if cfg.dynamic_range_db:
+    raise config.ConfigError(
+      f'features.dynamic_range_db={cfg.dynamic_range_db:g}; want 0 for a stream, '
+      'whose loudest moment may be still to come.'
+    )

@@ -9,6 +9,9 @@ transform taken over `fft_size`. With power p and floor f = `log_floor`:
   log_mel          log(max(mel @ p, f)), Slaney's bands of unit area
   log_spectrogram  log(max(sqrt(p), f))
   mfcc             the first coefficients of an orthonormal DCT-II of log_mel
+
+With a `dynamic_range_db` the logarithms are raised to the largest of the
+utterance less so many decibels: `top_db` of librosa.power_to_db.
 """
 
 import functools
@@ -54,12 +57,27 @@ def extract(
   spectrum = np.fft.rfft(_frames(waveform, cfg), cfg.fft_size)
   magnitude = np.abs(spectrum)
   if cfg.kind is config.FeatureKind.LOG_SPECTROGRAM:
-    return np.log(np.maximum(magnitude, cfg.log_floor)).astype(np.float32)
+    log_magnitude = np.log(np.maximum(magnitude, cfg.log_floor))
+    return _within_range(log_magnitude, cfg).astype(np.float32)
   mel = magnitude**2 @ mel_filters(cfg)
-  log_mel = np.log(np.maximum(mel, cfg.log_floor))
+  log_mel = _within_range(np.log(np.maximum(mel, cfg.log_floor)), cfg)
   if cfg.kind is config.FeatureKind.MFCC:
     log_mel = log_mel @ dct_basis(cfg.num_mels)[:, : cfg.num_features]
   return log_mel.astype(np.float32)
+
+
+def _within_range(
+  logarithms: Float64[np.ndarray, 'frames bins'], cfg: config.FeaturesConfig
+) -> Float64[np.ndarray, 'frames bins']:
+  if not cfg.dynamic_range_db:
+    return logarithms
+  return np.maximum(logarithms, logarithms.max() - range_nepers(cfg))
+
+
+def range_nepers(cfg: config.FeaturesConfig) -> float:
+  """`dynamic_range_db` as a difference of the kind's logarithms."""
+  is_magnitude = cfg.kind is config.FeatureKind.LOG_SPECTROGRAM
+  return float(cfg.dynamic_range_db * np.log(10) / (20 if is_magnitude else 10))
 
 
 def check_kind(cfg: config.FeaturesConfig) -> None:
@@ -111,6 +129,9 @@ def settings(cfg: config.FeaturesConfig) -> dict[str, Any]:
     names += ['num_mels', 'low_hz', 'high_hz']
   if cfg.kind is config.FeatureKind.MFCC:
     names += ['num_features']
+  if cfg.dynamic_range_db:
+    # Not otherwise: caches of before there was a range stay what they are.
+    names += ['dynamic_range_db']
   chosen = {name: getattr(cfg, name) for name in names}
   return {'kind': cfg.kind.value, 'version': VERSION, **chosen}
 

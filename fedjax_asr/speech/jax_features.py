@@ -61,13 +61,23 @@ def _of_frames(
 ) -> Float[Array, 'frames features']:
   power = _power(frames, cfg)
   if cfg.kind is config.FeatureKind.LOG_SPECTROGRAM:
-    return 0.5 * jnp.log(jnp.maximum(power, cfg.log_floor**2))
+    log_magnitude = 0.5 * jnp.log(jnp.maximum(power, cfg.log_floor**2))
+    return _within_range(log_magnitude, cfg)
   mel = _product(power, reference.mel_filters(cfg))
-  log_mel = jnp.log(jnp.maximum(mel, cfg.log_floor))
+  log_mel = _within_range(jnp.log(jnp.maximum(mel, cfg.log_floor)), cfg)
   if cfg.kind is config.FeatureKind.MFCC:
     basis = reference.dct_basis(cfg.num_mels)[:, : cfg.num_features]
     return _product(log_mel, basis)
   return log_mel
+
+
+def _within_range(
+  logarithms: Float[Array, 'frames bins'], cfg: config.FeaturesConfig
+) -> Float[Array, 'frames bins']:
+  if not cfg.dynamic_range_db:
+    return logarithms
+  least = logarithms.max() - reference.range_nepers(cfg)
+  return jnp.maximum(logarithms, least)
 
 
 def normalize(
