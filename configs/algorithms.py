@@ -212,7 +212,9 @@ def _speaker() -> config.Config:
     data=corpora.commands(),
     features=config.FeaturesConfig(hop_ms=20.0),
     model=models.ds2('small'),
-    federated=federated.fedavg(num_rounds=110, cohort_size=8, block_size=2),
+    federated=federated.fedavg(
+      num_rounds=110, cohort_size=8, block_size=2, server_learning_rate=5e-3
+    ),
   )
   # Enough of each speaker to see who is served worst.
   cfg.data.heldout_utterance_fraction = 0.1

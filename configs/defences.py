@@ -68,7 +68,9 @@ def sweep(variant: str) -> Iterator[dict[str, Any]]:
 
 def _federated() -> config.FederatedConfig:
   """Clients of one weight, as central noise needs them."""
-  cfg = federated.fedavg(num_rounds=160, cohort_size=8, block_size=2)
+  cfg = federated.fedavg(
+    num_rounds=160, cohort_size=8, block_size=2, server_learning_rate=5e-3
+  )
   cfg.weighting = config.Weighting.UNIFORM
   cfg.server.warmup_rounds = 10
   return cfg

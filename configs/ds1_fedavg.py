@@ -125,7 +125,6 @@ def _features() -> config.Config:
     num_utterances=60_000,
     cohort_size=0,
     block_size=2,
-    server_learning_rate=1e-2,
   )
   cfg.evaluation.every_rounds = 50
   cfg.checkpoint.every_rounds = 50

@@ -101,8 +101,12 @@ def _features() -> config.Config:
   cfg.model.ds2.conv_frequency_kernels = (13, 7)
   # An output frame of 20 ms: a spelled letter may be short.
   cfg.model.ds2.conv_time_strides = (2, 1)
+  cfg.model.ds2.conv_channels = (16, 32)
+  cfg.model.ds2.num_recurrent_layers = 3
+  cfg.model.ds2.recurrent_size = 192
+  cfg.model.ds2.dropout = 0.3
   cfg.federated = federated.central(
-    num_utterances=96_000, batch_size=32, learning_rate=4e-3
+    num_utterances=96_000, batch_size=32, learning_rate=3e-3
   )
   cfg.federated.server.warmup_rounds = 100
   cfg.evaluation.every_rounds = 250

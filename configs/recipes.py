@@ -24,6 +24,8 @@ from fedjax_asr.presets import corpora, features, federated, models
 
 _Point = dict[str, Any]
 _RATE = 'federated.server.learning_rate'
+# Of all configs until these sweeps; points that name no rate have it.
+_OLD_RATE = 5e-3
 _ROUNDS = 'federated.num_rounds'
 _STRIDES = 'model.ds2.conv_time_strides'
 # SpecAugment of 13 cepstra at 100 frames a second.
@@ -403,7 +405,12 @@ def _of_cepstra(model: config.ModelConfig) -> config.Config:
     data=corpora.precomputed(),
     features=features.precomputed_mfcc(),
     model=model,
-    federated=federated.fedavg(num_rounds=600, cohort_size=8, block_size=8),
+    federated=federated.fedavg(
+      num_rounds=600,
+      cohort_size=8,
+      block_size=8,
+      server_learning_rate=_OLD_RATE,
+    ),
     evaluation=config.EvaluationConfig(every_rounds=100),
     checkpoint=config.CheckpointConfig(every_rounds=100),
   )
@@ -456,11 +463,18 @@ def _start_of_fsdd() -> config.Config:
     features=features.fsdd(),
     model=models.ds2('tiny'),
     federated=federated.fedavg(
-      num_rounds=100, cohort_size=5, block_size=5, max_utterances=40
+      num_rounds=100,
+      cohort_size=5,
+      block_size=5,
+      max_utterances=40,
+      server_learning_rate=_OLD_RATE,
     ),
     evaluation=config.EvaluationConfig(every_rounds=25),
     checkpoint=config.CheckpointConfig(every_rounds=25),
   )
+  # The number of bands that `screen_fsdd` and `fsdd` were run with.
+  cfg.features.num_features = cfg.features.num_mels = 40
+  cfg.features.dynamic_range_db = 0.0
   cfg.model.ds2.conv_time_strides = (2, 1)
   return cfg
 
@@ -471,7 +485,12 @@ def _start_of_synthetic() -> config.Config:
     data=corpora.commands(),
     features=config.FeaturesConfig(hop_ms=20.0),
     model=models.ds2('small'),
-    federated=federated.fedavg(num_rounds=110, cohort_size=8, block_size=8),
+    federated=federated.fedavg(
+      num_rounds=110,
+      cohort_size=8,
+      block_size=8,
+      server_learning_rate=_OLD_RATE,
+    ),
   )
   cfg.data.synthetic.seed = 1
   return cfg
