@@ -128,12 +128,18 @@ def _draw_curve(axes: Any, drawn: Curve, look: dict[str, Any]) -> None:
 def grouped(runs: Sequence[pathlib.Path]) -> list[Group]:
   """Runs by their configs, the seed and the name apart.
 
+  Of one seed there is one run in a group: another says nothing of chance.
+
   Raises:
     RunError: a run is given twice, or a config cannot be read.
   """
-  groups: dict[str, list[int]] = {}
+  groups: dict[tuple[str, int], list[int]] = {}
+  counts: dict[tuple[str, int], int] = {}
   for index, run in enumerate(runs):
-    groups.setdefault(_but_seed(run), []).append(index)
+    seed, rest = _seed_and_rest(run)
+    times = counts.get((rest, seed), 0)
+    counts[rest, seed] = times + 1
+    groups.setdefault((rest, times), []).append(index)
   names = labels(runs)
   return [
     Group(names[places[0]], tuple(runs[place] for place in places))
@@ -141,14 +147,11 @@ def grouped(runs: Sequence[pathlib.Path]) -> list[Group]:
   ]
 
 
-def _but_seed(run: pathlib.Path) -> str:
+def _seed_and_rest(run: pathlib.Path) -> tuple[int, str]:
   values = run_config.read(run_files.RunFiles(run).config_json)
-  kept = {
-    name: value
-    for name, value in values.items()
-    if name not in ('seed', 'name')
-  }
-  return json.dumps(kept, sort_keys=True)
+  seed = values.pop('seed')
+  del values['name']
+  return seed, json.dumps(values, sort_keys=True)
 
 
 def curve(

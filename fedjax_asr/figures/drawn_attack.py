@@ -85,8 +85,8 @@ class DrawnAttack:
     file = self.files.speakers
     if not file.is_file():
       raise drawn_run.Missing(
-        f'there is no {file.name}: the attack was made without '
-        'config.attack.speaker_id.enabled=true.'
+        f'there is no {file.name}: the attack has not come to it, or was made '
+        'without config.attack.speaker_id.enabled=true.'
       )
     found = json_file.read(file)
     try:

@@ -27,8 +27,8 @@ from fedjax_asr.figures import (
 _CAPTION = (
   'Best is below and to the left. Each point is the WER of training and the '
   'median utterance by the strongest attack in the record (bar: its 95% '
-  'interval; of the WER none is known); ring: the first of its sweep; grey: the '
-  'other defences; '
+  'interval; of the WER none is known); ring: the first of its sweep; grey: '
+  'the other defences; '
   f'{recovered_axis.EXPLAINED}. A line joins strengths that one number orders, '
   'and no points of two defences.'
 )

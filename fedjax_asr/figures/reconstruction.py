@@ -23,6 +23,7 @@ _ROUNDED = 10.0
 # Of all errors, those that the colours leave to their ends.
 _ENDS = (1.0, 99.9)
 _CAPTION_CHARACTERS = 68
+_TITLE_CHARACTERS = 54
 
 
 def draw(
@@ -61,8 +62,10 @@ def _comparison(
   panels[0].set_xlim(
     0, max(len(original), len(found)) * feature_axes.frame_seconds(cfg)
   )
-  name = f'{record["utterance"]}, {drawn_attack.method(record)}'
-  figure.suptitle(style.drawable(name), fontsize=12, parse_math=False)
+  name = style.drawable(record['utterance'])
+  lines = f'{name}, {drawn_attack.method(record)}'.splitlines()
+  title = '\n'.join(textwrap.fill(line, _TITLE_CHARACTERS) for line in lines)
+  figure.suptitle(title, fontsize=12, parse_math=False)
   caption = textwrap.fill(certificate_text.said(record), _CAPTION_CHARACTERS)
   figure.supxlabel(caption, fontsize=10, x=0.02, ha='left')
   return figure
