@@ -9,9 +9,11 @@ from fedjax_asr.figures import label_places
 
 
 def boxes(axes):
+  """Of the texts, without the lines to their points."""
   renderer = axes.figure.canvas.get_renderer()
+  for text in axes.texts:
+    text.update_positions(renderer)
   return [
-    # Without the line to the point.
     matplotlib.text.Text.get_window_extent(text, renderer)
     for text in axes.texts
   ]
