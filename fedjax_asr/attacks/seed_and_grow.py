@@ -245,7 +245,8 @@ def _above_rounding(space):
   if drops[rank - 1] < _CLEAR_DROP:
     return space
   vectors = np.concatenate([space.basis, space.complement], axis=1)
-  return subspace.split(vectors, values, rank, float(drops[rank - 1]))
+  space = subspace.split(vectors, values, rank, float(drops[rank - 1]))
+  return space._replace(min_drop=_CLEAR_DROP)
 
 
 def _span(observed, space, shape):

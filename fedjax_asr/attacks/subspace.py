@@ -26,7 +26,7 @@ class Spectrum(NamedTuple):
   values: Float64[np.ndarray, ' values']
   rank: int
   noise: float
-  min_drop: float = MIN_GAP
+  min_drop: float
 
 
 class Subspace(NamedTuple):
@@ -37,23 +37,27 @@ class Subspace(NamedTuple):
   gap: the last value that counts over the edge of the noise after it; 1 where
     none stands out of the noise, and the basis then spans all that the columns
     reach.
+  min_drop: what the gap had to be to count.
   """
 
   basis: Float64[np.ndarray, 'dim rank']
   complement: Float64[np.ndarray, 'dim dim-rank']
   singular_values: Float64[np.ndarray, ' values']
   gap: float
+  min_drop: float = MIN_GAP
 
   @property
   def rank(self) -> int:
     return self.basis.shape[1]
 
-  def spectrum(self, layer: str, min_drop: float = MIN_GAP) -> Spectrum:
+  def spectrum(self, layer: str) -> Spectrum:
     """What it was found by, as long as rank and gap are of each other."""
     noise = 0.0
     if self.gap > 1:
       noise = float(self.singular_values[self.rank - 1] / self.gap)
-    return Spectrum(layer, self.singular_values, self.rank, noise, min_drop)
+    return Spectrum(
+      layer, self.singular_values, self.rank, noise, self.min_drop
+    )
 
 
 def column_space(matrix: Float64[np.ndarray, 'dim outputs']) -> Subspace:

@@ -1,6 +1,5 @@
 """Singular values of the updates that an attack read a rank from."""
 
-import itertools
 import textwrap
 from collections.abc import Sequence
 from typing import Any
@@ -12,7 +11,6 @@ from fedjax_asr.figures import drawn_attack, drawn_run, style
 
 # Victims that are drawn apart; of more, the first ones.
 _MOST_VICTIMS = 6
-_MOST_PANELS = 6
 _CAPTION = (
   'circle: the rank that was gone by; dashed: the edge of the noise there; '
   'dotted: what the last value that counts has to reach'
@@ -45,7 +43,7 @@ def _by_panel(
     panels.setdefault(name, []).append(record)
   if not panels:
     raise drawn_run.Missing('no rank was looked for.')
-  return dict(itertools.islice(panels.items(), _MOST_PANELS))
+  return panels
 
 
 def _figure(panels) -> matplotlib.figure.Figure:

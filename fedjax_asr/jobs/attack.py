@@ -111,8 +111,8 @@ def _attack_all(cfg, directory, attacked, victims, transcriber, console):
   left = [victim for victim in victims if victim.name not in done]
   if not left and not _is_of_speakers(directory.changes):
     directory.check_unchanged('is finished')
-  directory.begin()
   spectra = attack_spectra.resumed(directory, done)
+  directory.begin()
   speech = attack_victims.public_speech(attacked, victims)
   public = attack_victims.public_units(attacked, victims)
   observations = attack_victims.observations(attacked, cfg.attack, left, speech)
