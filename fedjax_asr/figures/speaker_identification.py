@@ -61,10 +61,9 @@ def _figure(groups) -> matplotlib.figure.Figure:
   ranks.set_title('rank of the true speaker')
   ranks.set_ylabel('rank, 1 is best')
   ranks.yaxis.set_major_locator(matplotlib.ticker.MaxNLocator(integer=True))
-  ranks.set_ylim(max(each['num_candidates'] for each in groups.values()), 1)
-  ranks.margins(y=0.1)
-  low, high = ranks.get_ylim()
-  ranks.set_ylim(low + 0.5, high - 0.5)
+  # The best is above.
+  last = max(each['num_candidates'] for each in groups.values())
+  ranks.set_ylim(last + 0.5, 0.5)
   ticks = [_tick(name, group) for name, group in groups.items()]
   ranks.set_xticks(range(len(groups)), ticks)
   for axes in (first, ranks):
