@@ -160,23 +160,6 @@ def _values(records, name):
   return [] if values == [None] * len(values) else values
 
 
-def believed(records: list[dict]) -> list[dict]:
-  """Of each utterance, what an attacker goes by after all methods: what is
-  certified, rather whole than in part, or else any reconstruction."""
-  best = {}
-  for record in records:
-    name = record['victim'], record['utterance']
-    kept = best.get(name)
-    if kept is None or _rank(record) > _rank(kept):
-      best[name] = record
-  return list(best.values())
-
-
-def _rank(record: dict) -> tuple[bool, bool, bool]:
-  is_whole = record.get('is_whole', False)
-  return record['is_certified'], is_whole, not record['refused']
-
-
 def share(count: int, total: int) -> dict:
   """A fraction with its 95% interval (Wilson 1927)."""
   z = 1.96

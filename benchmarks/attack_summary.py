@@ -55,7 +55,9 @@ class Summary(NamedTuple):
 
 def summary(records: Records) -> Summary:
   """Of the records of one file, by one method or several."""
-  best = [score_summary.read(record) for record in attack.believed([*records])]
+  best = [
+    score_summary.read(record) for record in score_summary.believed([*records])
+  ]
   victims = [each['victim'] for each in best]
   snr = attack.quantiles([each['snr_db'] for each in best], victims=victims)
   seconds = list(seconds_of_updates(records).values())

@@ -170,9 +170,11 @@ def _flags(variant, point, flags):
 
 def leakage(variant: str, point: dict, flags: list[str]) -> dict:
   """What the attack finds at this point."""
+  from fedjax_asr.attacks import score_summary
+
   with tempfile.TemporaryDirectory() as scratch:
     found = attack.measured(_flags(variant, point, flags), scratch)
-  rows = attack.believed(found['records'])
+  rows = score_summary.believed(found['records'])
   speakers = found.get('speakers', {})
   return {
     'certified': attack.share(

@@ -1,20 +1,31 @@
-"""What a run looks like: figures drawn from its directory alone.
+"""What runs look like: figures drawn from their directories alone.
 
-  python -m fedjax_asr.main --config=configs/report.py \\
+  python -m fedjax_asr.main --config=configs/report.py[:variant] \\
       --config.report.run=runs/ds2_fedavg
 
-Without that flag the run is runs/ds2_fedavg. Its directory gets a folder
-`report` (or give --workdir) with figures/, each as a PNG of 300 DPI and as a
-PDF, both with a transparent ground. The run may be under way or cut off: what
-is missing is said in the figure's place.
+Variants:
+  (none)   one directory of the job `train` or `attack`; without that flag
+           runs/ds2_fedavg. It gets a folder `report` (or give --workdir).
+             python -m fedjax_asr.main --config=configs/report.py \\
+               --config.report.run=runs/ds2_fedavg/attack
+  several  directories side by side, all of one of the two jobs: error rates of
+           training runs, of which those with other seeds alone are one line
+           with an interval; scores of attacks. Written to runs/report-several.
+             python -m fedjax_asr.main --config=configs/report.py:several \\
+               "--config.report.runs=('runs/ds2_tiny','runs/ds2_central')"
+
+figures/ has each figure as a PNG of 300 DPI and as a PDF, both with a
+transparent ground. A run may be under way or cut off: what is missing is said
+in the figure's place.
 """
 
 from fedjax_asr import config, config_file
 
 
 def get_config(variant: str = '') -> config.Config:
-  """The config, for flags to override; there are no variants."""
-  return config_file.chosen(variant, {'': _default})()
+  """The config of a variant, for flags to override."""
+  variants = {'': _default, 'several': _several}
+  return config_file.chosen(variant, variants)()
 
 
 def _default() -> config.Config:
@@ -23,3 +34,10 @@ def _default() -> config.Config:
     name='report',
     report=config.ReportConfig(run='runs/ds2_fedavg'),
   )
+
+
+def _several() -> config.Config:
+  cfg = _default()
+  cfg.report.run = ''
+  cfg.report.runs = ('runs/ds2_tiny', 'runs/ds2_central')
+  return cfg

@@ -199,6 +199,11 @@ class RunFiles:
     return self.path / 'reconstructions.h5'
 
   @property
+  def spectra(self) -> pathlib.Path:
+    """Singular values of updates by method and layer, and the rank found."""
+    return self.path / 'spectra.json'
+
+  @property
   def audio(self) -> pathlib.Path:
     """The folder of what can be listened to."""
     return self.path / 'audio'
@@ -226,6 +231,16 @@ class RunFiles:
   def scores_figure(self) -> pathlib.Path:
     """The scores of all reconstructions."""
     return self.figures / 'reconstruction_scores.png'
+
+  @property
+  def spectra_figure(self) -> pathlib.Path:
+    """The singular values of the updates."""
+    return self.figures / 'singular_values.png'
+
+  @property
+  def speakers_figure(self) -> pathlib.Path:
+    """How often the speaker was identified."""
+    return self.figures / 'speaker_identification.png'
 
 
 def numbered(file: pathlib.Path, number: int) -> pathlib.Path:

@@ -44,6 +44,11 @@ cp "$runs"/hessian_free/figures/reconstruction_*_hessian_free.png \
 
 # Of records, in seconds.
 results=benchmarks/results
+python -m fedjax_asr.figures.palette figures/palette.png
+python -m fedjax_asr.figures.leakage figures/leakage.png \
+  "$results/defences.json"
+python -m fedjax_asr.figures.privacy_utility figures/privacy_utility.png \
+  "$results/defences.json"
 python benchmarks/algorithms_figure.py figures/algorithms.png \
   "clients are speakers=$results/algorithms_speaker.json" \
   "clients of few kinds of sentences=$results/algorithms_transcript.json"

@@ -70,8 +70,18 @@ def reconstruct(
   report = report or (lambda _: None)
   _check(observed)
   search_key, invert_key = jax.random.split(key)
+  update = observation.needed(observed, _KERNEL)
+  spanned = subspace.column_space(update)
+  with observation.having_seen(spanned.spectrum(_KERNEL)):
+    _check_span(spanned, update.shape)
+    return _demixed(observed, spanned, cfg, search_key, invert_key, report)
+
+
+def _demixed(observed, spanned, cfg, search_key, invert_key, report):
   # What the client's forward pass was; `observed` is what its gradients were.
-  seen, space = _seen(observed), _space(observed)
+  seen, space = _seen(observed), spanned
+  if batch_statistics.is_hidden(observed):
+    space = _completed(spanned, seen)
   found = sparse_frames.frames(space.basis, cfg, search_key, report)
   if len(found.directions) < space.rank:
     raise observation.Refused(
@@ -102,7 +112,8 @@ def reconstruct(
     report('the scale of the features')
     utterances = _rescaled(observed, utterances, cfg)
   report('the certificate')
-  return _result(observed, seen, cfg, order, utterances)
+  found = _result(observed, seen, cfg, order, utterances)
+  return found._replace(spectra=(spanned.spectrum(_KERNEL), order.spectrum))
 
 
 def _seen(observed):
@@ -135,17 +146,12 @@ def _check(observed):
     )
 
 
-def _space(observed) -> subspace.Subspace:
-  update = observation.needed(observed, _KERNEL)
-  space = subspace.column_space(update)
-  if space.rank >= min(update.shape) or space.gap <= 1:
+def _check_span(space: subspace.Subspace, shape):
+  if space.rank >= min(shape) or space.gap <= 1:
     raise observation.Refused(
       f'the span of the input kernel has no end: rank {space.rank} of '
-      f'{min(update.shape)}, from noise or too many frames.'
+      f'{min(shape)}, from noise or too many frames.'
     )
-  if batch_statistics.is_hidden(observed):
-    return _completed(space, _seen(observed))
-  return space
 
 
 def _completed(space, seen) -> subspace.Subspace:

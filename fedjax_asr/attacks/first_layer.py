@@ -106,7 +106,8 @@ def clearest(among: list[Candidate], shape: window_system.Shape) -> Candidate:
   """
   best = max(among, key=lambda candidate: candidate.space.gap)
   units = int(best.layer.kernel.any(axis=0).sum())
-  _check(best.space, shape, units)
+  with observation.having_seen(best.space.spectrum(KERNEL)):
+    _check(best.space, shape, units)
   return best
 
 

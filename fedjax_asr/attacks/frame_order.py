@@ -33,12 +33,14 @@ class Order(NamedTuple):
     first frames apart, of which several utterances have several.
   num_states: that the update holds: one for each frame but the first ones, also
     where frames are equal.
+  spectrum: that says so.
   """
 
   utterances: tuple[tuple[int, ...], ...]
   residual: float
   margin: float
   num_states: int
+  spectrum: subspace.Spectrum
 
 
 def order(
@@ -60,9 +62,14 @@ def order(
   """
   update = observation.needed(observed, _RECURRENT)[0]
   states = subspace.column_space(update)
-  if states.rank >= min(update.shape):
+  with observation.having_seen(states.spectrum(_RECURRENT)):
+    return _ordered(observed, frames, mean, states, update.shape)
+
+
+def _ordered(observed, frames, mean, states, shape) -> Order:
+  if states.rank >= min(shape):
     raise observation.Refused(
-      f'the states fill all {update.shape[0]} dimensions of the recurrence: no '
+      f'the states fill all {shape[0]} dimensions of the recurrence: no '
       'order of frames can be told from another.'
     )
   # Highest: a GPU would round products to TF32.
@@ -80,6 +87,7 @@ def order(
     residual=max(residuals),
     margin=min(margins, default=1.0),
     num_states=states.rank,
+    spectrum=states.spectrum(_RECURRENT),
   )
 
 

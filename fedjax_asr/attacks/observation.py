@@ -1,7 +1,8 @@
 """What the attacker sees of a client: an update, and what is declared known."""
 
+import contextlib
 import difflib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -9,6 +10,7 @@ import numpy as np
 from jaxtyping import Float64
 
 from fedjax_asr import config
+from fedjax_asr.attacks import subspace
 from fedjax_asr.models import model as model_lib
 from fedjax_asr.speech import features as features_lib
 
@@ -140,6 +142,7 @@ class Reconstruction(NamedTuple):
     `is_certified`.
   undetermined: of each utterance, the stretches that may be longer than they
     are returned, to any length; a certificate speaks of what lies between.
+  spectra: of the updates whose rank it went by.
   """
 
   features: tuple[np.ndarray, ...]
@@ -148,10 +151,27 @@ class Reconstruction(NamedTuple):
   ledger: Ledger
   is_whole: bool = False
   undetermined: tuple[tuple[Stretch, ...], ...] = ()
+  spectra: tuple[subspace.Spectrum, ...] = ()
 
 
 class Refused(Exception):
-  """A method's conditions do not hold; the message says which."""
+  """A method's conditions do not hold; the message says which.
+
+  spectra: of the updates whose rank was looked at before.
+  """
+
+  def __init__(self, reason: str, spectra: tuple[subspace.Spectrum, ...] = ()):
+    super().__init__(reason)
+    self.spectra = spectra
+
+
+@contextlib.contextmanager
+def having_seen(spectrum: subspace.Spectrum) -> Iterator[None]:
+  """What is refused inside says that this was seen before."""
+  try:
+    yield
+  except Refused as refused:
+    raise Refused(str(refused), (spectrum, *refused.spectra)) from refused
 
 
 def ledger(

@@ -40,6 +40,24 @@ def is_found(record: dict[str, Any]) -> bool:
   return not record['refused'] and record['num_frames_found'] > 0
 
 
+def believed(records: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+  """Of each utterance, what an attacker goes by after all methods: what is
+  certified, rather whole than in part, or else any reconstruction."""
+  best: dict[tuple[str, str], dict[str, Any]] = {}
+  for record in records:
+    # Each was an update of its own in earlier versions.
+    name = record.get('victim', ''), record['utterance']
+    kept = best.get(name)
+    if kept is None or _rank(record) > _rank(kept):
+      best[name] = record
+  return list(best.values())
+
+
+def _rank(record: dict[str, Any]) -> tuple[bool, bool, bool]:
+  is_whole = record.get('is_whole', False)
+  return record['is_certified'], is_whole, not record['refused']
+
+
 def median(
   values: Sequence[float | None], worst: float = -math.inf
 ) -> float | None:

@@ -72,7 +72,8 @@ def reconstruct(
   space = _spanned(kernel, shape)
   tell(f'{space.rank} windows in {len(kernel)} dimensions')
   span = _span(observed, space, shape)
-  chains = _chains(span, shape, space.rank, cfg, key, tell)
+  with observation.having_seen(space.spectrum(_KERNEL)):
+    chains = _chains(span, shape, space.rank, cfg, key, tell)
   bias = observation.evidence(observed, _BIAS)
   scaled = closed_chain.scaled(span, shape, chains, kernel, bias)
   return _result(observed, cfg, span, shape, space, chains, scaled, kernel)
@@ -131,6 +132,7 @@ def _result(observed, cfg, span, shape, space, chains, scaled, kernel):
       (_KERNEL, _BIAS) if has_bias else (_KERNEL,),
       prior='; '.join(name for name in (speech, source) if name),
     ),
+    spectra=(space.spectrum(_KERNEL),),
   )
 
 
@@ -209,6 +211,12 @@ def _spanned(kernel, shape):
     space = _above_rounding(space)
   unknowns = shape.stride * shape.num_features
   most = len(kernel) - _GROWTH_EQUATIONS * unknowns
+  with observation.having_seen(space.spectrum(_KERNEL)):
+    _check_rank(space, most, unknowns)
+  return space
+
+
+def _check_rank(space, most, unknowns):
   if space.gap <= 1:
     raise observation.Refused(
       f'{_KERNEL}: no drop in its {len(space.singular_values)} singular '
@@ -220,7 +228,6 @@ def _spanned(kernel, shape):
       f'{_KERNEL}: {space.rank} windows; want at most {most}, as many as leave '
       f'{_GROWTH_EQUATIONS} equations for each of {unknowns} unknowns.'
     )
-  return space
 
 
 def _above_rounding(space):
@@ -238,7 +245,8 @@ def _above_rounding(space):
   if drops[rank - 1] < _CLEAR_DROP:
     return space
   vectors = np.concatenate([space.basis, space.complement], axis=1)
-  return subspace.split(vectors, values, rank, float(drops[rank - 1]))
+  space = subspace.split(vectors, values, rank, float(drops[rank - 1]))
+  return space._replace(min_drop=_CLEAR_DROP)
 
 
 def _span(observed, space, shape):

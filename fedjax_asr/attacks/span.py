@@ -73,6 +73,12 @@ def reconstruct(
 def _whole(observed, cfg, shape, candidates, tell, rng):
   """Every utterance, of which all windows are in the update."""
   candidate = first_layer.clearest(candidates, shape)
+  seen = candidate.space.spectrum(first_layer.KERNEL)
+  with observation.having_seen(seen):
+    return _of_clearest(observed, cfg, shape, candidate, tell, rng)
+
+
+def _of_clearest(observed, cfg, shape, candidate, tell, rng):
   layer, space = candidate.layer, candidate.space
   tell(f'{space.rank} windows, spectrum drops {space.gap:.1e}-fold')
   space, groups = _groups(space, shape, cfg, rng)
@@ -164,6 +170,11 @@ def _reconstruction(
     ),
     undetermined=unclear,
     ledger=observation.ledger(observed, scaled.layers, prior=scaled.prior),
+    spectra=(
+      candidate.space.spectrum(first_layer.KERNEL)._replace(
+        rank=int(certificate['rank'])
+      ),
+    ),
   )
 
 

@@ -97,7 +97,8 @@ def reconstruct(
       transcript that cannot be that of the length.
   """
   report = report or (lambda _: None)
-  problem = span_residual.opened(observed)
+  spanned = span_residual.space(observed)
+  problem = span_residual.opened(observed, spanned)
   front = span_residual.front(observed)
   # Highest: a GPU would round products to TF32.
   with jax.default_matmul_precision('highest'):
@@ -112,7 +113,8 @@ def reconstruct(
     (features,) = polished.features
     residual = _measured(observed, problem, features)
     found = found._replace(features=features, residual=residual)
-  return _result(observed, found, polished)
+  result = _result(observed, found, polished)
+  return result._replace(spectra=(spanned.spectrum(span_residual.LAYER),))
 
 
 def _is_told(declared) -> bool:

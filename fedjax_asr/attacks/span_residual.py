@@ -43,11 +43,14 @@ class Problem(NamedTuple):
   num_frames: jax.Array
 
 
-def opened(observed: observation.Observation) -> Problem:
+def opened(
+  observed: observation.Observation, spanned: subspace.Subspace | None = None
+) -> Problem:
   """Of one utterance, as long as declared or else as the span's rank says.
 
   The rank is the number of output frames, and each counts as a whole stride;
   what an utterance lacks of the last one comes out as zeros at its end.
+  `spanned` is what `space` gave, where that was called before.
 
   Raises:
     observation.Refused: no DeepSpeech 2, several utterances, Adam at the
@@ -55,8 +58,7 @@ def opened(observed: observation.Observation) -> Problem:
       has fewer equations than there are unknowns: no residual proves anything
       then.
   """
-  _check(observed)
-  space = _space(observed)
+  spanned = spanned or space(observed)
   convolutions = {
     name: leaves
     for name, leaves in observed.params.items()
@@ -64,13 +66,13 @@ def opened(observed: observation.Observation) -> Problem:
   }
   declared = observed.declared
   width = observed.features.num_features
-  frames = space.rank * front_inversion.time_stride(observed)
+  frames = spanned.rank * front_inversion.time_stride(observed)
   if declared.num_frames is not None:
     (frames,) = declared.num_frames
   return Problem(
     convolutions,
     observed.norm_state,
-    jnp.asarray(space.complement, jnp.float32),
+    jnp.asarray(spanned.complement, jnp.float32),
     declared.speech or matching_objective.standard(width),
     jnp.full(1, frames, jnp.int32),
   )
@@ -94,23 +96,31 @@ def _check(observed):
     raise observation.Refused(f'{count} utterances: want one.')
 
 
-def _space(observed) -> subspace.Subspace:
+def space(observed: observation.Observation) -> subspace.Subspace:
+  """What the frames span; raises as `opened` does."""
+  _check(observed)
   update = observation.needed(observed, LAYER)
-  space = subspace.column_space(update)
-  if space.gap <= 1 or space.rank >= min(update.shape):
+  spanned = subspace.column_space(update)
+  with observation.having_seen(spanned.spectrum(LAYER)):
+    _check_rank(observed, spanned, update.shape)
+  return spanned
+
+
+def _check_rank(observed, spanned, shape):
+  if spanned.gap <= 1 or spanned.rank >= min(shape):
     raise observation.Refused(
-      f'{LAYER}: no drop in its {min(update.shape)} singular values: as many '
+      f'{LAYER}: no drop in its {min(shape)} singular values: as many '
       'frames or more, or an update that is noisy, quantised or sparsified.'
     )
   unknowns = (
     front_inversion.time_stride(observed) * observed.features.num_features
   )
-  if len(update) - space.rank < unknowns:
+  num_equations = shape[0] - spanned.rank
+  if num_equations < unknowns:
     raise observation.Refused(
-      f'{LAYER}: {len(update) - space.rank} equations for {unknowns} unknowns '
-      f'of each of {space.rank} output frames; want as many.'
+      f'{LAYER}: {num_equations} equations for {unknowns} unknowns '
+      f'of each of {spanned.rank} output frames; want as many.'
     )
-  return space
 
 
 def front(observed: observation.Observation) -> Front:

@@ -6,10 +6,27 @@ import numpy as np
 from jaxtyping import Float64
 
 # A drop under this is no drop: the last value may be noise as well.
-_MIN_GAP = 3.0
+MIN_GAP = 3.0
 # Fraction of the noise's singular values that may be lower than the one that
 # is compared with its largest.
 _LOW = 0.03
+
+
+class Spectrum(NamedTuple):
+  """What a rank was read from.
+
+  layer: name of the parameter whose update it is of.
+  values: singular values, largest first, of the update as it was scaled.
+  rank: that was gone by.
+  noise: the edge of the noise after it; 0 where no drop was found.
+  min_drop: how many times the noise the last value that counts had to be.
+  """
+
+  layer: str
+  values: Float64[np.ndarray, ' values']
+  rank: int
+  noise: float
+  min_drop: float
 
 
 class Subspace(NamedTuple):
@@ -20,16 +37,27 @@ class Subspace(NamedTuple):
   gap: the last value that counts over the edge of the noise after it; 1 where
     none stands out of the noise, and the basis then spans all that the columns
     reach.
+  min_drop: what the gap had to be to count.
   """
 
   basis: Float64[np.ndarray, 'dim rank']
   complement: Float64[np.ndarray, 'dim dim-rank']
   singular_values: Float64[np.ndarray, ' values']
   gap: float
+  min_drop: float = MIN_GAP
 
   @property
   def rank(self) -> int:
     return self.basis.shape[1]
+
+  def spectrum(self, layer: str) -> Spectrum:
+    """What it was found by, as long as rank and gap are of each other."""
+    noise = 0.0
+    if self.gap > 1:
+      noise = float(self.singular_values[self.rank - 1] / self.gap)
+    return Spectrum(
+      layer, self.singular_values, self.rank, noise, self.min_drop
+    )
 
 
 def column_space(matrix: Float64[np.ndarray, 'dim outputs']) -> Subspace:
@@ -85,7 +113,7 @@ def numerical_rank(
   low = len(values) - 1 - (_LOW * (len(values) - ranks)).astype(int)
   drops = values[:-1] / tops
   scores = drops * np.maximum(values[low], floor) / tops
-  if not drops.size or drops[np.argmax(scores)] < _MIN_GAP:
+  if not drops.size or drops[np.argmax(scores)] < MIN_GAP:
     return int((values > floor).sum()), 1.0
   best = int(np.argmax(scores))
   return best + 1, float(drops[best])

@@ -133,10 +133,12 @@ class TranscribeConfig:
 
 @dataclasses.dataclass(slots=True, kw_only=True)
 class ReportConfig:
-  """What a run looks like, drawn from its directory alone."""
+  """What runs look like, drawn from their directories alone."""
 
-  # Finished, under way, or cut off.
+  # Of the job `train` or `attack`; finished, under way, or cut off.
   run: str = ''
+  # In its place, several of one of these jobs, to be compared.
+  runs: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(slots=True, kw_only=True)

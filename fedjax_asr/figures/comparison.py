@@ -6,18 +6,23 @@ Each RUN is a directory that the job `train` wrote, and is named in the figure
 by as much of its path as tells it from the others. The axis is what was trained
 on, in utterances, because a round of one run is not a round of another; or,
 with --virtual_time, the seconds of a run's clock (config.federated.systems).
-Where what was held out is not the same, figure and terminal say so.
+Runs whose configs differ in the seed alone are one line, their mean, with a
+band that is the 95% interval of the mean (Student's t). Where what was held out
+is not the same, figure and terminal say so.
 """
 
 import enum
+import json
 import pathlib
 import sys
 import textwrap
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import matplotlib.figure
 import matplotlib.ticker
+import numpy as np
+from jaxtyping import Float64
 
 from fedjax_asr import (
   config,
@@ -27,7 +32,31 @@ from fedjax_asr import (
   run_files,
   run_log,
 )
-from fedjax_asr.figures import style
+from fedjax_asr.figures import intervals, style
+
+_BAND = "mean over seeds; band: 95% interval of the mean (Student's t)"
+
+
+class Group(NamedTuple):
+  """Runs that differ in the seed alone, in the order they were given.
+
+  name: of one run, as `labels` has it; of several, of the first.
+  """
+
+  name: str
+  runs: tuple[pathlib.Path, ...]
+
+
+class Curve(NamedTuple):
+  """A rate where all runs of a group were evaluated.
+
+  places: on the axis, the mean over the runs.
+  spread: half of the interval of the mean; None of one run.
+  """
+
+  places: Float64[np.ndarray, ' evaluations']
+  means: Float64[np.ndarray, ' evaluations']
+  spread: Float64[np.ndarray, ' evaluations'] | None
 
 
 class Axis(enum.StrEnum):
@@ -42,32 +71,118 @@ def plot(
   output: pathlib.Path,
   axis: Axis = Axis.UTTERANCES,
 ) -> pathlib.Path:
-  """WER and CER on held-out speakers of each run.
+  """Writes what `draw` draws.
 
   Raises:
-    RunError: metrics are missing or have no evaluation, a run is given twice,
-      or the file cannot be written.
+    RunError: as `draw` does, or the file cannot be written.
   """
-  names = labels(runs)
+  return style.save(draw(runs, axis), output)
+
+
+def draw(
+  runs: Sequence[pathlib.Path], axis: Axis = Axis.UTTERANCES
+) -> matplotlib.figure.Figure:
+  """WER and CER on held-out speakers of each run or group of seeds.
+
+  Raises:
+    RunError: metrics are missing or have no evaluation, or a run is given
+      twice.
+  """
+  groups = grouped(runs)
   warning = held_out_warning(runs)
   with style.context():
     figure = matplotlib.figure.Figure(
-      figsize=(style.WIDTH, 6 + 0.25 * len(runs)), layout='constrained'
+      figsize=(style.WIDTH, 6.4 + 0.25 * len(groups)), layout='constrained'
     )
     panels = figure.subplots(2, 1, sharex=True)
     for metric, axes in zip(('wer', 'cer'), panels, strict=True):
-      for index, (run, name) in enumerate(zip(runs, names, strict=True)):
-        counts, rates = series(run, f'eval/{metric}', axis)
-        look = style.line(index, len(runs) - 1 - index)
-        axes.plot(counts, rates, label=name, **look)
+      for index, group in enumerate(groups):
+        look = style.line(index, len(groups) - 1 - index)
+        _draw_curve(axes, curve(group.runs, f'eval/{metric}', axis), look)
       _finish(axes, metric.upper())
     if warning:
       said = '\n'.join(textwrap.wrap(f'{warning}.', 48))
       figure.suptitle(said, fontsize=11, color=style.DISTINCT[4])
     panels[1].set_xlabel(axis.value)
-    lines, _ = panels[0].get_legend_handles_labels()
-    figure.legend(lines, _legend(runs, names), loc='outside lower left')
-    return style.save(figure, output)
+    lines = list(panels[0].lines)
+    told = [_told(group) for group in groups]
+    if any(len(group.runs) > 1 for group in groups):
+      panels[1].set_xlabel(f'{axis.value}\n{textwrap.fill(_BAND, 56)}')
+    figure.legend(lines, told, loc='outside lower left')
+    return figure
+
+
+def _draw_curve(axes: Any, drawn: Curve, look: dict[str, Any]) -> None:
+  axes.plot(drawn.places, drawn.means, **look)
+  if drawn.spread is not None:
+    axes.fill_between(
+      drawn.places,
+      np.maximum(drawn.means - drawn.spread, 0),
+      drawn.means + drawn.spread,
+      color=look['color'],
+      alpha=0.25,
+      linewidth=0,
+    )
+
+
+def grouped(runs: Sequence[pathlib.Path]) -> list[Group]:
+  """Runs by their configs, the seed and the name apart.
+
+  Of one seed there is one run in a group: another says nothing of chance.
+
+  Raises:
+    RunError: a run is given twice, or a config cannot be read.
+  """
+  groups: dict[tuple[str, int], list[int]] = {}
+  counts: dict[tuple[str, int], int] = {}
+  for index, run in enumerate(runs):
+    seed, rest = _seed_and_rest(run)
+    times = counts.get((rest, seed), 0)
+    counts[rest, seed] = times + 1
+    groups.setdefault((rest, times), []).append(index)
+  names = labels(runs)
+  return [
+    Group(names[places[0]], tuple(runs[place] for place in places))
+    for places in groups.values()
+  ]
+
+
+def _seed_and_rest(run: pathlib.Path) -> tuple[int, str]:
+  values = run_config.read(run_files.RunFiles(run).config_json)
+  seed = values.pop('seed')
+  del values['name']
+  return seed, json.dumps(values, sort_keys=True)
+
+
+def curve(
+  runs: Sequence[pathlib.Path], metric: str, axis: Axis = Axis.UTTERANCES
+) -> Curve:
+  """Of runs of one config, evaluated after the same rounds.
+
+  As far as the shortest of them is.
+
+  Raises:
+    RunError: as `series` says.
+  """
+  found = [series(run, metric, axis) for run in runs]
+  shortest = min(len(values) for _, values in found)
+  places = np.array([counts[:shortest] for counts, _ in found], np.float64)
+  values = np.array([values[:shortest] for _, values in found], np.float64)
+  spread = intervals.mean_spread(values) if len(runs) > 1 else None
+  return Curve(places.mean(0), values.mean(0), spread)
+
+
+def is_central(run: pathlib.Path) -> bool:
+  """Whether one client holds all speech."""
+  file = run_files.RunFiles(run).config_json
+  try:
+    federated = run_config.read(file)['federated']
+    is_split = federated['partition'] != config.Partition.SPEAKER
+    return is_split and federated['num_clients'] == 1
+  except (KeyError, TypeError) as error:
+    raise run_error.RunError(
+      f'{file}: {error!r}; want the config of a run.'
+    ) from error
 
 
 def _finish(axes: Any, name: str) -> None:
@@ -77,15 +192,18 @@ def _finish(axes: Any, name: str) -> None:
   axes.set_title(f'{name} on held-out speakers')
 
 
-def _legend(runs: Sequence[pathlib.Path], names: Sequence[str]) -> list[str]:
-  last = [
-    [series(run, f'eval/{metric}')[1][-1] for metric in ('wer', 'cer')]
-    for run in runs
-  ]
-  return [
-    f'{name}: WER {wer:.1%}, CER {cer:.1%}'
-    for name, (wer, cer) in zip(names, last, strict=True)
-  ]
+def _told(group: Group) -> str:
+  """Its name, how it trains, and its rates at the end."""
+  kind = 'central' if is_central(group.runs[0]) else 'federated'
+  rates = []
+  for metric in ('wer', 'cer'):
+    drawn = curve(group.runs, f'eval/{metric}')
+    said = f'{metric.upper()} {drawn.means[-1]:.1%}'
+    if drawn.spread is not None:
+      said += f' \u00b1 {drawn.spread[-1]:.1%}'
+    rates.append(said)
+  seeds = f', {len(group.runs)} seeds' if len(group.runs) > 1 else ''
+  return f'{group.name} ({kind}{seeds}):\n{", ".join(rates)}'
 
 
 def labels(runs: Sequence[pathlib.Path]) -> list[str]:

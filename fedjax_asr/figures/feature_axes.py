@@ -65,6 +65,28 @@ def deviations(
   return np.maximum(original.std(0), features.MIN_STD)
 
 
+def scale(
+  original: Float[np.ndarray, 'frames features'],
+  cfg: config.FeaturesConfig | None,
+) -> Float[np.ndarray, ' features']:
+  """What an error is measured by: the original's effective value.
+
+  Of MFCC the deviation of each coefficient, as `shown` has it; of an original
+  that is zero throughout, `MIN_STD`.
+  """
+  if _kind(cfg) is config.FeatureKind.MFCC:
+    return deviations(original)
+  rms = np.sqrt(np.mean(original.astype(np.float64) ** 2))
+  return np.full(original.shape[1], max(rms, features.MIN_STD))
+
+
+def reference(cfg: config.FeaturesConfig | None) -> str:
+  """What `scale` is, for a label."""
+  if _kind(cfg) is config.FeatureKind.MFCC:
+    return "the\ncoefficient's deviation"
+  return "the\noriginal's rms"
+
+
 def unit(cfg: config.FeaturesConfig | None) -> str:
   """What `shown` is in."""
   if cfg is None or cfg.kind is config.FeatureKind.PRECOMPUTED:

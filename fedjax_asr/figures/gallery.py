@@ -1,15 +1,21 @@
-"""All figures of a run, by name."""
+"""All figures of a run, by name; of an attack; or of several of one job."""
 
+import functools
+import pathlib
 import textwrap
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import matplotlib.figure
 
+from fedjax_asr import config, json_file, run_error, run_files
 from fedjax_asr.figures import (
   architecture,
+  attack_gallery,
+  comparison,
   dashboard,
   data_flow,
+  drawn_attack,
   drawn_run,
   style,
   training,
@@ -34,12 +40,55 @@ FIGURES: Mapping[str, Draw] = {
 }
 
 
+def chosen(paths: Sequence[pathlib.Path]) -> Iterator[Drawn]:
+  """By the job that the directories are of, each with its config.
+
+  Raises, before anything is drawn:
+    RunError: they are of different jobs, or of one that has no figures.
+  """
+  jobs = [_job(path) for path in paths]
+  for path, job in zip(paths, jobs, strict=True):
+    if job not in (config.Job.TRAIN, config.Job.ATTACK):
+      raise run_error.RunError(
+        f'{path} is of the job {job}; want one of the job train or attack.'
+      )
+    if job != jobs[0]:
+      raise run_error.RunError(
+        f'{paths[0]} is of the job {jobs[0]} and {path} of {job}; want '
+        'directories of one job.'
+      )
+  if jobs[0] == config.Job.ATTACK:
+    attacks = [drawn_attack.DrawnAttack(path) for path in paths]
+    return _each(attack_gallery.figures(attacks))
+  if len(paths) > 1:
+    return _each({'comparison': functools.partial(comparison.draw, paths)})
+  return drawn(drawn_run.DrawnRun(paths[0]))
+
+
+def _job(path: pathlib.Path) -> str:
+  """`train` where it cannot be read, whose figures say so."""
+  try:
+    found = json_file.read(run_files.RunFiles(path).config_json)
+  except run_error.RunError:
+    return config.Job.TRAIN
+  known = found.get('job') if isinstance(found, dict) else None
+  return known if isinstance(known, str) else config.Job.TRAIN
+
+
 def drawn(run: drawn_run.DrawnRun) -> Iterator[Drawn]:
   """Each figure, or in its place what is missing for it."""
-  for name, draw in FIGURES.items():
+  return _each(
+    {name: functools.partial(draw, run) for name, draw in FIGURES.items()}
+  )
+
+
+def _each(
+  figures: Mapping[str, Callable[[], matplotlib.figure.Figure]],
+) -> Iterator[Drawn]:
+  for name, draw in figures.items():
     try:
-      yield Drawn(name, draw(run), '')
-    except drawn_run.Missing as missing:
+      yield Drawn(name, draw(), '')
+    except (drawn_run.Missing, config.UserError) as missing:
       yield Drawn(name, _told(name, str(missing)), str(missing))
 
 

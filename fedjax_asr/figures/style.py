@@ -8,8 +8,10 @@ import matplotlib.font_manager
 
 from fedjax_asr import run_error
 
+# What figures are laid on.
+PAGES = ('#ffffff', '#0d1117')
 # Colours and greys of middle lightness: each has a contrast of at least 3:1
-# with white and with a page of #0d1117.
+# with either.
 BLUE = '#2f81f7'
 ORANGE = '#d9730d'
 GREEN = '#2da44e'

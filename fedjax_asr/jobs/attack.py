@@ -8,12 +8,13 @@ import rich.console
 
 from fedjax_asr import config, run_directory, run_files, streams
 from fedjax_asr.attacks import score_summary, together
-from fedjax_asr.figures import reconstruction
+from fedjax_asr.figures import attack_gallery
 from fedjax_asr.jobs import (
   attack_methods,
   attack_progress,
   attack_results,
   attack_speakers,
+  attack_spectra,
   attack_transcriber,
   attack_victims,
   attacked_run,
@@ -61,7 +62,7 @@ def run(
       )
     figures = []
     if cfg.attack.illustrated:
-      figures = reconstruction.plot(directory.path)
+      figures = attack_gallery.plot(directory.path)
   for line in summary(records):
     console.print(line)
   console.print(_written(directory, figures))
@@ -110,6 +111,7 @@ def _attack_all(cfg, directory, attacked, victims, transcriber, console):
   left = [victim for victim in victims if victim.name not in done]
   if not left and not _is_of_speakers(directory.changes):
     directory.check_unchanged('is finished')
+  spectra = attack_spectra.resumed(directory, done)
   directory.begin()
   speech = attack_victims.public_speech(attacked, victims)
   public = attack_victims.public_units(attacked, victims)
@@ -154,6 +156,9 @@ def _attack_all(cfg, directory, attacked, victims, transcriber, console):
         victim, observed, attempts, transcriber, public
       )
       records += made
+      # First: what is scored is not attacked again.
+      spectra += attack_spectra.records(victim.name, attempts)
+      attack_spectra.write(directory, spectra)
       attack_results.write(directory, records)
       directory.progress(victim.clients[0]).unlink(missing_ok=True)
       for record in made:

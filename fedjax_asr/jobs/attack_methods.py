@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import jax
 
 from fedjax_asr import config
-from fedjax_asr.attacks import observation
+from fedjax_asr.attacks import observation, subspace
 from fedjax_asr.models import model
 
 Report = Callable[[str], None]
@@ -37,12 +37,14 @@ class Attempt(NamedTuple):
   found: None where it refused.
   refused: why; '' where it did not.
   seconds: of the attack alone, compilation included.
+  spectra: of the updates whose rank it looked at, also where it refused.
   """
 
   method: config.AttackMethod
   found: observation.Reconstruction | None
   refused: str
   seconds: float
+  spectra: tuple[subspace.Spectrum, ...] = ()
 
 
 def settled(
@@ -131,7 +133,7 @@ def _attempt(method, observed, attack, key, report, progress) -> Attempt:
     options['progress'] = progress
   report(f'{method.value}: begins')
   started = time.perf_counter()
-  found, refused = None, ''
+  found, refused, spectra = None, '', ()
   try:
     found = module.reconstruct(
       observed,
@@ -140,6 +142,8 @@ def _attempt(method, observed, attack, key, report, progress) -> Attempt:
       lambda line: report(f'{method.value}: {line}'),
       **options,
     )
+    spectra = found.spectra
   except observation.Refused as error:
-    refused = str(error)
-  return Attempt(method, found, refused, time.perf_counter() - started)
+    refused, spectra = str(error), error.spectra
+  seconds = time.perf_counter() - started
+  return Attempt(method, found, refused, seconds, spectra)

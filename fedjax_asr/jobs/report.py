@@ -1,9 +1,17 @@
-"""Draws a run: each figure as a PNG of 300 DPI and as a PDF."""
+"""Draws runs: each figure as a PNG of 300 DPI and as a PDF."""
 
 import os
+import pathlib
 
-from fedjax_asr import config, home, run_directory, run_error, saved_run
-from fedjax_asr.figures import drawn_run, gallery, style
+from fedjax_asr import (
+  config,
+  home,
+  run_directory,
+  run_error,
+  run_files,
+  saved_run,
+)
+from fedjax_asr.figures import gallery, style
 from fedjax_asr.jobs import disk_errors
 
 _FORMS = ('png', 'pdf')
@@ -15,28 +23,48 @@ def run(
   *,
   allow_config_change: bool = False,
 ) -> None:
-  """Leaves `figures/` in the directory; the run itself is only read.
+  """Leaves `figures/` in the directory; the runs themselves are only read.
 
   What cannot be drawn of a run is said in the figure's place.
 
   Raises:
-    UserError: there is no such run, or the figures cannot be written.
+    UserError: there is no such run, runs are of different jobs, or the figures
+      cannot be written.
   """
-  path = home.expanded(cfg.report.run).absolute()
-  drawing = drawn_run.DrawnRun(path)
-  if not drawing.files.config_json.is_file():
-    raise run_error.RunError(
-      f'config.report.run={str(path)!r} has no config.json; want the directory '
-      'of a run.'
-    )
-  saved_run.check_apart_from(path, workdir)
+  paths = _paths(cfg.report)
+  figures = gallery.chosen(paths)
+  for path in paths:
+    saved_run.check_apart_from(path, workdir)
   with run_directory.open_run(
     workdir, cfg, allow_config_change=allow_config_change
   ) as directory:
     directory.begin()
     with disk_errors.explained(directory.path):
-      for drawn in gallery.drawn(drawing):
+      for drawn in figures:
         for form in _FORMS:
           style.save(drawn.figure, directory.figure(drawn.name, form))
         told = f' (missing: {drawn.missing})' if drawn.missing else ''
         print(f'{directory.figure(drawn.name, _FORMS[0])}{told}')
+
+
+def _paths(report: config.ReportConfig) -> list[pathlib.Path]:
+  """Directories with a config, each once.
+
+  Raises:
+    RunError: one has none, or is given twice.
+  """
+  field = 'report.runs' if report.runs else 'report.run'
+  paths: list[pathlib.Path] = []
+  for name in report.runs or (report.run,):
+    path = home.expanded(name).absolute()
+    if not run_files.RunFiles(path).config_json.is_file():
+      raise run_error.RunError(
+        f'config.{field}={str(path)!r} has no config.json; want the directory '
+        'of a run.'
+      )
+    if any(path.samefile(other) for other in paths):
+      raise run_error.RunError(
+        f'config.{field}: {str(path)!r} is given twice; want each once.'
+      )
+    paths.append(path)
+  return paths

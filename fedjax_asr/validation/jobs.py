@@ -14,12 +14,7 @@ def check(cfg: config.Config) -> None:
     jobs.EXPORT,
     jobs.REPORT,
   ):
-    requirement.require(
-      cfg,
-      f'{cfg.job}.run',
-      bool(getattr(cfg, cfg.job).run),
-      'the directory of a run',
-    )
+    _check_run(cfg)
     _check_unread(cfg)
   if cfg.job is jobs.TRANSCRIBE:
     _check_transcribe(cfg)
@@ -40,6 +35,30 @@ def check(cfg: config.Config) -> None:
       "'' with a language_model.run",
     )
   _check_decode(cfg)
+
+
+def _check_run(cfg: config.Config) -> None:
+  runs = cfg.report.runs if cfg.job is config.Job.REPORT else ()
+  if runs:
+    requirement.require(
+      cfg,
+      'report.run',
+      not cfg.report.run,
+      "'' with report.runs, as in configs/report.py:several",
+    )
+    requirement.require(
+      cfg,
+      'report.runs',
+      all(runs) and 1 < len(runs) == len(set(runs)),
+      'two directories or more, each once',
+    )
+    return
+  requirement.require(
+    cfg,
+    f'{cfg.job}.run',
+    bool(getattr(cfg, cfg.job).run),
+    'the directory of a run',
+  )
 
 
 def goes_by_a_run(cfg: config.Config) -> bool:

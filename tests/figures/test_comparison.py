@@ -61,6 +61,54 @@ def test_the_axis_is_virtual_seconds_where_that_is_asked_for(tmp_path, capsys):
   assert comparison.main(arguments) == 0
 
 
+def _seeded(path, seed, wers, **changed):
+  run = _run(path, f'x{seed}', wers, 10)
+  cfg = json.loads((run / 'config.json').read_text())
+  (run / 'config.json').write_text(json.dumps(cfg | {'seed': seed} | changed))
+  return run
+
+
+def test_runs_of_other_seeds_are_one_line_with_an_interval(tmp_path):
+  runs = [
+    _seeded(tmp_path / 'a', 0, [1.0, 0.3]),
+    _seeded(tmp_path / 'b', 1, [0.9, 0.5]),
+    _seeded(tmp_path / 'other', 1, [0.9, 0.5], data={'corpus': 'fsdd'}),
+    _seeded(tmp_path / 'c', 2, [0.8, 0.4, 0.1]),
+  ]
+  groups = comparison.grouped(runs)
+  assert [[run.name for run in group.runs] for group in groups] == [
+    ['a', 'b', 'c'],
+    ['other'],
+  ]
+  drawn = comparison.curve(groups[0].runs, 'eval/wer')
+  # As far as the shortest.
+  np.testing.assert_allclose(drawn.places, [10, 20])
+  np.testing.assert_allclose(drawn.means, [0.9, 0.4])
+  # Deviation 0.1, t(0.975, 2) = 4.3027.
+  np.testing.assert_allclose(
+    drawn.spread, 4.30265 * 0.1 / np.sqrt(3), rtol=1e-5
+  )
+  assert comparison.curve(groups[1].runs, 'eval/wer').spread is None
+  figure = comparison.draw(runs)
+  for axes in figure.axes[:2]:
+    assert len(axes.lines) == 2
+    assert len(axes.collections) == 1
+  told = [text.get_text() for text in figure.legends[0].get_texts()]
+  assert told[0] == (
+    'a (federated, 3 seeds):\nWER 40.0% ± 24.8%, CER 20.0% ± 12.4%'
+  )
+  assert told[1].startswith('other (federated):')
+
+
+def test_a_run_of_one_client_that_holds_all_is_central(tmp_path):
+  central = {'num_clients': 1, 'partition': 'iid'}
+  run = _seeded(tmp_path / 'a', 0, [1.0], federated=central)
+  assert comparison.is_central(run)
+  speakers = central | {'partition': 'speaker'}
+  run = _seeded(tmp_path / 'b', 0, [1.0], federated=speakers)
+  assert not comparison.is_central(run)
+
+
 def test_a_run_without_an_evaluation_is_one_line(tmp_path, capsys):
   run = _run(tmp_path / 'a', 'federated', [None], 10)
   with pytest.raises(run_error.RunError, match='no evaluation'):

@@ -7,7 +7,15 @@ import pytest
 
 from fedjax_asr import config, run_error
 from fedjax_asr.attacks import score_summary
-from fedjax_asr.figures import feature_axes, reconstruction, style
+from fedjax_asr.figures import (
+  attack_gallery,
+  attack_scores,
+  certificate_text,
+  drawn_attack,
+  feature_axes,
+  reconstruction,
+  style,
+)
 from fedjax_asr.speech import features
 
 _LEDGER = {
@@ -67,7 +75,7 @@ def test_figures_are_transparent_pngs_of_300_dpi_named_for_what_they_show(
   values = {'a/b 1': {'original': x, 'span': x, 'seed_and_grow': x[:20]}}
   records = [_record(), _record('seed_and_grow')]
   _write(tmp_path, records, values)
-  written = reconstruction.plot(tmp_path)
+  written = attack_gallery.plot(tmp_path)
   assert [path.name for path in written] == [
     'reconstruction_a_b_1_span.png',
     'reconstruction_a_b_1_seed_and_grow.png',
@@ -90,19 +98,58 @@ def _pixels(axes):
   return np.asarray(axes.images[0].get_array()).T
 
 
-def test_errors_are_logarithms_in_deviations_of_the_feature():
+def test_errors_are_decibels_of_the_originals_effective_value():
   x = _speech(100) * np.arange(1, 9)
+  rms = np.sqrt(np.mean(x**2))
   wrong = x.copy()
-  wrong[10:20, 3] += 5 * x.std(0)[3]
-  wrong[10:20, 6] += 1e-4 * x.std(0)[6]
+  wrong[10:20, 3] += 5 * rms
+  wrong[10:20, 6] += 2e-4 * rms
   *_, axes = _comparison(x, wrong)
   error = _pixels(axes)
   assert error.shape == x.shape
-  np.testing.assert_allclose(error[10:20, 3], np.log10(5))
-  np.testing.assert_allclose(error[10:20, 6], -4, atol=1e-6)
+  np.testing.assert_allclose(error[10:20, 3], 20 * np.log10(5))
+  np.testing.assert_allclose(error[10:20, 6], 20 * np.log10(2e-4))
   # What is exact is under the least of the colours, and not minus infinity.
-  low, _ = axes.images[0].get_clim()
-  assert low - 2 < np.delete(error, (3, 6), 1).max() < low
+  low, high = axes.images[0].get_clim()
+  assert np.delete(error, (3, 6), 1).max() < low
+  assert (low, high) == (-80, 20)
+  # The mean power of the error is the SNR with another sign.
+  noise = 10 * (25 + 4e-8) / x.size
+  assert axes.get_title() == (
+    f'error: rms {10 * np.log10(noise):.0f} dB, colours -80 to 20 dB'
+  )
+
+
+def test_the_colours_of_an_error_are_its_own_however_small_it_is():
+  x = _speech(100)
+  noise = np.random.default_rng(1).normal(size=x.shape)
+  for level in (1e-7, 1e-2):
+    rms = np.sqrt(np.mean(x**2))
+    low, high = reconstruction.colour_range(
+      reconstruction.error_db(x + level * rms * noise, x, None)
+    )
+    assert low < 20 * np.log10(level) < high
+    assert high - low <= 70
+  *_, axes = _comparison(x, x)
+  assert axes.get_title() == 'error: none, every value is exact'
+
+
+def test_the_caption_says_what_makes_it_certain_or_that_it_is_a_guess():
+  certificate = {'rank': 30.0, 'eigenvalue_gap': 2e7, 'unexplained': 3e-12}
+  said = certificate_text.said(_record(certificate=certificate))
+  assert said == (
+    'Certified without the truth: 30 windows span the update; the next best '
+    'speech fits 2e+07 times worse; 3e-12 of the update is unexplained.'
+  )
+  free = certificate_text.said(
+    _record(is_whole=False, certificate={'scale_is_free': 1.0})
+  )
+  assert free == 'Certified without the truth, in part, but for the scale.'
+  guess = _record('gradient_matching', is_certified=False)
+  assert certificate_text.said(guess) == 'A guess that nothing certifies.'
+  assert 'guess' in certificate_text.said(
+    guess | {'certificate': {'relative_squared_distance': 0.04}}
+  )
 
 
 def test_frames_that_one_lacks_have_no_error_and_are_hatched():
@@ -182,7 +229,7 @@ def test_axes_of_a_run_that_was_attacked_are_the_runs(coarse, tmp_path):
   (attack / 'config.json').write_text(json.dumps(config.as_dict(cfg)))
   # As if it had been moved.
   assert feature_axes.of_attack(attack, 0) is None
-  assert len(reconstruction.plot(attack)) == 2
+  assert len(attack_gallery.plot(attack)) == 2
   of_run = config.Config()
   of_run.features.hop_ms = 20.0
   (run / 'config.json').write_text(json.dumps(config.as_dict(of_run)))
@@ -218,13 +265,13 @@ def test_titles_say_how_much_is_certified():
 def test_lengths_may_differ(coarse, tmp_path, frames):
   values = {'a/b 1': {'original': _speech(), 'span': _speech(frames)}}
   _write(tmp_path, [_record()], values)
-  first, _ = reconstruction.plot(tmp_path)
+  first, _ = attack_gallery.plot(tmp_path)
   assert _drawn(first).any()
 
 
 def test_a_method_that_gave_nothing_is_among_the_scores_alone(coarse, tmp_path):
   _write(tmp_path, [_record()], {'a/b 1': {'original': _speech()}})
-  (scores,) = reconstruction.plot(tmp_path)
+  (scores,) = attack_gallery.plot(tmp_path)
   assert scores.name == 'reconstruction_scores.png'
 
 
@@ -240,7 +287,7 @@ def test_a_refusal_has_no_dot_and_is_counted_beside_the_name():
   )
   told = _record(ledger=_LEDGER | {'knows_length': True})
   records = [told, told, score_summary.read(refused)]
-  figure = reconstruction._scores(records)
+  figure = attack_scores.scores(drawn_attack.by_method(records))
   for axes in figure.axes:
     (tick,) = figure.axes[-1].get_xticklabels()
     assert tick.get_text() == 'span\n(told: length)\n1 of 3 refused'
@@ -248,10 +295,12 @@ def test_a_refusal_has_no_dot_and_is_counted_beside_the_name():
       assert len(points.get_offsets()) == 2
   # What was refused used nothing; its ledger says so since.
   stated = refused | {'ledger': _LEDGER | {'layers': []}}
-  assert list(reconstruction._by_method([told, stated])) == [
+  assert list(drawn_attack.by_method([told, stated])) == [
     'span\n(told: length)'
   ]
-  figure = reconstruction._scores([score_summary.read(refused)])
+  figure = attack_scores.scores(
+    drawn_attack.by_method([score_summary.read(refused)])
+  )
   assert not figure.axes[0].collections
   assert [tick.get_text() for tick in figure.axes[-1].get_xticklabels()] == [
     'span\n1 of 1 refused'
@@ -267,7 +316,7 @@ def test_scores_of_each_method_are_drawn_in_its_colour(coarse, tmp_path):
     for utterance in values
   ]
   _write(tmp_path, records, values)
-  image = matplotlib.image.imread(reconstruction.plot(tmp_path)[-1])
+  image = matplotlib.image.imread(attack_gallery.plot(tmp_path)[-1])
   for color in (style.BLUE, style.ORANGE):
     wanted = [int(color[i : i + 2], 16) for i in (1, 3, 5)]
     assert (np.abs(image[..., :3] * 255 - wanted).max(-1) < 1).sum() > 100
@@ -277,13 +326,13 @@ def test_scores_of_other_ledgers_stand_apart():
   told = _record(
     ledger=_LEDGER | {'knows_length': True, 'prior': 'LibriSpeech'}
   )
-  assert reconstruction._method(_record()) == 'span'
+  assert drawn_attack.method(_record()) == 'span'
   alone = _record(ledger=_LEDGER | {'prior': 'LibriSpeech'})
-  assert reconstruction._method(alone) == 'span\n(prior: LibriSpeech)'
-  assert reconstruction._method(told) == (
+  assert drawn_attack.method(alone) == 'span\n(prior: LibriSpeech)'
+  assert drawn_attack.method(told) == (
     'span\n(told: length; prior: LibriSpeech)'
   )
-  figure = reconstruction._scores([_record(), told])
+  figure = attack_scores.scores(drawn_attack.by_method([_record(), told]))
   assert [tick.get_text() for tick in figure.axes[-1].get_xticklabels()] == [
     'span',
     'span\n(told: length;\nprior: LibriSpeech)',
@@ -292,27 +341,27 @@ def test_scores_of_other_ledgers_stand_apart():
 
 def test_missing_empty_and_damaged_files_are_named(tmp_path):
   with pytest.raises(run_error.RunError, match=r'attack\.json: No such'):
-    reconstruction.plot(tmp_path)
+    attack_gallery.plot(tmp_path)
   for text in ('[]', '{', '[3]', '[{"method": "span"}]'):
     (tmp_path / 'attack.json').write_text(text)
     with pytest.raises(run_error.RunError, match=r'attack\.json'):
-      reconstruction.plot(tmp_path)
+      attack_gallery.plot(tmp_path)
   (tmp_path / 'attack.json').write_text(json.dumps([_record()]))
   with pytest.raises(run_error.RunError, match=r'reconstructions\.h5'):
-    reconstruction.plot(tmp_path)
+    attack_gallery.plot(tmp_path)
   _write(tmp_path, [_record()], {'other': {'original': _speech()}})
   with pytest.raises(run_error.RunError, match=r'reconstructions\.h5'):
-    reconstruction.plot(tmp_path)
+    attack_gallery.plot(tmp_path)
 
 
 def test_the_command_prints_what_it_wrote_or_one_line(tmp_path, capsys):
   _write(tmp_path, [_record()], {'a/b 1': {'original': _speech()}})
-  assert reconstruction.main(['command', str(tmp_path)]) == 0
+  assert attack_gallery.main(['command', str(tmp_path)]) == 0
   wanted = tmp_path / 'figures' / 'reconstruction_scores.png'
   assert capsys.readouterr().out == f'{wanted}\n'
-  assert reconstruction.main(['command', str(tmp_path / 'nothing')]) == 2
+  assert attack_gallery.main(['command', str(tmp_path / 'nothing')]) == 2
   message = capsys.readouterr().err
   assert message.startswith('error: ')
   assert message.count('\n') == 1
-  assert reconstruction.main(['command']) == 2
+  assert attack_gallery.main(['command']) == 2
   assert 'ATTACK' in capsys.readouterr().err

@@ -106,6 +106,22 @@ def test_features_and_sound_lie_beside_the_scores(finished):
     figure = f'reconstruction_{record["utterance"]}_span.png'
     assert (path / 'figures' / figure).stat().st_size > 0
   assert (path / 'figures' / 'reconstruction_scores.png').is_file()
+  assert (path / 'figures' / 'singular_values.png').is_file()
+
+
+def test_the_rank_that_a_method_went_by_is_kept(finished):
+  path, records = finished
+  spectra = json.loads((path / 'spectra.json').read_text())
+  assert len(spectra) == 2
+  for spectrum, record in zip(spectra, records, strict=True):
+    assert spectrum['victim'] == record['victim']
+    assert (spectrum['method'], spectrum['layer']) == ('span', 'dense_0/kernel')
+    assert spectrum['rank'] == record['certificate']['rank']
+    kept = dict(zip(spectrum['places'], spectrum['values'], strict=True))
+    last = kept[spectrum['rank']]
+    gap = record['certificate']['spectrum_gap']
+    assert last / spectrum['noise'] == pytest.approx(gap, rel=1e-2)
+    assert kept[spectrum['rank'] + 1] <= spectrum['noise'] * 1.001
 
 
 def test_recording_of_a_stretch_is_what_its_features_are_of(run, tmp_path):

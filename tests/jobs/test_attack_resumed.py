@@ -92,6 +92,8 @@ def test_interrupted_attack_ends_as_if_it_had_not_been(
   assert '1 of 3 victims were done before' in capsys.readouterr().out
   assert _records(tmp_path) == _records(finished)
   assert _features(tmp_path) == _features(finished)
+  kept = [(path / 'spectra.json').read_text() for path in (tmp_path, finished)]
+  assert kept[0] == kept[1]
   figures = {path.name for path in (tmp_path / 'figures').iterdir()}
   assert figures == {path.name for path in (finished / 'figures').iterdir()}
 
@@ -172,6 +174,7 @@ def _keep_one(file):
       ),
       'is of round 4, the run is at round 0 now',
     ),
+    ('spectra.json', lambda file: file.write_text('[3]'), 'want the spectra'),
     ('reconstructions.h5', lambda file: file.write_bytes(b'no'), 'removed too'),
     ('reconstructions.h5', lambda file: file.unlink(), 'removed too'),
     ('reconstructions.h5', _keep_one, 'not all utterances'),

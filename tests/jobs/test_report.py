@@ -5,11 +5,14 @@ import pathlib
 import subprocess
 import sys
 
+import h5py
 import matplotlib.image
+import numpy as np
 import pytest
 import untrained_run
 from described_population import POPULATION
 
+from fedjax_asr import config
 from fedjax_asr.figures import gallery
 
 _CONFIG = pathlib.Path(__file__).parents[2] / 'configs' / 'report.py'
@@ -61,6 +64,106 @@ def test_no_run_and_the_run_itself_are_one_line(run, tmp_path, capsys):
   errors = capsys.readouterr().err.splitlines()
   assert len(errors) == 1
   assert 'is the run itself' in errors[0]
+
+
+def compared(paths, workdir):
+  from fedjax_asr import main
+
+  names = ','.join(repr(str(path)) for path in paths)
+  return main.main(
+    [
+      'fedjax_asr',
+      f'--config={_CONFIG}:several',
+      f'--config.report.runs=({names},)',
+      f'--workdir={workdir}',
+    ]
+  )
+
+
+def trained(path, seed):
+  path.mkdir()
+  cfg = config.Config(seed=seed)
+  (path / 'config.json').write_text(json.dumps(config.as_dict(cfg)))
+  line = {'round': 1, 'train/num_utterances': 4}
+  line |= {'eval/wer': 0.5 + seed / 10, 'eval/cer': 0.3}
+  (path / 'metrics.jsonl').write_text(json.dumps(line) + '\n')
+  return path
+
+
+def attacked(path):
+  path.mkdir()
+  cfg = config.Config(job=config.Job.ATTACK)
+  (path / 'config.json').write_text(json.dumps(config.as_dict(cfg)))
+  scores = (
+    'mae',
+    'correlation',
+    'best_lag_correlation',
+    'lag_frames',
+    'snr_db',
+  )
+  record = {'utterance': 'u', 'round': 0, 'method': 'span', 'ledger': {}}
+  record |= dict.fromkeys(scores, 0) | {'is_certified': True, 'refused': ''}
+  record |= {'num_frames': 5, 'num_frames_found': 5}
+  (path / 'attack.json').write_text(json.dumps([record]))
+  values = np.random.default_rng(0).normal(size=(5, 3))
+  with h5py.File(path / 'reconstructions.h5', 'w') as file:
+    file['u/original'] = values
+    file['u/span'] = values
+  return path
+
+
+def test_an_attack_is_drawn_and_what_it_lacks_is_said(tmp_path, capsys):
+  path = attacked(tmp_path / 'attack')
+  assert report(path) == 0
+  told = capsys.readouterr().out.splitlines()
+  names = [
+    'reconstruction_scores',
+    'singular_values',
+    'speaker_identification',
+    'reconstruction_u_span',
+  ]
+  folder = path / 'report' / 'figures'
+  for line, name in zip(told, names, strict=True):
+    assert line.startswith(str(folder / f'{name}.png'))
+    assert (folder / f'{name}.pdf').is_file()
+    is_missing = name in ('singular_values', 'speaker_identification')
+    assert ('missing: there is no s' in line) == is_missing
+  (path / 'attack.json').write_text('[')
+  assert report(path) == 0
+  assert 'missing: ' in capsys.readouterr().out.splitlines()[0]
+
+
+def test_several_runs_are_compared_and_several_attacks(tmp_path, capsys):
+  runs = [trained(tmp_path / f'run{seed}', seed) for seed in range(3)]
+  assert compared(runs, tmp_path / 'of_runs') == 0
+  (line,) = capsys.readouterr().out.splitlines()
+  assert line == str(tmp_path / 'of_runs' / 'figures' / 'comparison.png')
+  attacks = [attacked(tmp_path / name) for name in 'ab']
+  assert compared(attacks, tmp_path / 'of_attacks') == 0
+  told = capsys.readouterr().out.splitlines()
+  assert told[0].endswith('reconstruction_scores.png')
+
+
+def test_what_cannot_be_compared_is_one_line(tmp_path, capsys):
+  run, attack = trained(tmp_path / 'run', 0), attacked(tmp_path / 'attack')
+  (tmp_path / 'empty').mkdir()
+  export = trained(tmp_path / 'export', 0)
+  cfg = config.as_dict(config.Config(job=config.Job.EXPORT))
+  (export / 'config.json').write_text(json.dumps(cfg))
+  for paths, said in (
+    ([run, attack], 'want directories of one job'),
+    ([run, run], 'each once'),
+    ([run, tmp_path / 'attack' / '..' / 'run'], 'is given twice'),
+    ([run], 'two directories or more'),
+    ([run, tmp_path / 'empty'], 'has no config.json'),
+    ([run, export], 'is of the job export'),
+  ):
+    assert compared(paths, tmp_path / 'out') == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert said in line
+  assert not (tmp_path / 'out').exists()
+  assert report(run, "--config.report.runs=('a','b')") == 2
+  assert 'configs/report.py:several' in capsys.readouterr().err
 
 
 def test_a_field_that_is_not_read_is_refused(run, capsys):
