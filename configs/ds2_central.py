@@ -23,8 +23,8 @@ Variants:
   features  the manifest of configs/ds2_fedavg.py:features.
             python -m fedjax_asr.main --config=configs/ds2_central.py:features
           and --config.data.path=<its manifest>
-          16.8% WER on held-out speakers of AN4, mean of three draws (13, 17
-          and 21%; docs/recipes.md).
+          14.5% WER on held-out speakers of AN4, mean of three draws (12, 12
+          and 19%; docs/recipes.md).
   tuning  other voices and sentences, on which the settings were chosen: 21,120
           utterances in batches of 8, 16 and 32.
             python benchmarks/sweep.py RESULT.json \\

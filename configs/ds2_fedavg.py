@@ -34,21 +34,21 @@ Variants, with what benchmarks/results/ has of them:
           and --config.data.path=<its folder `recordings`>
           and, to hold out one by name,
           --config.data.heldout_speakers="('theo',)"
-          28.9% WER on the held-out speaker, mean over who that is (14 to 41%),
-          2.7% on held-out utterances.
+          21.9% WER on the held-out speaker, mean over who that is (12 to 30%),
+          4.9% on held-out utterances.
   features  13 MFCC at 100 frames a second that somebody else computed, such
           as AN4's: 74 speakers who spell and say short sentences; 8 are held
           out. A stand-in for such a corpus: benchmarks/feature_manifest.py.
             python -m fedjax_asr.main --config=configs/ds2_fedavg.py:features
           and --config.data.path=<its manifest>
-          22.9% WER on held-out speakers of AN4, mean of three draws (16, 24
-          and 29%).
+          18.7% WER on ten speakers of AN4 that no setting was chosen on, mean
+          of three seeds (16 to 22%).
   features_gpu  the same with the convolutions of `base` and three layers of
           256, bf16 products, 32 clients a round.
             python -m fedjax_asr.main \\
               --config=configs/ds2_fedavg.py:features_gpu
           and --config.data.path=<its manifest>
-          20.9% WER, mean of two draws (18 and 23%).
+          13.2% WER on the same ten, mean of three seeds (13.0 to 13.4%).
 
 The settings of fsdd and features were chosen by configs/recipes.py
 (docs/recipes.md).

@@ -184,6 +184,10 @@ def test_bytes_of_a_letter_may_come_in_two_blocks():
       ),
       'features.normalization=utterance; want running, global or none',
     ),
+    (
+      lambda cfg: setattr(cfg.features, 'dynamic_range_db', 30.0),
+      'features.dynamic_range_db=30; want 0 for a stream',
+    ),
   ],
 )
 def test_what_cannot_stream_is_refused(change, message):

@@ -1,6 +1,7 @@
 """Features from what `forward.json` says alone, by NumPy alone."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -17,6 +18,14 @@ CONFIGS = {
   'log_spectrogram': config.FeaturesConfig(
     kind=KIND.LOG_SPECTROGRAM, num_features=161, fft_size=320, window_ms=20.0
   ),
+  'ranged': config.FeaturesConfig(dynamic_range_db=12.0),
+  'ranged_spectrogram': config.FeaturesConfig(
+    kind=KIND.LOG_SPECTROGRAM,
+    num_features=161,
+    fft_size=320,
+    window_ms=20.0,
+    dynamic_range_db=12.0,
+  ),
   'telephone': config.FeaturesConfig(
     sample_rate=8000, fft_size=256, high_hz=4000.0, low_hz=60.0, num_mels=40
   ),
@@ -32,7 +41,7 @@ def _read(said, fields, waveform):
   frames = [padded[i * hop : i * hop + window] * hann for i in range(count)]
   power = np.abs(np.fft.rfft(frames, said['fft_size'])) ** 2
   if 'bands' not in said:
-    return np.log(np.maximum(np.sqrt(power), said['log_floor']))
+    return _ranged(np.log(np.maximum(np.sqrt(power), said['log_floor'])), said)
   edges = said['edges_hz']
   hertz = np.arange(power.shape[1]) * fields['sample_rate'] / said['fft_size']
   bands = [
@@ -40,7 +49,15 @@ def _read(said, fields, waveform):
     for low, peak, high in zip(edges, edges[1:], edges[2:], strict=False)
   ]
   log_mel = np.log(np.maximum(power @ np.transpose(bands), said['log_floor']))
+  log_mel = _ranged(log_mel, said)
   return log_mel @ np.array(said['dct']) if 'dct' in said else log_mel
+
+
+def _ranged(logarithms, said):
+  found = re.search('largest of all frames less ([0-9.]+)', said['features'])
+  if not found:
+    return logarithms
+  return np.maximum(logarithms, logarithms.max() - float(found[1]))
 
 
 @pytest.mark.parametrize('name', CONFIGS)

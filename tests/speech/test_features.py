@@ -164,6 +164,35 @@ def test_the_floor_is_a_floor():
   assert (low < np.log(1e-2)).any()
 
 
+@pytest.mark.parametrize('cfg', KINDS, ids=lambda cfg: cfg.kind)
+def test_a_dynamic_range_is_librosas_top_db(cfg):
+  ranged = dataclasses.replace(cfg, dynamic_range_db=20.0)
+  waveform = noise(8_000) * np.linspace(0, 1, 8_000) ** 4
+  power = np.abs(librosa_spectrum(waveform, cfg)) ** 2
+  if cfg.kind is not config.FeatureKind.LOG_SPECTROGRAM:
+    power = librosa.feature.melspectrogram(
+      S=power, sr=cfg.sample_rate, n_mels=cfg.num_mels, fmin=0.0, fmax=8000.0
+    )
+  decibels = librosa.power_to_db(power, amin=1e-20, top_db=20.0).T
+  per_neper = 10 / np.log(10)
+  if cfg.kind is config.FeatureKind.LOG_SPECTROGRAM:
+    per_neper *= 2
+  wanted = decibels / per_neper
+  if cfg.kind is config.FeatureKind.MFCC:
+    wanted = scipy.fft.dct(wanted, norm='ortho')[:, : cfg.num_features]
+  extracted = features.extract(waveform, ranged)
+  np.testing.assert_allclose(extracted, wanted, atol=1e-4)
+  assert not np.allclose(extracted, features.extract(waveform, cfg), atol=1)
+
+
+def test_with_a_dynamic_range_loudness_is_a_shift():
+  cfg = dataclasses.replace(LOG_MEL, dynamic_range_db=30.0, log_floor=1e-30)
+  loud, quiet = (
+    features.extract(noise(4_000) * gain, cfg) for gain in (1.0, 1e-3)
+  )
+  np.testing.assert_allclose(loud - quiet, np.log(1e6), atol=1e-4)
+
+
 def changed(cfg, field, value):
   return dataclasses.replace(cfg, **{field: value})
 
@@ -180,6 +209,7 @@ def changed(cfg, field, value):
     ('low_hz', 300.0),
     ('high_hz', 4_000.0),
     ('log_floor', 1e-1),
+    ('dynamic_range_db', 10.0),
     ('num_features', 20),
     ('normalization', config.Normalization.GLOBAL),
   ],

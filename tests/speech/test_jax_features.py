@@ -26,7 +26,11 @@ MFCC = config.FeaturesConfig(
   window_ms=32.0,
   hop_ms=20.0,
 )
-KINDS = [LOG_MEL, LOG_SPECTROGRAM, MFCC]
+RANGED = [
+  dataclasses.replace(each, dynamic_range_db=20.0)
+  for each in (LOG_SPECTROGRAM, MFCC)
+]
+KINDS = [LOG_MEL, LOG_SPECTROGRAM, MFCC, *RANGED]
 by_kind = pytest.mark.parametrize('cfg', KINDS, ids=lambda cfg: cfg.kind)
 
 
