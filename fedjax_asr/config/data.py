@@ -151,8 +151,8 @@ class FeaturesConfig:
   high_hz: float = bounded(8000.0, above=0.0)
   # The least power (magnitude, for log_spectrogram) under the logarithm.
   log_floor: float = bounded(1e-8, above=0.0)
-  # And, in decibels, how far it may lie under the utterance's largest (0: as far
-  # as it does): how loud a recording is then says nothing.
+  # And how far it may lie under the utterance's largest, in decibels (0: as far
+  # as it does). How loud a recording is then says nothing.
   dynamic_range_db: float = bounded(0.0, low=0.0)
   normalization: Normalization = Normalization.UTTERANCE
 

@@ -80,6 +80,6 @@ def check(cfg: config.FeaturesConfig) -> None:
     )
   if cfg.dynamic_range_db:
     raise config.ConfigError(
-      f'features.dynamic_range_db={cfg.dynamic_range_db:g}; want 0 for a stream, '
-      'whose loudest moment may be still to come.'
+      f'features.dynamic_range_db={cfg.dynamic_range_db:g}; want 0 for a '
+      'stream, whose loudest moment may be still to come.'
     )

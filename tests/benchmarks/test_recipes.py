@@ -6,8 +6,8 @@ import pathlib
 
 import pytest
 import recipes
-import student
 import reserved_speakers
+import student
 
 from configs import recipes as config_file
 from fedjax_asr import command_line, config
