@@ -27,6 +27,19 @@ from fedjax_asr.speech import alphabets
 
 Series = tuple[Float64[np.ndarray, ' rounds'], Float64[np.ndarray, ' rounds']]
 
+_EXAMPLE = {
+  'utterance',
+  'speaker',
+  'group',
+  'reference',
+  'hypothesis',
+  'wer',
+  'cer',
+  'seconds',
+  'audio',
+  'role',
+}
+
 
 class Missing(Exception):
   """Why a figure cannot be drawn, in a sentence for the reader."""
@@ -96,6 +109,25 @@ class DrawnRun:
     except (KeyError, TypeError) as error:
       name = self.files.transcripts.name
       raise Missing(f'{name} is of another version ({error}).') from error
+
+  @functools.cached_property
+  def examples(self) -> list[dict[str, Any]]:
+    """Some held-out utterances, as the end of `train` leaves them; never
+    empty."""
+    file = self.files.example_records
+    if not file.is_file():
+      raise Missing(
+        f'no {self.files.examples.name}/{file.name}: the run is not finished, '
+        'holds nothing out, has config.evaluation.num_kept_examples=0, or is '
+        'of a version that left none.'
+      )
+    rows = self._json(file)
+    try:
+      if rows and all(row.keys() >= _EXAMPLE for row in rows):
+        return rows
+    except (AttributeError, TypeError):
+      pass
+    raise Missing(f'{file.name} is of another version.')
 
   @functools.cached_property
   def versions(self) -> list[dict[str, Any]]:

@@ -11,6 +11,7 @@ from fedjax_asr.figures import (
   dashboard,
   data_flow,
   drawn_run,
+  spectrogram_analysis,
   style,
   training,
 )
@@ -31,16 +32,21 @@ FIGURES: Mapping[str, Draw] = {
   'model_architecture': architecture.draw,
   'data_flow': data_flow.draw,
   'performance_dashboard': dashboard.draw,
+  'spectrogram_analysis': spectrogram_analysis.draw,
 }
 
 
 def drawn(run: drawn_run.DrawnRun) -> Iterator[Drawn]:
   """Each figure, or in its place what is missing for it."""
-  for name, draw in FIGURES.items():
-    try:
-      yield Drawn(name, draw(run), '')
-    except drawn_run.Missing as missing:
-      yield Drawn(name, _told(name, str(missing)), str(missing))
+  return (one(run, name) for name in FIGURES)
+
+
+def one(run: drawn_run.DrawnRun, name: str) -> Drawn:
+  """The figure of that name, or in its place what is missing for it."""
+  try:
+    return Drawn(name, FIGURES[name](run), '')
+  except drawn_run.Missing as missing:
+    return Drawn(name, _told(name, str(missing)), str(missing))
 
 
 def _told(name: str, reason: str) -> matplotlib.figure.Figure:
