@@ -18,6 +18,7 @@ from fedjax_asr import (
   json_file,
   run_alphabet,
   run_config,
+  run_example,
   run_files,
   run_log,
   saved_run,
@@ -25,20 +26,8 @@ from fedjax_asr import (
 from fedjax_asr.decoding import scores
 from fedjax_asr.speech import alphabets
 
+_EXAMPLE = {*run_example.RunExample._fields}
 Series = tuple[Float64[np.ndarray, ' rounds'], Float64[np.ndarray, ' rounds']]
-
-_EXAMPLE = {
-  'utterance',
-  'speaker',
-  'group',
-  'reference',
-  'hypothesis',
-  'wer',
-  'cer',
-  'seconds',
-  'audio',
-  'role',
-}
 
 
 class Missing(Exception):
@@ -112,8 +101,8 @@ class DrawnRun:
 
   @functools.cached_property
   def examples(self) -> list[dict[str, Any]]:
-    """Some held-out utterances, as the end of `train` leaves them; never
-    empty."""
+    """Some held-out utterances, as the end of `train` leaves them: a
+    dictionary of `RunExample`'s fields each, never none."""
     file = self.files.example_records
     if not file.is_file():
       raise Missing(

@@ -53,13 +53,12 @@ class HeldOut:
     """Whether the config asks for an evaluation after so many rounds."""
     return round_index % self._cfg.every_rounds == 0
 
-  def evaluate(
-    self, state: server.ServerState, show: Callable[[str], None]
-  ) -> dict[str, float]:
-    """Scores by metric name, none for an empty set; `show` prints a line."""
-    values = server.evaluated(state)
-    speakers = self._speakers(values.params, values.norm_state)
-    utterances = self._utterances(values.params, values.norm_state)
+  def hear(
+    self, params: model.Params, norm_state: model.NormState
+  ) -> tuple[evaluation.Evaluation | None, evaluation.Evaluation | None]:
+    """Of the speakers, and of the utterances; writes nothing."""
+    speakers = self._speakers(params, norm_state)
+    utterances = self._utterances(params, norm_state)
     self.heard = [
       Heard(subset, examples, result.transcripts)
       for subset, examples, result in zip(
@@ -67,6 +66,14 @@ class HeldOut:
       )
       if result
     ]
+    return speakers, utterances
+
+  def evaluate(
+    self, state: server.ServerState, show: Callable[[str], None]
+  ) -> dict[str, float]:
+    """Scores by metric name, none for an empty set; `show` prints a line."""
+    values = server.evaluated(state)
+    speakers, utterances = self.hear(values.params, values.norm_state)
     record = {}
     if utterances:
       record['eval/utterance_wer'] = utterances.total.wer

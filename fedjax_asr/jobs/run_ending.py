@@ -3,23 +3,44 @@
 Training is over and saved: whatever fails here is told and fails nothing.
 """
 
+import contextlib
 import io
 from collections.abc import Callable, Mapping, Sequence
 
 import matplotlib.figure
 
-from fedjax_asr import run_files
+from fedjax_asr import config, run_example, run_files, saved_run
 from fedjax_asr.figures import drawn_run, gallery, style
-from fedjax_asr.jobs import heldout, run_examples
+from fedjax_asr.jobs import heldout, run_corpus, run_examples
 from fedjax_asr.run_log import example_events
 
 # Of a figure where TensorBoard shows it.
 _SMALL_DPI = 60
 
 
-def leave(
-  files: run_files.RunFiles, heard: Sequence[heldout.Heard]
-) -> list[str]:
+Hear = Callable[[saved_run.SavedRun], Sequence[heldout.Heard]]
+
+
+def catch_up(
+  cfg: config.Config, files: run_files.RunFiles, num_rounds: int
+) -> str:
+  """Does for a finished run what it was killed before; what to say of it."""
+  # Written last of all.
+  if example_events.round_of(files.example_events) == num_rounds:
+    return 'nothing to do.'
+
+  def hear(saved):
+    data = run_corpus.prepare(saved, cfg.data, lambda done, total: None)
+    held_out = heldout.HeldOut(
+      saved.acoustic, data, saved.config.evaluation, files.path
+    )
+    held_out.hear(saved.params, saved.norm_state)
+    return held_out.heard
+
+  return '; '.join(['its figures and examples were left', *leave(files, hear)])
+
+
+def leave(files: run_files.RunFiles, hear: Hear) -> list[str]:
   """Writes `examples/`, every figure, and both for TensorBoard.
 
   Returns a sentence for each of them that is not there now, and why.
@@ -36,7 +57,7 @@ def leave(
 
   attempt(
     'no examples',
-    lambda: run_examples.write(drawing.saved, heard, files),
+    lambda: run_examples.write(drawing.saved, hear(drawing.saved), files),
   )
   images: dict[str, bytes] = {}
   for name in gallery.FIGURES:
@@ -55,8 +76,12 @@ def _draw(
 
 
 def _small(figure: matplotlib.figure.Figure) -> bytes:
-  """As a PNG on white: TensorBoard's own ground is light or dark."""
+  """As a PNG on white: TensorBoard's own ground is light or dark.
+
+  Laid out as it was drawn before, which takes most of the time.
+  """
   file = io.BytesIO()
+  figure.set_layout_engine('none')
   figure.savefig(file, dpi=_SMALL_DPI, facecolor='white', format='png')
   return file.getvalue()
 
@@ -68,7 +93,8 @@ def _log(drawing: drawn_run.DrawnRun, images: Mapping[str, bytes]) -> None:
   ) as events:
     for name, png in images.items():
       events.image(f'figures/{name}', png)
-    if files.example_records.is_file():
+    # Without them, what there is to say of it was said.
+    with contextlib.suppress(drawn_run.Missing):
       _log_examples(events, drawing)
 
 
@@ -83,6 +109,7 @@ def _log_examples(
       f'{each["group"]}, WER {each["wer"]:.1%}, CER {each["cer"]:.1%}\n\n'
       f'    said   {each["reference"]}\n    heard  {each["hypothesis"]}\n',
     )
-    if each['audio']:
-      file = drawing.files.examples / each['audio']
+    sound = run_example.RunExample(**each).audio
+    if sound:
+      file = drawing.files.examples / sound
       events.sound(f'examples/{role}', file.read_bytes())

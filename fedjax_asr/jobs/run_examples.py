@@ -1,13 +1,21 @@
 """Some of the held-out utterances of a finished run, to be heard and drawn."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import h5py
 import jax
+import jax.numpy as jnp
 import numpy as np
 
-from fedjax_asr import config, json_file, run_files, saved_run, whole_file
+from fedjax_asr import (
+  config,
+  json_file,
+  run_example,
+  run_files,
+  saved_run,
+  whole_file,
+)
 from fedjax_asr.corpora import dataset
 from fedjax_asr.decoding import greedy, long_form, scores
 from fedjax_asr.jobs import heldout
@@ -82,7 +90,8 @@ def write(
         name = run_files.example_sound(rank, item.said.utterance)
         sound = compressed.mp3(waveform, sample_rate)
         (folder / name).write_bytes(sound)
-      records.append(_record(item, waveform, name, cfg.features))
+      record = _record(item, waveform, name, cfg.features)
+      records.append(record._asdict())
     json_file.write(folder / files.example_records.name, records)
 
 
@@ -136,14 +145,14 @@ def _log_posteriors(
     [np.pad(each, ((0, longest - len(each)), (0, 0))) for each in features]
   )
 
-  def forward(params, norm_state):
+  def forward(params, norm_state, *batch):
     logits, num_outputs, _ = saved.acoustic.apply(
-      params, norm_state, padded, num_frames, train=False
+      params, norm_state, *batch, train=False
     )
-    return jax.nn.log_softmax(logits.astype(np.float32)), num_outputs
+    return jax.nn.log_softmax(logits.astype(jnp.float32)), num_outputs
 
   rows, num_outputs = jax.device_get(
-    jax.jit(forward)(saved.params, saved.norm_state)
+    jax.jit(forward)(saved.params, saved.norm_state, padded, num_frames)
   )
   return [
     row[:count] for row, count in zip(rows, num_outputs.tolist(), strict=True)
@@ -190,19 +199,19 @@ def _record(
   waveform: np.ndarray | None,
   sound: str | None,
   cfg: config.FeaturesConfig,
-) -> Mapping[str, Any]:
+) -> run_example.RunExample:
   seconds = item.examples.num_frames[item.position] * cfg.hop_ms / 1000
   if waveform is not None:
     seconds = len(waveform) / cfg.sample_rate
-  return {
-    'utterance': item.said.utterance,
-    'speaker': item.said.speaker,
-    'group': item.group.value,
-    'reference': item.said.reference,
-    'hypothesis': item.said.hypothesis,
-    'wer': item.wer,
-    'cer': item.cer,
-    'seconds': round(float(seconds), 6),
-    'audio': sound,
-    'role': item.role,
-  }
+  return run_example.RunExample(
+    utterance=item.said.utterance,
+    speaker=item.said.speaker,
+    group=item.group.value,
+    reference=item.said.reference,
+    hypothesis=item.said.hypothesis,
+    wer=item.wer,
+    cer=item.cer,
+    seconds=round(float(seconds), 6),
+    audio=sound,
+    role=item.role,
+  )

@@ -90,10 +90,11 @@ def _run(cfg: config.Config, directory: run_directory.RunDirectory) -> None:
     if why:
       finished = f'finished after round {behind}'
       directory.check_unchanged(f'is {finished} ({why})')
-      console.print(f'{directory.path}: {finished} ({why}); nothing to do.')
+      left = run_ending.catch_up(cfg, directory, behind)
+      console.print(f'{directory.path}: {finished} ({why}); {left}')
       return
     ended = _train(cfg, directory, checkpoints, console, signals)
-  left = run_ending.leave(directory, ended.heard)
+  left = run_ending.leave(directory, lambda _: ended.heard)
   told = '; '.join([*filter(None, [ended.told]), *left])
   console.print(
     f'finished: metrics, checkpoints and transcripts in {directory.path}, '

@@ -82,6 +82,19 @@ def replacing(path: pathlib.Path, round_index: int) -> Iterator[ExampleEvents]:
   whole_file.replace_bytes(path, content.getvalue())
 
 
+def round_of(path: pathlib.Path) -> int | None:
+  """That such a file belongs to; None where there is none."""
+  from tensorboardX.proto import event_pb2
+
+  event: Any = event_pb2
+  try:
+    with path.open('rb') as file:
+      (length, _) = struct.unpack('<QI', file.read(12))
+      return event.Event.FromString(file.read(length)).step
+  except (OSError, struct.error):
+    return None
+
+
 def _summaries() -> Any:
   """Protobuf makes these classes at run time, unseen by type checkers."""
   from tensorboardX.proto import summary_pb2

@@ -15,6 +15,11 @@ from fedjax_asr.figures import gallery
 _CONFIG = pathlib.Path(__file__).parents[2] / 'configs' / 'report.py'
 
 
+@pytest.fixture(autouse=True)
+def few_figures():
+  """All of them here."""
+
+
 @pytest.fixture(scope='module')
 def run(tmp_path_factory):
   path = tmp_path_factory.mktemp('runs') / 'run'
