@@ -28,6 +28,7 @@ _WAVEFORM, _FEATURES, _POSTERIORS, _WORDS, _KEY = 0.75, 1.6, 2.3, 1.0, 0.3
 # What has a letter's height there.
 _MOST_SYMBOLS = 24
 _LIKELY = 0.1
+_MOST_JOINED = 150
 # A picture of so many samples and more is one of their extremes.
 _MOST_POINTS = 4000
 _HALF = 0.42  # Of a row of words.
@@ -238,8 +239,9 @@ def _draw_posteriors(
     rows[path],
     '.-',
     color=style.ORANGE,
-    linewidth=0.6,
-    markersize=4,
+    # Of many outputs, lines would hide what they join.
+    linewidth=0.6 if len(path) <= _MOST_JOINED else 0.0,
+    markersize=5,
     markeredgecolor='white',
     markeredgewidth=0.3,
   )
@@ -310,7 +312,7 @@ def _draw_spans(
   texts = [style.drawable(each.text) for each in words]
   widths = [edited_text.width(text, 8) for text in texts]
   needed = (np.array(widths[:-1]) + np.array(widths[1:])) / 2
-  is_upright = bool((np.diff(centers) < needed + 0.04).any())
+  is_upright = bool((np.diff(centers) < needed + 0.08).any())
   for word, text in zip(words, texts, strict=True):
     start = word.start * heard.output_seconds
     seconds = (word.end - word.start) * heard.output_seconds
