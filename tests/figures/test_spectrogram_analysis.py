@@ -1,68 +1,26 @@
 """The figure of a run's best, median and worst utterance."""
 
-import json
 import warnings
 
 import h5py
+import left_examples
 import matplotlib.text
 import numpy as np
 import pytest
 import untrained_run
 
-from fedjax_asr import config, run_files
+from fedjax_asr import config
 from fedjax_asr.figures import drawn_run, gallery, spectrogram_analysis
 from fedjax_asr.speech import alphabets
 
-_RATE = 16000
-
-
-def example(role, reference, hypothesis, **others):
-  return {
-    'utterance': f'u/{role}',
-    'speaker': 's',
-    'group': 'heldout_speakers',
-    'reference': reference,
-    'hypothesis': hypothesis,
-    'wer': 0.5,
-    'cer': 0.25,
-    'seconds': 2.0,
-    'audio': None,
-    'role': role,
-    **others,
-  }
-
-
-def log_posteriors(path, size):
-  """That give each symbol of a path 0.9."""
-  rows = np.full((len(path), size), 0.1 / (size - 1))
-  rows[np.arange(len(path)), path] = 0.9
-  return np.log(rows)
-
 
 def write(path, examples, alphabet=alphabets.ENGLISH, **settings):
-  """A run with these, which heard their hypotheses, two outputs a symbol."""
+  """A run with these examples."""
   cfg = untrained_run.small_config()
   for name, value in settings.items():
     setattr(cfg.features, name, value)
   untrained_run.write(path, cfg, alphabet)
-  files = run_files.RunFiles(path)
-  files.examples.mkdir()
-  files.example_records.write_text(json.dumps(examples))
-  rng = np.random.default_rng(0)
-  with h5py.File(files.example_arrays, 'w') as file:
-    for each in examples:
-      group = file.create_group(each['role'])
-      if each['audio']:
-        waveform = rng.normal(0, 0.1, 2 * _RATE)
-        group.create_dataset('waveform', data=waveform)
-        group['waveform'].attrs['sample_rate'] = _RATE
-      group.create_dataset('features', data=rng.normal(size=(200, 8)))
-      group['features'].attrs['seconds'] = 0.01
-      labels = alphabet.encode(each['hypothesis'])
-      symbols = np.stack([labels, 0 * labels], 1).ravel()
-      rows = log_posteriors(np.append(symbols, [0] * 4), alphabet.size)
-      group.create_dataset('log_posteriors', data=rows)
-      group['log_posteriors'].attrs['seconds'] = 0.04
+  left_examples.write(path, examples, alphabet)
   return drawn_run.DrawnRun(path)
 
 
@@ -81,9 +39,9 @@ def test_all_three_are_drawn_with_what_differs_marked(tmp_path):
   run = write(
     tmp_path / 'run',
     [
-      example('best', 'one two', 'one two', audio='0.mp3'),
-      example('median', 'one two', 'one ten', audio='1.mp3'),
-      example('worst', 'one two six', 'one six a', audio='2.mp3'),
+      left_examples.example('best', 'one two', 'one two', audio='0.mp3'),
+      left_examples.example('median', 'one two', 'one ten', audio='1.mp3'),
+      left_examples.example('worst', 'one two six', 'one six a', audio='2.mp3'),
     ],
   )
   said = drawn(run, tmp_path)
@@ -96,7 +54,7 @@ def test_all_three_are_drawn_with_what_differs_marked(tmp_path):
 
 
 def test_words_are_where_the_posteriors_have_them(tmp_path):
-  run = write(tmp_path / 'run', [example('best', 'a b', 'a b')])
+  run = write(tmp_path / 'run', [left_examples.example('best', 'a b', 'a b')])
   figure = spectrogram_analysis.draw(run)
   axes = next(each for each in figure.axes if each.get_ylabel() == 'words')
   spans = [
@@ -113,7 +71,7 @@ def test_words_are_where_the_posteriors_have_them(tmp_path):
 def test_precomputed_mfcc_say_that_there_is_no_recording(tmp_path):
   run = write(
     tmp_path / 'run',
-    [example('best', 'one', 'one')],
+    [left_examples.example('best', 'one', 'one')],
     kind=config.FeatureKind.MFCC,
   )
   said = drawn(run, tmp_path)
@@ -127,7 +85,7 @@ def test_long_texts_from_the_right_and_without_glyphs(tmp_path):
   alphabet = alphabets.Alphabet(alphabets.Kind.CORPUS, symbols)
   run = write(
     tmp_path / 'run',
-    [example('best', ' '.join(words), ' '.join(words[::2]))],
+    [left_examples.example('best', ' '.join(words), ' '.join(words[::2]))],
     alphabet,
   )
   with warnings.catch_warnings():
@@ -151,7 +109,7 @@ def test_long_texts_from_the_right_and_without_glyphs(tmp_path):
 
 
 def test_posteriors_that_are_not_finite_are_said_to_be(tmp_path):
-  run = write(tmp_path / 'run', [example('best', 'one', '')])
+  run = write(tmp_path / 'run', [left_examples.example('best', 'one', '')])
   with h5py.File(run.files.example_arrays, 'a') as file:
     file['best/log_posteriors'][:] = np.nan
   said = drawn(run, tmp_path)
@@ -170,6 +128,6 @@ def test_posteriors_that_are_not_finite_are_said_to_be(tmp_path):
   ],
 )
 def test_what_is_missing_is_said(tmp_path, damage, told):
-  run = write(tmp_path / 'run', [example('best', 'one', 'one')])
+  run = write(tmp_path / 'run', [left_examples.example('best', 'one', 'one')])
   damage(run.files)
   assert told in gallery.one(run, 'spectrogram_analysis').missing

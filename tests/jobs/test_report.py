@@ -5,6 +5,7 @@ import pathlib
 import subprocess
 import sys
 
+import left_examples
 import matplotlib.image
 import pytest
 import untrained_run
@@ -28,6 +29,7 @@ def run(tmp_path_factory):
   content = ''.join(json.dumps(line) + '\n' for line in lines)
   (path / 'metrics.jsonl').write_text(content)
   (path / 'population.json').write_text(json.dumps(POPULATION))
+  left_examples.write(path, [left_examples.example('best', 'one', 'two')])
   return path
 
 
