@@ -37,7 +37,8 @@ def catch_up(
     held_out.hear(saved.params, saved.norm_state)
     return held_out.heard
 
-  return '; '.join(['its figures and examples were left', *leave(files, hear)])
+  made = 'made the figures and examples that it lacked'
+  return '; '.join([made, *leave(files, hear)])
 
 
 def leave(files: run_files.RunFiles, hear: Hear) -> list[str]:

@@ -145,14 +145,14 @@ def _log_posteriors(
     [np.pad(each, ((0, longest - len(each)), (0, 0))) for each in features]
   )
 
-  def forward(params, norm_state, *batch):
+  def log_posteriors(params, norm_state, *batch):
     logits, num_outputs, _ = saved.acoustic.apply(
       params, norm_state, *batch, train=False
     )
     return jax.nn.log_softmax(logits.astype(jnp.float32)), num_outputs
 
   rows, num_outputs = jax.device_get(
-    jax.jit(forward)(saved.params, saved.norm_state, padded, num_frames)
+    jax.jit(log_posteriors)(saved.params, saved.norm_state, padded, num_frames)
   )
   return [
     row[:count] for row, count in zip(rows, num_outputs.tolist(), strict=True)

@@ -94,7 +94,7 @@ def test_a_run_killed_before_its_ending_catches_up(
   (copied / 'tensorboard' / 'events.out.tfevents.examples').unlink()
   status, output, _ = main(copied)
   assert status == 0
-  assert 'figures and examples were left' in output
+  assert 'made the figures and examples that it lacked' in output
   records = 'examples/examples.json'
   want = (finished[0] / records).read_text()
   assert (copied / records).read_text() == want
