@@ -7,6 +7,10 @@ import os
 import pathlib
 import re
 
+# Characters of an utterance's name: any 60 are less than the 255 bytes that a
+# file's name may have.
+_STEM = 60
+
 
 class RunFiles:
   """Paths in the directory of a run or of a job on one; none need be there.
@@ -115,6 +119,27 @@ class RunFiles:
   def transcripts(self) -> pathlib.Path:
     """What was said and what was heard, also of `evaluate`."""
     return self.path / 'transcripts.json'
+
+  @property
+  def examples(self) -> pathlib.Path:
+    """The folder of some held-out utterances, to be heard and drawn."""
+    return self.path / 'examples'
+
+  @property
+  def example_records(self) -> pathlib.Path:
+    """What was said and heard in each example, and its sound's name."""
+    return self.examples / 'examples.json'
+
+  @property
+  def example_arrays(self) -> pathlib.Path:
+    """Waveform, features and posteriors of the best, median and worst."""
+    return self.examples / 'examples.h5'
+
+  @property
+  def example_events(self) -> pathlib.Path:
+    """Figures and examples as TensorBoard reads them."""
+    # Behind the names of those with scalars, in which a time comes here.
+    return self.tensorboard / 'events.out.tfevents.examples'
 
   @property
   def training_figure(self) -> pathlib.Path:
@@ -241,6 +266,11 @@ class RunFiles:
   def speakers_figure(self) -> pathlib.Path:
     """How often the speaker was identified."""
     return self.figures / 'speaker_identification.png'
+
+
+def example_sound(rank: int, utterance: str) -> str:
+  """What a recording among the examples is called; no two ranks the same."""
+  return f'{rank:02}_{_stem(utterance)[:_STEM]}.mp3'
 
 
 def numbered(file: pathlib.Path, number: int) -> pathlib.Path:

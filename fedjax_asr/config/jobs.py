@@ -27,6 +27,9 @@ class EvaluationConfig:
   # Utterances of a held-out set that are used at most; 0: all.
   max_utterances: int = bounded(0, low=0)
   num_examples: int = bounded(3, low=0)
+  # Held-out utterances that a finished run keeps in `examples/`, to be heard
+  # and drawn; 0: none.
+  num_kept_examples: int = bounded(24, low=0)
   # Every so many rounds, clients.jsonl tells of each client; 0: never.
   clients_every_rounds: int = bounded(1, low=0)
 

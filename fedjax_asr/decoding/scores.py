@@ -133,6 +133,15 @@ def edits(
   return words, characters
 
 
+def pairs(said: Transcript, has_words: bool = True) -> list[tuple[str, str]]:
+  """(said, heard), word beside word; '' where one was inserted or deleted."""
+  words, _ = _aligned([said], has_words)
+  found = []
+  for chunk in words.alignments[0]:
+    found += _pairs(chunk, words.references[0], words.hypotheses[0])
+  return found
+
+
 def _aligned(
   transcripts: Sequence[Transcript], has_words: bool
 ) -> tuple[jiwer.WordOutput, jiwer.CharacterOutput]:

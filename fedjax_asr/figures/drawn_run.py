@@ -18,6 +18,7 @@ from fedjax_asr import (
   json_file,
   run_alphabet,
   run_config,
+  run_example,
   run_files,
   run_log,
   saved_run,
@@ -25,6 +26,7 @@ from fedjax_asr import (
 from fedjax_asr.decoding import scores
 from fedjax_asr.speech import alphabets
 
+_EXAMPLE = {*run_example.RunExample._fields}
 Series = tuple[Float64[np.ndarray, ' rounds'], Float64[np.ndarray, ' rounds']]
 
 
@@ -96,6 +98,25 @@ class DrawnRun:
     except (KeyError, TypeError) as error:
       name = self.files.transcripts.name
       raise Missing(f'{name} is of another version ({error}).') from error
+
+  @functools.cached_property
+  def examples(self) -> list[dict[str, Any]]:
+    """Some held-out utterances, as the end of `train` leaves them: a
+    dictionary of `RunExample`'s fields each, never none."""
+    file = self.files.example_records
+    if not file.is_file():
+      raise Missing(
+        f'no {self.files.examples.name}/{file.name}: the run is not finished, '
+        'holds nothing out, has config.evaluation.num_kept_examples=0, or is '
+        'of a version that left none.'
+      )
+    rows = self._json(file)
+    try:
+      if rows and all(row.keys() >= _EXAMPLE for row in rows):
+        return rows
+    except (AttributeError, TypeError):
+      pass
+    raise Missing(f'{file.name} is of another version.')
 
   @functools.cached_property
   def versions(self) -> list[dict[str, Any]]:

@@ -17,6 +17,7 @@ from fedjax_asr.figures import (
   data_flow,
   drawn_attack,
   drawn_run,
+  spectrogram_analysis,
   style,
   training,
 )
@@ -37,6 +38,7 @@ FIGURES: Mapping[str, Draw] = {
   'model_architecture': architecture.draw,
   'data_flow': data_flow.draw,
   'performance_dashboard': dashboard.draw,
+  'spectrogram_analysis': spectrogram_analysis.draw,
 }
 
 
@@ -77,19 +79,25 @@ def _job(path: pathlib.Path) -> str:
 
 def drawn(run: drawn_run.DrawnRun) -> Iterator[Drawn]:
   """Each figure, or in its place what is missing for it."""
-  return _each(
-    {name: functools.partial(draw, run) for name, draw in FIGURES.items()}
-  )
+  return (one(run, name) for name in FIGURES)
+
+
+def one(run: drawn_run.DrawnRun, name: str) -> Drawn:
+  """The figure of that name, or in its place what is missing for it."""
+  return _drawn(name, functools.partial(FIGURES[name], run))
 
 
 def _each(
   figures: Mapping[str, Callable[[], matplotlib.figure.Figure]],
 ) -> Iterator[Drawn]:
-  for name, draw in figures.items():
-    try:
-      yield Drawn(name, draw(), '')
-    except (drawn_run.Missing, config.UserError) as missing:
-      yield Drawn(name, _told(name, str(missing)), str(missing))
+  return (_drawn(name, draw) for name, draw in figures.items())
+
+
+def _drawn(name: str, draw: Callable[[], matplotlib.figure.Figure]) -> Drawn:
+  try:
+    return Drawn(name, draw(), '')
+  except (drawn_run.Missing, config.UserError) as missing:
+    return Drawn(name, _told(name, str(missing)), str(missing))
 
 
 def _told(name: str, reason: str) -> matplotlib.figure.Figure:

@@ -29,7 +29,7 @@ _DASHES: tuple[Any, ...] = (
 _MARKERS = 'osD^vXP'
 
 # It comes with matplotlib.
-_FAMILY = 'DejaVu Sans'
+FAMILY = 'DejaVu Sans'
 DPI = 300
 # Inches: half of a page as a browser shows one, so that text is as large there.
 WIDTH = 5.0
@@ -44,7 +44,7 @@ _RC: dict[Any, Any] = {
   'axes.titlelocation': 'left',
   'axes.grid': True,
   'axes.axisbelow': True,
-  'font.family': _FAMILY,
+  'font.family': FAMILY,
   'font.size': 12,
   'grid.color': INK,
   'grid.alpha': 0.25,
@@ -87,7 +87,7 @@ def line(index: int, num_above: int = 0) -> dict[str, Any]:
 def drawable(text: str) -> str:
   """With the code, as U+0928, of each character that the font lacks."""
   font = matplotlib.font_manager.get_font(
-    matplotlib.font_manager.findfont(_FAMILY)
+    matplotlib.font_manager.findfont(FAMILY)
   )
   return ''.join(
     each if font.get_char_index(ord(each)) else f'U+{ord(each):04X}'

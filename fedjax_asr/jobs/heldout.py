@@ -2,14 +2,25 @@
 
 import pathlib
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
 from fedjax_asr import config, json_file, run_files
-from fedjax_asr.corpora import datasets
+from fedjax_asr.corpora import dataset, datasets
 from fedjax_asr.decoding import evaluation, scores
 from fedjax_asr.federated import server
 from fedjax_asr.models import model
+
+_SUBSETS = config.Subset.HELDOUT_SPEAKERS, config.Subset.HELDOUT_UTTERANCES
+
+
+class Heard(NamedTuple):
+  """A held-out set, and what was heard of it."""
+
+  subset: config.Subset
+  examples: dataset.Dataset
+  transcripts: list[scores.Transcript]
 
 
 class HeldOut:
@@ -18,6 +29,8 @@ class HeldOut:
   The main set is the held-out speakers, or the held-out utterances where no
   speaker is held out. Each evaluation replaces `speakers.json` (scores of each
   speaker of the main set) and `transcripts.json` in the run directory.
+
+  heard: by the last evaluation, in each set that has utterances.
   """
 
   def __init__(
@@ -27,25 +40,40 @@ class HeldOut:
     cfg: config.EvaluationConfig,
     path: pathlib.Path,
   ):
+    self.heard: list[Heard] = []
     self._cfg = cfg
+    self._sets = data.heldout_speakers, data.heldout_utterances
     self._files = run_files.RunFiles(path)
     recognizer = evaluation.decoded_greedily(acoustic)
     self._speakers, self._utterances = (
-      evaluation.Evaluator(recognizer, examples, cfg)
-      for examples in (data.heldout_speakers, data.heldout_utterances)
+      evaluation.Evaluator(recognizer, examples, cfg) for examples in self._sets
     )
 
   def is_due(self, round_index: int) -> bool:
     """Whether the config asks for an evaluation after so many rounds."""
     return round_index % self._cfg.every_rounds == 0
 
+  def hear(
+    self, params: model.Params, norm_state: model.NormState
+  ) -> tuple[evaluation.Evaluation | None, evaluation.Evaluation | None]:
+    """Of the speakers, and of the utterances; writes nothing."""
+    speakers = self._speakers(params, norm_state)
+    utterances = self._utterances(params, norm_state)
+    self.heard = [
+      Heard(subset, examples, result.transcripts)
+      for subset, examples, result in zip(
+        _SUBSETS, self._sets, (speakers, utterances), strict=True
+      )
+      if result
+    ]
+    return speakers, utterances
+
   def evaluate(
     self, state: server.ServerState, show: Callable[[str], None]
   ) -> dict[str, float]:
     """Scores by metric name, none for an empty set; `show` prints a line."""
     values = server.evaluated(state)
-    speakers = self._speakers(values.params, values.norm_state)
-    utterances = self._utterances(values.params, values.norm_state)
+    speakers, utterances = self.hear(values.params, values.norm_state)
     record = {}
     if utterances:
       record['eval/utterance_wer'] = utterances.total.wer

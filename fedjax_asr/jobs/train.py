@@ -31,7 +31,6 @@ from fedjax_asr.federated import (
   rounds,
   server,
 )
-from fedjax_asr.figures import training
 from fedjax_asr.jobs import (
   cohort_feed,
   disk_errors,
@@ -42,6 +41,7 @@ from fedjax_asr.jobs import (
   recovery,
   round_loop,
   run_corpus,
+  run_ending,
   run_memory,
   run_population,
   settling,
@@ -90,13 +90,15 @@ def _run(cfg: config.Config, directory: run_directory.RunDirectory) -> None:
     if why:
       finished = f'finished after round {behind}'
       directory.check_unchanged(f'is {finished} ({why})')
-      console.print(f'{directory.path}: {finished} ({why}); nothing to do.')
+      left = run_ending.catch_up(cfg, directory, behind)
+      console.print(f'{directory.path}: {finished} ({why}); {left}')
       return
-    ending = _train(cfg, directory, checkpoints, console, signals)
-  figure = training.plot(directory.path)
+    ended = _train(cfg, directory, checkpoints, console, signals)
+  left = run_ending.leave(directory, lambda _: ended.heard)
+  told = '; '.join([*filter(None, [ended.told]), *left])
   console.print(
     f'finished: metrics, checkpoints and transcripts in {directory.path}, '
-    f'first figure {figure}{ending and "; "}{ending}'
+    f'first figure {directory.training_figure}{told and "; "}{told}'
   )
 
 
@@ -113,17 +115,21 @@ def _why_finished(
   return patience.told() if patience.is_over else ''
 
 
+class _Ended(NamedTuple):
+  """What to say in the end, or '', and what was heard last."""
+
+  told: str
+  heard: list[heldout.Heard]
+
+
 def _train(
   cfg: config.Config,
   directory: run_directory.RunDirectory,
   checkpoints: checkpoint.Checkpoints,
   console: rich.console.Console,
   signals: interruption.Interruption,
-) -> str:
-  """Prepares the run, and then changes its directory, and not before.
-
-  What to say in the end, or ''.
-  """
+) -> _Ended:
+  """Prepares the run, and then changes its directory, and not before."""
   is_resumed = checkpoints.latest_round is not None
   data = _prepared(cfg, directory, console, is_resumed)
   signals.check()
@@ -170,7 +176,8 @@ def _train(
   )
   while True:
     try:
-      return _go_on(run, begun, compile_seconds)
+      told = _go_on(run, begun, compile_seconds)
+      return _Ended(told, held_out.heard)
     except divergence.DivergedError as error:
       console.print(recovered.roll_back(error, checkpoints))
     signals.check()

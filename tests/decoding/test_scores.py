@@ -100,3 +100,14 @@ def test_edits_of_a_set_are_counted_by_kind():
       ]
     ).characters
   )
+
+
+def test_pairs_are_word_beside_word():
+  *_, item = transcripts([('x', 'go left now', 'so go right')])
+  pairs = scores.pairs(item)
+  assert [said for said, _ in pairs if said] == ['go', 'left', 'now']
+  assert [heard for _, heard in pairs if heard] == ['so', 'go', 'right']
+  assert ('go', 'go') in pairs
+  assert sum(said != heard for said, heard in pairs) == 3
+  (item,) = transcripts([('x', 'ab', 'b')])
+  assert scores.pairs(item, has_words=False) == [('a', ''), ('b', 'b')]

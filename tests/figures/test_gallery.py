@@ -4,6 +4,7 @@ import json
 import shutil
 
 import jax
+import left_examples
 import matplotlib.figure
 import numpy as np
 import pytest
@@ -34,6 +35,7 @@ def drawn(path):
 def test_a_whole_run_lacks_nothing(run):
   content = json.dumps(POPULATION)
   (run / 'population.json').write_text(content)
+  left_examples.write(run, [left_examples.example('best', 'one', 'two')])
   found = drawn(run)
   assert set(found) == set(gallery.FIGURES)
   assert not any(each.missing for each in found.values())

@@ -61,6 +61,17 @@ def cached_throughout(cache):
     yield
 
 
+@pytest.fixture(autouse=True)
+def few_figures(monkeypatch):
+  """Runs in this process draw one figure in the end: all take seconds.
+
+  A module that wants all has a fixture of this name that does nothing.
+  """
+  from fedjax_asr.figures import gallery, training
+
+  monkeypatch.setattr(gallery, 'FIGURES', {'training_progress': training.draw})
+
+
 @pytest.fixture(scope='session')
 def folder(tmp_path_factory):
   """With a corpus, its manifest and the cache of its features."""

@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import h5py
+import left_examples
 import matplotlib.image
 import numpy as np
 import pytest
@@ -18,6 +19,11 @@ from fedjax_asr.figures import gallery
 _CONFIG = pathlib.Path(__file__).parents[2] / 'configs' / 'report.py'
 
 
+@pytest.fixture(autouse=True)
+def few_figures():
+  """All of them here."""
+
+
 @pytest.fixture(scope='module')
 def run(tmp_path_factory):
   path = tmp_path_factory.mktemp('runs') / 'run'
@@ -26,6 +32,7 @@ def run(tmp_path_factory):
   content = ''.join(json.dumps(line) + '\n' for line in lines)
   (path / 'metrics.jsonl').write_text(content)
   (path / 'population.json').write_text(json.dumps(POPULATION))
+  left_examples.write(path, [left_examples.example('best', 'one', 'two')])
   return path
 
 
