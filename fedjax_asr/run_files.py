@@ -117,6 +117,16 @@ class RunFiles:
     return self.path / 'transcripts.json'
 
   @property
+  def examples(self) -> pathlib.Path:
+    """The folder of held-out utterances to listen to."""
+    return self.path / 'examples'
+
+  @property
+  def examples_json(self) -> pathlib.Path:
+    """What is said and heard in each of them, and its file."""
+    return self.examples / 'examples.json'
+
+  @property
   def training_figure(self) -> pathlib.Path:
     """Loss and error rates over the rounds."""
     return self.figures / 'training_progress.png'
@@ -173,6 +183,21 @@ class RunFiles:
   def figure(self, name: str, form: str) -> pathlib.Path:
     """One of the run's figures, as `png` or `pdf`."""
     return self.figures / f'{name}.{form}'
+
+  @property
+  def report_html(self) -> pathlib.Path:
+    """All of a run on a page for browsers."""
+    return self.path / 'report.html'
+
+  @property
+  def report_md(self) -> pathlib.Path:
+    """The same as Markdown, without curves and sound."""
+    return self.path / 'report.md'
+
+  @property
+  def report_tex(self) -> pathlib.Path:
+    """The same as LaTeX."""
+    return self.path / 'report.tex'
 
   # Of `language_model`.
 

@@ -1,0 +1,51 @@
+"""Held-out utterances that a run kept to be listened to."""
+
+import pathlib
+from typing import NamedTuple
+
+from fedjax_asr import config, json_file
+from fedjax_asr.figures import drawn_run
+
+# How an utterance was chosen, in the order of reading.
+ROLES = ('best', 'median', 'worst')
+
+
+class Example(NamedTuple):
+  """audio: None where there is none. role: of `ROLES`, or ''."""
+
+  utterance: str
+  speaker: str
+  group: str
+  reference: str
+  hypothesis: str
+  wer: float | None
+  cer: float | None
+  seconds: float | None
+  audio: pathlib.Path | None
+  role: str
+
+
+def read(run: drawn_run.DrawnRun) -> list[Example]:
+  """Those of the last evaluation.
+
+  Raises:
+    Missing: the run kept none, or they are of another version.
+  """
+  file = run.files.examples_json
+  try:
+    return [_example(run, row) for row in json_file.read(file)]
+  except config.UserError as error:
+    raise drawn_run.Missing(str(error)) from error
+  except (KeyError, TypeError) as error:
+    raise drawn_run.Missing(
+      f'{file.name} is of another version ({error!r}).'
+    ) from error
+
+
+def _example(run: drawn_run.DrawnRun, row: dict) -> Example:
+  fields = {name: row[name] for name in Example._fields}
+  audio = fields.pop('audio')
+  # A name, not a path that leads elsewhere.
+  path = run.files.examples / pathlib.PurePath(audio).name if audio else None
+  found = path if path is not None and path.is_file() else None
+  return Example(**fields, audio=found)
