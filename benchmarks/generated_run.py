@@ -10,7 +10,7 @@ import pathlib
 
 import numpy as np
 
-_WORDS = 'zero one two three four five six seven eight nine'.split()
+_WORDS = ('zero', 'one', 'two', 'three', 'four', 'five', 'six', 'seven')
 _ROLES = ('best', 'median', 'worst')
 _RATE = 16_000
 

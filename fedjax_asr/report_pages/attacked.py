@@ -54,6 +54,11 @@ def by_method(run: drawn_run.DrawnRun) -> list[blocks.Block]:
   found = records(run)
   methods = dict.fromkeys(record['method'] for record in found)
   columns = ('reconstructed', 'certified', 'whole')
+  drawn = [
+    blocks.Picture(path.stem, 'Scores of all reconstructions', path)
+    for path in [run.files.scores_figure]
+    if path.is_file()
+  ]
   medians = ('median SNR', 'median CER', 'median seconds')
   return [
     blocks.Table(
@@ -70,7 +75,8 @@ def by_method(run: drawn_run.DrawnRun) -> list[blocks.Block]:
         _method(name, [each for each in found if each['method'] == name])
         for name in methods
       ],
-    )
+    ),
+    *drawn,
   ]
 
 

@@ -85,18 +85,16 @@ class Cell(NamedTuple):
 
 
 class Column(NamedTuple):
-  """is_optional: where no row has a value, it is not printed."""
-
   label: str
   is_number: bool = False
-  is_optional: bool = False
 
 
 class Table(NamedTuple):
   """Rows in the order that they are to be read first.
 
-  is_sorted: a reader may want another order. searched: what a reader looks for, '' of a table too short for that. printed:
-  so many rows go on paper; 0 are all.
+  is_sorted: a reader may want another order. searched: what a reader looks for,
+  '' of a table too short for that. printed: so many rows go on paper; 0 are
+  all.
   """
 
   name: str

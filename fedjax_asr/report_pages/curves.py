@@ -115,7 +115,9 @@ def _chart(
     )
     for (line, _), values in zip(wanted, shown, strict=True)
   ]
-  notes = [_unseen(line, values) for line, values in zip(lines, shown)]
+  notes = [
+    _unseen(line, values) for line, values in zip(lines, shown, strict=True)
+  ]
   if len(places) < len(rounds):
     notes.append(
       f'{len(places):,} of {len(rounds):,} rounds are drawn, the highest and '

@@ -24,35 +24,32 @@ def edited(
 
   Characters stand for words where `has_words` is False.
   """
+  parts = str.split if has_words else list
   rows = [
-    tuple(
-      text.split() if has_words else list(text)
-      for text in (each.reference, each.hypothesis)
-    )
-    for each in transcripts
+    (parts(each.reference), parts(each.hypothesis)) for each in transcripts
   ]
   # jiwer refuses what says nothing.
   spoken = [row for row in rows if row[0]]
   if not spoken:
-    return [_unsaid(row[1], has_words) for row in rows]
+    return [_unsaid(heard, has_words) for _, heard in rows]
   found = jiwer.process_words(
     [_PARTED.join(said) for said, _ in spoken],
     [_PARTED.join(heard) for _, heard in spoken],
-    *_BY_MARK,
+    reference_transform=_PARTS,
+    hypothesis_transform=_PARTS,
   )
   alignments = iter(found.alignments)
   return [
-    _marked(*row, next(alignments), has_words)
-    if row[0]
-    else _unsaid(row[1], has_words)
-    for row in rows
+    _marked(said, heard, next(alignments), has_words)
+    if said
+    else _unsaid(heard, has_words)
+    for said, heard in rows
   ]
 
 
 # Between units: a character of its own, so that a unit may be a space.
 _PARTED = '\x1f'
 _PARTS = jiwer.Compose([jiwer.ReduceToListOfListOfWords(_PARTED)])
-_BY_MARK = (_PARTS, _PARTS)
 
 
 def _unsaid(heard: Sequence[str], has_words: bool) -> Edited:

@@ -9,11 +9,13 @@ from collections.abc import Mapping, Sequence
 
 import jinja2
 
+from fedjax_asr.figures import page_image
 from fedjax_asr.report_pages import blocks, media, said
 
 # Of all that a page embeds and says.
 BUDGET = 15_000_000
 
+_ROOM = 'fedjax_asr.report_pages'
 _STYLES = ('uPlot.min.css', 'report.css')
 _SCRIPTS = ('uPlot.iife.min.js', 'report.js')
 _FOOTER = 'Curves by uPlot, copyright (c) 2022 Leon Sorokin, MIT License.'
@@ -46,6 +48,7 @@ def _rendered(
 ) -> str:
   styles, scripts = map(_assets, (_STYLES, _SCRIPTS))
   environment = _environment()
+  environment.filters['size'] = page_image.shown_size
   environment.filters['relative'] = lambda path: media.relative(path, page)
   return environment.get_template('report.html.jinja').render(
     report=report,
@@ -88,13 +91,13 @@ def _hashes(texts: Sequence[str]) -> str:
 
 @functools.cache
 def _assets(names: Sequence[str]) -> list[str]:
-  folder = importlib.resources.files(__package__) / 'assets'
+  folder = importlib.resources.files(_ROOM) / 'assets'
   return [(folder / name).read_text(encoding='utf-8') for name in names]
 
 
 def _environment() -> jinja2.Environment:
   environment = jinja2.Environment(
-    loader=jinja2.PackageLoader('fedjax_asr.report_pages'),
+    loader=jinja2.PackageLoader(_ROOM),
     autoescape=True,
     undefined=jinja2.StrictUndefined,
   )

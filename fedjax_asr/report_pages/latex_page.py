@@ -13,6 +13,7 @@ _HEAD = r"""\documentclass[11pt]{article}
   \usepackage[utf8]{inputenc}
   \usepackage[T1]{fontenc}
   \usepackage{textcomp}
+  \IfFileExists{lmodern.sty}{\usepackage{lmodern}}{}
 \else
   \usepackage{fontspec}
 \fi
@@ -28,7 +29,8 @@ _HEAD = r"""\documentclass[11pt]{article}
 \setlength{\emergencystretch}{4em}
 \setlength{\LTcapwidth}{\textwidth}
 % A character, and its code for engines whose fonts lack it.
-\DeclareRobustCommand{\beyond}[2]{\ifPDFTeX{\footnotesize\ttfamily #2}\else #1\fi}
+\DeclareRobustCommand{\beyond}[2]{%
+  \ifPDFTeX{\footnotesize\ttfamily #2}\else #1\fi}
 """
 _ESCAPES = {
   '\\': r'\textbackslash{}',

@@ -8,7 +8,9 @@ from collections.abc import Iterator, Sequence
 from fedjax_asr.report_pages import blocks, media, printed
 
 # What means something in Markdown, wherever it is in a line.
-_SPECIAL = re.compile(r'([\\`*_{}\[\]<>()#+!|~$^-])')
+_SPECIAL = re.compile(r'([\\`*_\[\]|~$])')
+# What begins a list, a heading or a rule at the start of a line.
+_OPENING = re.compile(r'^([-+#=]|\d+(?=[.)]( |$)))')
 
 
 def text(report: blocks.Report, page: pathlib.Path) -> str:
@@ -24,8 +26,13 @@ def escaped(raw: str) -> str:
   """In one line, with nothing that a reader of Markdown or HTML acts on."""
   line = ' '.join(raw.split())
   line = _SPECIAL.sub(r'\\\1', html.escape(line, quote=False))
-  # The escape of HTML has its own letters, which stay.
-  return re.sub(r'^(\d+)\.', r'\1\\.', line)
+  return _OPENING.sub(_unopened, line)
+
+
+def _unopened(found: re.Match[str]) -> str:
+  """A number keeps its digits; its point is escaped."""
+  text = found[0]
+  return f'{text}\\' if text.isdigit() else f'\\{text}'
 
 
 def _parts(

@@ -1,4 +1,4 @@
-"""Pictures and sound of a page: inside of it, or beside it where it is large."""
+"""Pictures and sound: inside of a page, or beside it where they are large."""
 
 import base64
 import os

@@ -14,7 +14,6 @@ def table(block: blocks.Table) -> tuple[Sequence[blocks.Column], Rows, str]:
   """
   is_kept = [
     not any(row[index].clip or row[index].said_above for row in block.rows)
-    and _says_something(block, index)
     for index in range(len(block.columns))
   ]
   rows = block.rows[: block.printed or None]
@@ -26,14 +25,6 @@ def table(block: blocks.Table) -> tuple[Sequence[blocks.Column], Rows, str]:
     [_of(row, is_kept) for row in rows],
     caption,
   )
-
-
-def _says_something(block: blocks.Table, index: int) -> bool:
-  """A column of dashes alone is none."""
-  column = block.columns[index]
-  if not column.is_optional:
-    return True
-  return any(row[index].value for row in block.rows)
 
 
 def _of(values: Sequence, is_kept: Sequence[bool]) -> list:

@@ -112,7 +112,7 @@ def _own_figures(material: Material) -> Iterator[blocks.Block]:
   ]
   yield from pictures
   if not pictures:
-    yield blocks.Absent('No figure is drawn of all of it.')
+    yield blocks.Absent('None of the figures shows what this job leaves.')
   if others:
     title = 'Figures that there is nothing for'
     yield blocks.Group(title, others, is_folded=True, is_printed=False)

@@ -1,5 +1,6 @@
 """Speakers and utterances of the last evaluation, and what is kept to hear."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from fedjax_asr.decoding import scores
@@ -94,7 +95,7 @@ def utterances(run: drawn_run.DrawnRun) -> blocks.Table:
     zip(rows, edits, strict=True),
     key=lambda pair: (-_or_none(pair[1].wer), pair[0].transcript.utterance),
   )
-  table_rows = [_row(each, edited) for each, edited in ranked]
+  seconds, sound = _columns(rows)
   return blocks.Table(
     name='utterances',
     caption=(
@@ -102,17 +103,32 @@ def utterances(run: drawn_run.DrawnRun) -> blocks.Table:
       'first'
     ),
     columns=(
-      blocks.Column('utterance'),
-      blocks.Column('speaker'),
-      blocks.Column('said'),
-      blocks.Column('heard'),
+      *(
+        blocks.Column(label)
+        for label in ('utterance', 'speaker', 'said', 'heard')
+      ),
       blocks.Column('WER', True),
-      blocks.Column('seconds', True, is_optional=True),
-      blocks.Column('sound', is_optional=True),
+      *seconds,
+      *sound,
     ),
-    rows=table_rows,
+    rows=[
+      _row(each, edited, len(seconds), len(sound)) for each, edited in ranked
+    ],
     searched='utterance, speaker or word',
     printed=_PRINTED,
+  )
+
+
+def _columns(
+  rows: Sequence[_Spoken],
+) -> tuple[Sequence[blocks.Column], Sequence[blocks.Column]]:
+  """Of seconds and of sound, none where no utterance has any."""
+  kept = [each.example for each in rows if each.example]
+  seconds = any(each.seconds is not None for each in kept)
+  sound = any(each.audio for each in kept)
+  return (
+    [blocks.Column('seconds', True)] * seconds,
+    [blocks.Column('sound')] * sound,
   )
 
 
@@ -152,7 +168,13 @@ def _kept(run: drawn_run.DrawnRun) -> dict[str, examples.Example]:
     return {}
 
 
-def _row(spoken: _Spoken, edited: edited_text.Edited) -> list[blocks.Cell]:
+def _row(
+  spoken: _Spoken,
+  edited: edited_text.Edited,
+  num_seconds: int,
+  num_sounds: int,
+) -> list[blocks.Cell]:
+  """Of the columns `seconds` and `sound` there may be one or none."""
   item, example = spoken
   seconds = example.seconds if example else None
   return [
@@ -161,8 +183,8 @@ def _row(spoken: _Spoken, edited: edited_text.Edited) -> list[blocks.Cell]:
     blocks.Cell(item.reference, pieces=edited.said),
     blocks.Cell(item.hypothesis or '(nothing)', pieces=edited.heard),
     blocks.Cell(said.percent(edited.wer), edited.wer),
-    blocks.Cell(said.number(seconds, '.1f'), seconds),
-    _sound(example),
+    *[blocks.Cell(said.number(seconds, '.1f'), seconds)] * num_seconds,
+    *[_sound(example)] * num_sounds,
   ]
 
 

@@ -151,7 +151,7 @@ def reproduced(run: drawn_run.DrawnRun) -> list[blocks.Block]:
   if found is None:
     return [blocks.Absent('No config that comes with the package is of it.')]
   made: list[blocks.Block] = [
-    blocks.Text('The same config again, by flags that the run differs in:'),
+    blocks.Text('A command with the same config:'),
     blocks.Verbatim(found.text),
   ]
   if found.left_out:

@@ -1,5 +1,6 @@
 """Which points of long curves are drawn: no screen shows ten thousand."""
 
+import itertools
 from collections.abc import Sequence
 
 import numpy as np
@@ -28,7 +29,7 @@ def kept(
     finite = np.isfinite(values)
     low = np.where(finite, values, np.inf)
     high = np.where(finite, values, -np.inf)
-    for start, end in zip(edges[:-1], edges[1:], strict=True):
+    for start, end in itertools.pairwise(edges):
       if finite[start:end].any():
         chosen.add(start + int(np.argmin(low[start:end])))
         chosen.add(start + int(np.argmax(high[start:end])))
