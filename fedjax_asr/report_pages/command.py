@@ -59,8 +59,9 @@ def _shipped():
 
 
 def _differences(saved: dict[str, Any], config: config_lib.Config):
-  settled = run_config.continued(saved, config)
-  return run_config.differing(saved, settled, run_directory.PLACES)
+  """What the corpus decided (`config.BY_CORPUS`) is said: it might have been
+  the user."""
+  return run_config.differing(saved, config, run_directory.PLACES)
 
 
 def _as_flag(value: Any) -> str:

@@ -169,7 +169,7 @@ def evaluations(run: drawn_run.DrawnRun) -> blocks.Group:
   Raises:
     Missing: there was none.
   """
-  columns = (
+  known = (
     ('eval/loss', 'loss', said.number),
     ('eval/wer', 'WER', said.percent),
     ('eval/cer', 'CER', said.percent),
@@ -179,10 +179,15 @@ def evaluations(run: drawn_run.DrawnRun) -> blocks.Group:
   rows = [
     record
     for record in run.metrics
-    if any(record.get(name) is not None for name, *_ in columns)
+    if any(record.get(name) is not None for name, *_ in known)
   ]
   if not rows:
     raise drawn_run.Missing('The run was never evaluated.')
+  columns = [
+    column
+    for column in known
+    if any(record.get(column[0]) is not None for record in rows)
+  ]
   table = blocks.Table(
     name='evaluations',
     caption=f'Evaluations of {run.name}, by round',

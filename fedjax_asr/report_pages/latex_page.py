@@ -55,7 +55,7 @@ _ESCAPES = {
 }
 _LONG_TEXT = 24
 # Of a page, for all columns of text that is wrapped.
-_WIDTH = 0.62
+_WIDTH = 0.56
 
 
 def text(report: blocks.Report, page: pathlib.Path) -> str:
@@ -71,8 +71,9 @@ def text(report: blocks.Report, page: pathlib.Path) -> str:
     '\\begin{document}\n\\maketitle',
   ]
   for section in report.sections:
-    parts.append(f'\\section*{{{escaped(section.title)}}}')
-    parts += _parts(section.blocks, page)
+    found = [*_parts(section.blocks, page)]
+    if found:
+      parts += [f'\\section*{{{escaped(section.title)}}}', *found]
   return '\n\n'.join([*parts, '\\end{document}']) + '\n'
 
 
@@ -142,7 +143,10 @@ def _facts(rows: Sequence[tuple[str, str]]) -> Iterator[str]:
       f'\\item[{escaped(name)}:] {_breakable(escaped(value))}'
       for name, value in rows
     )
-    yield f'\\begin{{description}}\n{items}\n\\end{{description}}'
+    yield (
+      '\\begin{description}\n\\setlength{\\itemsep}{0pt}'
+      f'\\setlength{{\\parskip}}{{0pt}}\n{items}\n\\end{{description}}'
+    )
 
 
 def _breakable(line: str) -> str:
@@ -171,10 +175,10 @@ def _picture(block: blocks.Picture, page: pathlib.Path) -> str:
     # TeX has no way to spell such a name.
     return f'\\emph{{{escaped(f"{block.caption}: {path}")}}}'
   return (
-    '\\begin{figure}[htbp]\n\\centering\n'
-    '\\includegraphics[width=\\linewidth, height=0.8\\textheight, '
-    f'keepaspectratio]{{\\detokenize{{{path}}}}}\n'
-    f'\\caption{{{escaped(block.caption)}}}\n\\end{{figure}}'
+    '\\begin{center}\n'
+    '\\includegraphics[width=\\linewidth, height=0.6\\textheight, '
+    f'keepaspectratio]{{\\detokenize{{{path}}}}}\n\n'
+    f'{{\\small {escaped(block.caption)}}}\n\\end{{center}}'
   )
 
 

@@ -17,8 +17,9 @@ def text(report: blocks.Report, page: pathlib.Path) -> str:
   """The page, to be written to the path `page`: links are relative to that."""
   parts = [f'# {escaped(report.title)}']
   for section in report.sections:
-    parts.append(f'## {escaped(section.title)}')
-    parts += _parts(section.blocks, page, 3)
+    found = [*_parts(section.blocks, page, 3)]
+    if found:
+      parts += [f'## {escaped(section.title)}', *found]
   return '\n\n'.join(parts) + '\n'
 
 
