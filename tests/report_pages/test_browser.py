@@ -1,6 +1,5 @@
 """The page as a person has it: in a real browser, without a network."""
 
-import pathlib
 import shutil
 
 import generated_run
