@@ -5,9 +5,9 @@
 
 Writes a run of so many rounds, utterances, speakers and clips of two seconds,
 which has no checkpoint, or takes the one given, and reports on it by the
-command line, in a process and a folder of their own. The record has the seconds of the
-whole process, in which JAX starts, those in which it computed, its peak of
-resident memory in GB, and the bytes of what it left.
+command line, in a process and a folder of their own. The record has the seconds
+of the whole process, in which JAX starts, those in which it computed, its peak
+of resident memory in GB, and the bytes of what it left.
 """
 
 import json

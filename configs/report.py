@@ -1,12 +1,14 @@
-"""What a run looks like: figures drawn from its directory alone.
+"""What a run looks like: figures and pages made of its directory alone.
 
   python -m fedjax_asr.main --config=configs/report.py \\
       --config.report.run=runs/ds2_fedavg
 
 Without that flag the run is runs/ds2_fedavg. Its directory gets a folder
 `report` (or give --workdir) with figures/, each as a PNG of 300 DPI and as a
-PDF, both with a transparent ground. The run may be under way or cut off: what
-is missing is said in the figure's place.
+PDF, both with a transparent ground; report.html, a page to click, search and
+listen in; and report.md and report.tex (docs/report.md). The run may be under
+way or cut off, or be one of the job `attack`: what is missing is said in its
+place.
 """
 
 from fedjax_asr import config, config_file

@@ -239,10 +239,13 @@ def _card(
   example: examples.Example, edited: edited_text.Edited
 ) -> blocks.Group:
   title = f'{example.role}: {example.utterance}'
-  length = said.number(example.seconds, '.1f')
-  who = [example.speaker, example.group]
-  told = ', '.join([*filter(None, who), f'{length} s'])
-  rate = f'WER {said.percent(example.wer)}, CER {said.percent(example.cer)}'
+  facts = (
+    ('speaker', example.speaker),
+    ('group', example.group),
+    ('seconds', said.number(example.seconds, '.1f')),
+    ('WER', said.percent(example.wer)),
+    ('CER', said.percent(example.cer)),
+  )
   label = f'recording of {example.utterance}'
   sound = (
     blocks.Clips([blocks.Clip(label, example.audio)])
@@ -252,6 +255,10 @@ def _card(
   said_and_heard = blocks.Compared(edited.said, edited.heard)
   return blocks.Group(
     title,
-    [sound, said_and_heard, blocks.Text(f'{told}; {rate}')],
+    [
+      sound,
+      said_and_heard,
+      blocks.Facts([each for each in facts if each[1]]),
+    ],
     anchor=anchor(example),
   )

@@ -65,17 +65,23 @@ def _clients(run: drawn_run.DrawnRun) -> str:
   speech = said.duration(seconds)
   if len(listed) < people['num_clients']:
     speech = f'more than {speech}'
-  heldout = (
-    f'{said.count(utterances["heldout_speakers"], "utterance")} of '
-    f'{said.count(speakers["heldout_speakers"], "other speaker")} and '
-    f'{said.count(utterances["heldout_utterances"], "utterance")} of the same'
-  )
+  heldout = [
+    f'{said.count(utterances[name], "utterance")} of {whose}'
+    for name, whose in (
+      (
+        'heldout_speakers',
+        said.count(speakers['heldout_speakers'], 'other speaker'),
+      ),
+      ('heldout_utterances', 'the same speakers'),
+    )
+    if utterances[name]
+  ]
   cohort = run.config.federated.cohort_size
   return (
     f'It had {said.count(utterances["train"], "utterance")} ({speech} of '
     f'speech) of {said.count(speakers["train"], "speaker")}, as '
     f'{said.count(people["num_clients"], "client")}, {cohort} of them a round; '
-    f'held out were {heldout}.'
+    f'held out: {said.joined(heldout) or "none"}.'
   )
 
 
