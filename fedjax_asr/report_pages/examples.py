@@ -43,9 +43,9 @@ def read(run: drawn_run.DrawnRun) -> list[Example]:
 
 
 def _example(run: drawn_run.DrawnRun, row: dict) -> Example:
-  fields = {name: row[name] for name in Example._fields}
-  audio = fields.pop('audio')
+  told = Example(**{name: row[name] for name in Example._fields})
+  if not told.audio:
+    return told._replace(audio=None)
   # A name, not a path that leads elsewhere.
-  path = run.files.examples / pathlib.PurePath(audio).name if audio else None
-  found = path if path is not None and path.is_file() else None
-  return Example(**fields, audio=found)
+  path = run.files.examples / pathlib.PurePath(told.audio).name
+  return told._replace(audio=path if path.is_file() else None)

@@ -118,7 +118,7 @@ def _own_figures(material: Material) -> Iterator[blocks.Block]:
     yield blocks.Group(title, others, is_folded=True, is_printed=False)
 
 
-_OWN_FIGURES = Part('figures', 'Figures', (), (_own_figures,))
+_OWN_FIGURES = Part('gallery', 'Figures', (), (_own_figures,))
 _PROVENANCE = Part(
   'provenance',
   'Config and versions',
@@ -149,7 +149,7 @@ SECTIONS: Mapping[config.Job, Sequence[Part]] = {
       ),
     ),
     Part(
-      'examples',
+      'listening',
       'To listen to',
       ('examples_json',),
       (lambda of: speech.cards(of.run),),
@@ -167,7 +167,7 @@ SECTIONS: Mapping[config.Job, Sequence[Part]] = {
       (),
       (lambda of: [speech.utterances(of.run)],),
     ),
-    Part('figures', 'Figures', (), (_figures,)),
+    Part('gallery', 'Figures', (), (_figures,)),
     _PROVENANCE,
   ),
   config.Job.ATTACK: (

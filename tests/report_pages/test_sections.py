@@ -39,7 +39,7 @@ def rewrite(run, change):
 def test_a_whole_run_lacks_only_the_figures_that_nobody_drew(run, report_of):
   report = report_of(run)
   lacking = {each.name for each in report.sections if said(report, each.name)}
-  assert lacking == {'figures'}
+  assert lacking == {'gallery'}
   (text,) = [
     each.text for each in report.sections[0].blocks if hasattr(each, 'text')
   ][:1]
@@ -82,7 +82,7 @@ def test_never_evaluated(run, report_of):
     ('rates', 'transcripts.json'),
     ('speakers', 'speakers.json'),
     ('utterances', 'transcripts.json'),
-    ('examples', 'examples/examples.json'),
+    ('listening', 'examples/examples.json'),
   ):
     (reason,) = said(report, name)
     assert file in reason
@@ -130,7 +130,7 @@ def test_without_sound_utterances_are_there(run, report_of):
     file.unlink()
   report = report_of(run)
   assert not of_kind(report, blocks.Clips)
-  assert set(said(report, 'examples')) == {'Its sound was not kept.'}
+  assert set(said(report, 'listening')) == {'Its sound was not kept.'}
   table = next(
     each for each in of_kind(report, blocks.Table) if each.name == 'utterances'
   )
@@ -157,7 +157,7 @@ def test_a_name_of_a_sound_does_not_lead_out_of_its_folder(run, report_of):
     ('speakers.json', 'speakers'),
     ('transcripts.json', 'utterances'),
     ('transcripts.json', 'rates'),
-    ('examples/examples.json', 'examples'),
+    ('examples/examples.json', 'listening'),
     ('population.json', 'summary'),
     ('versions.json', 'summary'),
   ],
@@ -206,4 +206,4 @@ def test_other_jobs_have_a_summary(run, report_of):
   cfg = config.Config(job=config.Job.EXPORT)
   (run / 'config.json').write_text(json.dumps(config.as_dict(cfg)))
   names = [each.name for each in report_of(run).sections]
-  assert names == ['summary', 'figures', 'provenance']
+  assert names == ['summary', 'gallery', 'provenance']
