@@ -147,13 +147,16 @@ class Compared(NamedTuple):
 
 
 class Group(NamedTuple):
-  """Blocks under a title; `is_folded`: they are shown when asked for."""
+  """Blocks under a title.
+
+  anchor: what links to it call it. is_folded: a browser shows them when asked.
+  is_printed: whether they are on paper, too.
+  """
 
   title: str
   blocks: Sequence[Any]
   anchor: str = ''
   is_folded: bool = False
-  # Only where a page can be folded: too long for paper.
   is_printed: bool = True
 
 

@@ -41,8 +41,9 @@ def reproducing(saved: dict[str, Any]) -> Command | None:
     return None
   *_, best = min(matches, key=lambda match: match[:2])
   flags, left_out = [], []
-  for path, (old, _) in best.differences.items():
-    if old is None:
+  for path, (old, new) in best.differences.items():
+    # A flag does not set to None; another version had fields of its own.
+    if old is None or new is _ABSENT:
       left_out.append(path)
     else:
       flags.append(f'--config.{path}={_quoted(_as_flag(old))}')
@@ -61,7 +62,10 @@ def _shipped():
 def _differences(saved: dict[str, Any], config: config_lib.Config):
   """What the corpus decided (`config.BY_CORPUS`) is said: it might have been
   the user."""
-  return run_config.differing(saved, config, run_directory.PLACES)
+  return run_config.differing(saved, config, run_directory.PLACES, _ABSENT)
+
+
+_ABSENT = object()
 
 
 def _as_flag(value: Any) -> str:

@@ -32,7 +32,7 @@ def text(
   used = media.of_blocks(found)
   links = {each.path: media.relative(each.path, page) for each in used}
   bare = _rendered(report, page, found, links)
-  left = budget - len(bare.encode())
+  left = budget - len(bare.encode(errors='backslashreplace'))
   return _rendered(report, page, found, media.sources(used, page, left))
 
 

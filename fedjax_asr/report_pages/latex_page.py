@@ -1,4 +1,4 @@
-"""A report as LaTeX, for pdflatex, XeLaTeX and LuaLaTeX."""
+"""A report as LaTeX, for pdflatex and for engines that know Unicode."""
 
 import os
 import pathlib
@@ -62,7 +62,7 @@ def text(report: blocks.Report, page: pathlib.Path) -> str:
   """The document, to be written to the path `page`: figures are relative to it.
 
   What pdflatex has no letter for is `U+0928` in its output, and itself in that
-  of XeLaTeX and LuaLaTeX, where their font has it.
+  of LuaLaTeX, where its font has it.
   """
   title = escaped(report.title)
   parts = [

@@ -199,8 +199,8 @@ def _sound(example: examples.Example | None) -> blocks.Cell:
 
 def anchor(example: examples.Example) -> str:
   """Of the card of an example that has a role."""
-  letters = example.utterance.encode().hex()
-  return f'hear-{letters}'
+  name = f'{example.role} {example.utterance}'
+  return f'hear-{name.encode(errors="backslashreplace").hex()}'
 
 
 def cards(run: drawn_run.DrawnRun) -> list[blocks.Block]:

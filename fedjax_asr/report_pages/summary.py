@@ -162,7 +162,7 @@ def reproduced(run: drawn_run.DrawnRun) -> list[blocks.Block]:
   ]
   if found.left_out:
     fields = said.joined(found.left_out)
-    made.append(blocks.Absent(f'No flag sets to None: {fields}.'))
+    made.append(blocks.Absent(f'No flag sets {fields} as it was.'))
   return made
 
 

@@ -37,6 +37,14 @@ def test_what_differs_are_flags_that_a_shell_and_the_parser_read_back(tmp_path):
   assert config.as_dict(found) == config.as_dict(cfg)
 
 
+def test_what_no_flag_can_set_is_named(tmp_path):
+  saved = config.as_dict(config_file.read('ds2_fedavg:tiny'))
+  saved['federated']['never'] = 1
+  found = command.reproducing(saved)
+  assert found.text == 'python -m fedjax_asr.main --config=ds2_fedavg:tiny'
+  assert found.left_out == ['federated.never']
+
+
 def test_where_the_cache_lies_is_no_part_of_it(tmp_path):
   cfg = config_file.read('ds2_fedavg:tiny')
   cfg.data.cache_dir = '/scratch'

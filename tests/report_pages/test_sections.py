@@ -6,8 +6,15 @@ import shutil
 
 import pytest
 
-from fedjax_asr import config
-from fedjax_asr.report_pages import blocks, html_page, latex_page, markdown_page
+from fedjax_asr import config, run_files
+from fedjax_asr.figures import drawn_run
+from fedjax_asr.report_pages import (
+  blocks,
+  html_page,
+  latex_page,
+  markdown_page,
+  pages,
+)
 
 PAGE = pathlib.Path('/report/report.html')
 
@@ -200,6 +207,17 @@ def test_long_and_right_to_left_names_are_shown_as_they_are(run, report_of):
       f'<td role="cell" dir="auto" data-label="speaker" data-value="{name}">'
       in page
     )
+
+
+def test_names_that_are_not_utf8_are_spelled_out(run):
+  for name in ('speakers.json', 'transcripts.json', 'examples/examples.json'):
+    text = (run / name).read_text()
+    (run / name).write_text(text.replace('"u00000', '"\\udcffu'))
+  found = drawn_run.DrawnRun(run)
+  (run / 'report').mkdir()
+  written = pages.write(found, [], run_files.RunFiles(run / 'report'))
+  assert [each.suffix for each in written] == ['.html', '.md', '.tex']
+  assert '\\udcffu' in written[0].read_text(encoding='utf-8')
 
 
 def test_other_jobs_have_a_summary(run, report_of):
