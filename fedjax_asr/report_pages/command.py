@@ -4,7 +4,9 @@ A run keeps its resolved config, not its command: what comes with the package is
 searched for the config that differs least, and the rest are flags.
 """
 
+import functools
 import shlex
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from fedjax_asr import config as config_lib
@@ -51,12 +53,15 @@ def reproducing(saved: dict[str, Any]) -> Command | None:
   return Command(' \\\n  '.join(words), left_out)
 
 
-def _shipped():
-  """Yields (source, config) of all variants of what comes with the package."""
-  for name in config_file.shipped():
-    for variant in config_file.variants(name):
-      source = f'{name}:{variant}' if variant else name
-      yield source, config_file.read(source)
+@functools.cache
+def _shipped() -> Sequence[tuple[str, config_lib.Config]]:
+  """(source, config) of all variants of what comes with the package."""
+  sources = [
+    f'{name}:{variant}' if variant else name
+    for name in config_file.shipped()
+    for variant in config_file.variants(name)
+  ]
+  return [(source, config_file.read(source)) for source in sources]
 
 
 def _differences(saved: dict[str, Any], config: config_lib.Config):
