@@ -122,7 +122,7 @@ class RunFiles:
     return self.path / 'examples'
 
   @property
-  def examples_json(self) -> pathlib.Path:
+  def example_records(self) -> pathlib.Path:
     """What is said and heard in each of them, and its file."""
     return self.examples / 'examples.json'
 

@@ -31,7 +31,7 @@ def read(run: drawn_run.DrawnRun) -> list[Example]:
   Raises:
     Missing: the run kept none, or they are of another version.
   """
-  file = run.files.examples_json
+  file = run.files.example_records
   try:
     return [_example(run, row) for row in json_file.read(file)]
   except config.UserError as error:

@@ -151,7 +151,7 @@ SECTIONS: Mapping[config.Job, Sequence[Part]] = {
     Part(
       'listening',
       'To listen to',
-      ('examples_json',),
+      ('example_records',),
       (lambda of: speech.cards(of.run),),
     ),
     Part(

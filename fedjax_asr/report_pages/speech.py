@@ -212,7 +212,7 @@ def cards(run: drawn_run.DrawnRun) -> list[blocks.Block]:
   chosen = [each for each in examples.read(run) if each.role]
   if not chosen:
     raise drawn_run.Missing(
-      f'{run.files.examples_json.name} has no utterance with a role.'
+      f'{run.files.example_records.name} has no utterance with a role.'
     )
   chosen.sort(key=lambda each: (_place(each.role), each.utterance))
   edits = edited_text.edited(
