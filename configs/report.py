@@ -1,4 +1,4 @@
-"""What runs look like: figures drawn from their directories alone.
+"""What runs look like: figures and pages made of their directories alone.
 
   python -m fedjax_asr.main --config=configs/report.py[:variant] \\
       --config.report.run=runs/ds2_fedavg
@@ -15,8 +15,9 @@ Variants:
                "--config.report.runs=('runs/ds2_tiny','runs/ds2_central')"
 
 figures/ has each figure as a PNG of 300 DPI and as a PDF, both with a
-transparent ground. A run may be under way or cut off: what is missing is said
-in the figure's place.
+transparent ground. Beside it are report.html, a page to click, search and
+listen in, and report.md and report.tex (docs/report.md). A run may be under way
+or cut off: what is missing is said in its place.
 """
 
 from fedjax_asr import config, config_file

@@ -125,6 +125,34 @@ def sweep(path_and_variant: str) -> list[dict[str, Any]]:
   return points
 
 
+def variants(path: str) -> tuple[str, ...]:
+  """Those that a file names by `chosen`; the default alone of another.
+
+  Raises:
+    ConfigFileError: as `load`.
+  """
+  module = load(path)
+  try:
+    module.get_config(_NO_VARIANT)
+  except _VariantError as error:
+    return error.variants
+  except Exception:
+    return ('',)
+  return ('',)
+
+
+# Of no config file.
+_NO_VARIANT = '\0'
+
+
+class _VariantError(ValueError):
+  def __init__(self, variant: str, variants: tuple[str, ...]):
+    names = ', '.join(repr(name) for name in variants)
+    wanted = 'none' if variants == ('',) else f'one of {names}'
+    super().__init__(f'variant {variant!r}; want {wanted}.')
+    self.variants = variants
+
+
 def chosen(variant: str, variants: Mapping[str, _Of]) -> _Of:
   """What a config file has for a variant; '' is the default.
 
@@ -133,9 +161,7 @@ def chosen(variant: str, variants: Mapping[str, _Of]) -> _Of:
       it.
   """
   if variant not in variants:
-    names = ', '.join(repr(name) for name in variants)
-    wanted = 'none' if list(variants) == [''] else f'one of {names}'
-    raise ValueError(f'variant {variant!r}; want {wanted}.')
+    raise _VariantError(variant, tuple(variants))
   return variants[variant]
 
 
@@ -163,5 +189,9 @@ def _reason(path: str, error: Exception) -> str:
   where = f'{path}, line {lines[-1]}' if lines else path
   text = ' '.join(str(error).split()) or 'no message'
   # A ValueError is how `get_config` says what it wants; others are mistakes.
-  kind = '' if type(error) is ValueError else f'{type(error).__name__}: '
+  kind = (
+    ''
+    if type(error) in (ValueError, _VariantError)
+    else f'{type(error).__name__}: '
+  )
   return f'{where}: {kind}{text}'

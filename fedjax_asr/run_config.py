@@ -72,17 +72,32 @@ def changes(
 
   Sections of other jobs change nothing of a run.
   """
+  absent = '(no such field)'
+  return [
+    f'{path}: {_shown(old)} -> {_shown(new)}'
+    for path, (old, new) in differing(saved, config, ignored, absent).items()
+  ]
+
+
+def differing(
+  saved: dict[str, Any],
+  config: config_lib.Config,
+  ignored: Sequence[str],
+  absent: Any = None,
+) -> dict[str, tuple[Any, Any]]:
+  """Both values of each field that `changes` names: saved, and of `config`.
+
+  `absent` is that of a field that one of them has not.
+  """
   wanted = config_lib.as_dict(config)
   old, new = (
     dict(_leaves(_of_job(values, config.job))) for values in (saved, wanted)
   )
-  absent = '(no such field)'
-  return [
-    f'{path}: {_shown(old.get(path, absent))} -> '
-    f'{_shown(new.get(path, absent))}'
+  return {
+    path: (old.get(path, absent), new.get(path, absent))
     for path in dict.fromkeys([*new, *old])
     if path not in ignored and old.get(path, absent) != new.get(path, absent)
-  ]
+  }
 
 
 def listed(changes: Sequence[str]) -> str:

@@ -19,7 +19,7 @@ from fedjax_asr import (
 )
 
 # Where things lie and how many processes read them: never a changed config.
-_PLACES = ('data.cache_dir', 'data.num_workers', 'federated.memory.where')
+PLACES = ('data.cache_dir', 'data.num_workers', 'federated.memory.where')
 # Nor these, in a run that knows its speech by its record of the corpus.
 _SPEECH = ('data.path', 'data.heldout_path')
 
@@ -161,7 +161,7 @@ def _reopen(run: RunDirectory) -> None:
       f'{run.path} holds results of the job {saved["job"]}; give the job '
       f'{run.config.job} another --workdir.'
     )
-  ignored = _PLACES + (_SPEECH if run.corpus.exists() else ())
+  ignored = PLACES + (_SPEECH if run.corpus.exists() else ())
   run.changes = run_config.changes(saved, run.config, ignored)
   if run.changes and not run.allow_config_change:
     raise run_error.RunError(

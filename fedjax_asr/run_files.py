@@ -199,6 +199,21 @@ class RunFiles:
     """One of the run's figures, as `png` or `pdf`."""
     return self.figures / f'{name}.{form}'
 
+  @property
+  def report_html(self) -> pathlib.Path:
+    """All of a run on a page for browsers."""
+    return self.path / 'report.html'
+
+  @property
+  def report_md(self) -> pathlib.Path:
+    """The same as Markdown, without curves and sound."""
+    return self.path / 'report.md'
+
+  @property
+  def report_tex(self) -> pathlib.Path:
+    """The same as LaTeX."""
+    return self.path / 'report.tex'
+
   # Of `language_model`.
 
   @property

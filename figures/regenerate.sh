@@ -9,6 +9,9 @@ $main --config=configs/ds2_fedavg.py:tiny --workdir="$runs/ds2_tiny"
 cp "$runs/ds2_tiny/figures/training_progress.png" figures/
 
 $main --config=configs/ds2_fedavg.py --workdir="$runs/ds2_fedavg"
+$main --config=configs/report.py --config.report.run="$runs/ds2_fedavg"
+python benchmarks/report_pictures.py \
+  "$runs/ds2_fedavg/report/report.html" figures
 $main --config=configs/attack.py --config.attack.run="$runs/ds2_fedavg" \
   --config.attack.num_victims=1
 cp "$runs"/ds2_fedavg/attack/figures/reconstruction_*_demixing.png \

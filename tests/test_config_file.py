@@ -74,3 +74,19 @@ def test_a_variant_that_is_not_there_is_answered_by_those_that_are():
     config_file.chosen('x', sizes)
   with pytest.raises(ValueError, match="variant 'x'; want none"):
     config_file.chosen('x', {'': 6})
+
+
+def test_variants_are_those_that_a_config_names(tmp_path):
+  assert config_file.variants('attack') == ('',)
+  found = config_file.variants('ds2_fedavg')
+  assert {'', 'tiny', 'smoke'} <= set(found)
+  for variant in found:
+    assert config_file.read(
+      f'ds2_fedavg:{variant}' if variant else 'ds2_fedavg'
+    )
+  own = tmp_path / 'own.py'
+  own.write_text(
+    'from fedjax_asr import config\n'
+    'def get_config(variant=""):\n  return config.Config()\n'
+  )
+  assert config_file.variants(str(own)) == ('',)

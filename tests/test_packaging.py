@@ -77,6 +77,18 @@ def test_a_wheel_has_all_modules_and_configs_and_nothing_else(installed):
   assert found == wanted
 
 
+def test_a_wheel_has_what_pages_are_made_of(installed):
+  """With the licence of the library among it."""
+  rooms = ('assets', 'templates')
+  wanted = {
+    str(path.relative_to(_ROOT))
+    for room in rooms
+    for path in (_ROOT / 'fedjax_asr' / 'report_pages' / room).iterdir()
+  }
+  assert 'fedjax_asr/report_pages/assets/uPlot.LICENSE' in wanted
+  assert all((installed / each).is_file() for each in wanted)
+
+
 def test_an_installed_config_goes_by_its_name(installed, tmp_path):
   # A flag that is refused once the config is read.
   done = _main(

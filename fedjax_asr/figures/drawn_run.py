@@ -119,6 +119,11 @@ class DrawnRun:
     raise Missing(f'{file.name} is of another version.')
 
   @functools.cached_property
+  def speakers(self) -> dict[str, Any]:
+    """The round of the last evaluation, and scores of each of its speakers."""
+    return self._json(self.files.speakers)
+
+  @functools.cached_property
   def versions(self) -> list[dict[str, Any]]:
     """Of each environment that the run went on in."""
     return self._json(self.files.versions_json)

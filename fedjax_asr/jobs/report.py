@@ -1,4 +1,5 @@
-"""Draws runs: each figure as a PNG of 300 DPI and as a PDF."""
+"""Draws runs, each figure as a PNG of 300 DPI and as a PDF, and makes pages of
+them: for browsers, as Markdown and as LaTeX."""
 
 import os
 import pathlib
@@ -11,8 +12,9 @@ from fedjax_asr import (
   run_files,
   saved_run,
 )
-from fedjax_asr.figures import gallery, style
+from fedjax_asr.figures import drawn_run, gallery, style
 from fedjax_asr.jobs import disk_errors
+from fedjax_asr.report_pages import blocks, pages, sections
 
 _FORMS = ('png', 'pdf')
 
@@ -23,12 +25,13 @@ def run(
   *,
   allow_config_change: bool = False,
 ) -> None:
-  """Leaves `figures/` in the directory; the runs themselves are only read.
+  """Leaves `figures/` and `report.*` in the directory; the runs themselves are
+  only read.
 
-  What cannot be drawn of a run is said in the figure's place.
+  What cannot be shown of a run is said in its place.
 
   Raises:
-    UserError: there is no such run, runs are of different jobs, or the figures
+    UserError: there is no such run, runs are of different jobs, or the results
       cannot be written.
   """
   paths = _paths(cfg.report)
@@ -40,11 +43,14 @@ def run(
   ) as directory:
     directory.begin()
     with disk_errors.explained(directory.path):
+      pictures = []
       for drawn in figures:
-        for form in _FORMS:
-          style.save(drawn.figure, directory.figure(drawn.name, form))
+        pictures.append(_saved(drawn, directory))
         told = f' (missing: {drawn.missing})' if drawn.missing else ''
-        print(f'{directory.figure(drawn.name, _FORMS[0])}{told}')
+        print(f'{pictures[-1].path}{told}')
+      runs = [drawn_run.DrawnRun(path) for path in paths]
+      for page in pages.write(sections.report(runs, pictures), directory):
+        print(page)
 
 
 def _paths(report: config.ReportConfig) -> list[pathlib.Path]:
@@ -68,3 +74,13 @@ def _paths(report: config.ReportConfig) -> list[pathlib.Path]:
       )
     paths.append(path)
   return paths
+
+
+def _saved(
+  drawn: gallery.Drawn, directory: run_directory.RunDirectory
+) -> blocks.Picture:
+  for form in _FORMS:
+    style.save(drawn.figure, directory.figure(drawn.name, form))
+  png, pdf = (directory.figure(drawn.name, form) for form in _FORMS)
+  caption = drawn.name.replace('_', ' ').capitalize()
+  return blocks.Picture(drawn.name, caption, png, pdf, drawn.missing)

@@ -1,5 +1,7 @@
-"""The job that draws a run."""
+"""The job that draws a run, and makes pages of it."""
 
+import contextlib
+import io
 import json
 import pathlib
 import subprocess
@@ -49,19 +51,55 @@ def report(run, *flags):
   )
 
 
-def test_every_figure_is_there_twice_and_the_run_is_left_alone(run, capsys):
+@pytest.fixture(scope='module')
+def reported(run):
+  """What the job says, once it has left `run/report/`."""
   before = {path: path.stat().st_mtime_ns for path in run.rglob('*')}
-  assert report(run) == 0
+  said = io.StringIO()
+  with contextlib.redirect_stdout(said):
+    assert report(run) == 0
+  for path, time in before.items():
+    if path != run:
+      assert path.stat().st_mtime_ns == time
+  return said.getvalue().splitlines()
+
+
+def test_every_figure_is_there_twice_and_the_run_is_left_alone(run, reported):
   folder = run / 'report' / 'figures'
   for name in gallery.FIGURES:
     image = matplotlib.image.imread(folder / f'{name}.png')
     assert image[0, 0, 3] == 0
     assert (folder / f'{name}.pdf').read_bytes().startswith(b'%PDF')
-  told = capsys.readouterr().out.splitlines()
-  assert told == [str(folder / f'{name}.png') for name in gallery.FIGURES]
-  for path, time in before.items():
-    if path != run:
-      assert path.stat().st_mtime_ns == time
+  pages = [folder.parent / f'report.{form}' for form in ('html', 'md', 'tex')]
+  drawn = [folder / f'{name}.png' for name in gallery.FIGURES]
+  assert reported == list(map(str, [*drawn, *pages]))
+
+
+def test_the_pages_show_the_figures_and_the_run(run, reported):
+  html, markdown, latex = (
+    pathlib.Path(each).read_text(encoding='utf-8') for each in reported[-3:]
+  )
+  for name in gallery.FIGURES:
+    assert f'href="figures/{name}.pdf"' in html
+    assert f'(figures/{name}.png)' in markdown
+    assert f'{{figures/{name}.pdf}}' in latex
+  assert html.count('src="data:image/png;base64,') == len(gallery.FIGURES)
+  # The run was never evaluated.
+  assert 'The run has no transcripts.json.' in html
+
+
+def test_what_cannot_be_written_is_one_line(run, tmp_path, capsys, monkeypatch):
+  monkeypatch.setattr(gallery, 'FIGURES', {})
+  # Of root, too, who may write in any folder.
+  (tmp_path / 'file').touch()
+  assert report(run, f'--workdir={tmp_path}/file/report') == 2
+  (line,) = capsys.readouterr().err.splitlines()
+  assert '/file/report: Not a directory' in line
+  folder = tmp_path / 'report'
+  (folder / 'report.md' / 'kept').mkdir(parents=True)
+  assert report(run, f'--workdir={folder}') == 2
+  (line,) = capsys.readouterr().err.splitlines()
+  assert 'report.md' in line
 
 
 def test_no_run_and_the_run_itself_are_one_line(run, tmp_path, capsys):
@@ -110,7 +148,7 @@ def attacked(path):
   )
   record = {'utterance': 'u', 'round': 0, 'method': 'span', 'ledger': {}}
   record |= dict.fromkeys(scores, 0) | {'is_certified': True, 'refused': ''}
-  record |= {'num_frames': 5, 'num_frames_found': 5}
+  record |= {'num_frames': 5, 'num_frames_found': 5, 'seconds': 1.0}
   (path / 'attack.json').write_text(json.dumps([record]))
   values = np.random.default_rng(0).normal(size=(5, 3))
   with h5py.File(path / 'reconstructions.h5', 'w') as file:
@@ -130,7 +168,9 @@ def test_an_attack_is_drawn_and_what_it_lacks_is_said(tmp_path, capsys):
     'reconstruction_u_span',
   ]
   folder = path / 'report' / 'figures'
-  for line, name in zip(told, names, strict=True):
+  pages = [f'report.{form}' for form in ('html', 'md', 'tex')]
+  assert told[-3:] == [str(folder.parent / page) for page in pages]
+  for line, name in zip(told[:-3], names, strict=True):
     assert line.startswith(str(folder / f'{name}.png'))
     assert (folder / f'{name}.pdf').is_file()
     is_missing = name in ('singular_values', 'speaker_identification')
@@ -143,12 +183,17 @@ def test_an_attack_is_drawn_and_what_it_lacks_is_said(tmp_path, capsys):
 def test_several_runs_are_compared_and_several_attacks(tmp_path, capsys):
   runs = [trained(tmp_path / f'run{seed}', seed) for seed in range(3)]
   assert compared(runs, tmp_path / 'of_runs') == 0
-  (line,) = capsys.readouterr().out.splitlines()
+  line, page, *_ = capsys.readouterr().out.splitlines()
   assert line == str(tmp_path / 'of_runs' / 'figures' / 'comparison.png')
+  # They have no transcripts.
+  for run in runs:
+    assert f'{run.name}: ' in pathlib.Path(page).read_text(encoding='utf-8')
   attacks = [attacked(tmp_path / name) for name in 'ab']
   assert compared(attacks, tmp_path / 'of_attacks') == 0
   told = capsys.readouterr().out.splitlines()
   assert told[0].endswith('reconstruction_scores.png')
+  text = (tmp_path / 'of_attacks' / 'report.md').read_text(encoding='utf-8')
+  assert text.count('| span |') == 2
 
 
 def test_what_cannot_be_compared_is_one_line(tmp_path, capsys):

@@ -1,0 +1,42 @@
+"""Figures as a page shows them: of fewer pixels than on paper."""
+
+import io
+import pathlib
+
+import PIL.Image
+
+from fedjax_asr.figures import style
+
+# Pixels of a page for an inch of a figure: a wide one fills a column of text.
+_SHOWN = 110
+# Of the picture: screens have more than one for each pixel of a page.
+_DPI = 165
+
+
+def shown_size(path: pathlib.Path) -> tuple[int, int]:
+  """Width and height on a page, in its pixels; of what is no image, 0 and 0."""
+  try:
+    with PIL.Image.open(path) as image:
+      return _scaled(image, _SHOWN)
+  except OSError:
+    return 0, 0
+
+
+def smaller(path: pathlib.Path) -> bytes:
+  """A PNG of one that `style.save` wrote, with its transparency.
+
+  Raises:
+    OSError: it cannot be read, or is no image.
+  """
+  with PIL.Image.open(path) as image:
+    resized = image.convert('RGBA').resize(_scaled(image, _DPI))
+  content = io.BytesIO()
+  resized.save(content, 'PNG', optimize=True)
+  return min(content.getvalue(), path.read_bytes(), key=len)
+
+
+def _scaled(image: PIL.Image.Image, dpi: int) -> tuple[int, int]:
+  return (
+    max(1, round(image.width * dpi / style.DPI)),
+    max(1, round(image.height * dpi / style.DPI)),
+  )

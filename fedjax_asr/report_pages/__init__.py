@@ -1,0 +1,1 @@
+"""Pages about a run: one for browsers, one as Markdown and one as LaTeX."""
