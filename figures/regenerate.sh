@@ -10,6 +10,10 @@ cp "$runs/ds2_tiny/figures/training_progress.png" figures/
 
 $main --config=configs/ds2_fedavg.py --workdir="$runs/ds2_fedavg"
 $main --config=configs/report.py --config.report.run="$runs/ds2_fedavg"
+of_run="$runs/ds2_fedavg/report/figures"
+python -m fedjax_asr.figures.page_image figures "$of_run"/model_architecture.png \
+  "$of_run"/data_flow.png "$of_run"/performance_dashboard.png \
+  "$of_run"/spectrogram_analysis.png
 python benchmarks/report_pictures.py \
   "$runs/ds2_fedavg/report/report.html" figures
 $main --config=configs/attack.py --config.attack.run="$runs/ds2_fedavg" \

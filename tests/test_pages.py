@@ -10,7 +10,11 @@ from fedjax_asr import command_line
 
 _ROOT = pathlib.Path(__file__).resolve().parents[1]
 _README = _ROOT / 'README.md'
-_PAGES = [*sorted(_ROOT.glob('*.md')), *sorted((_ROOT / 'docs').glob('*.md'))]
+_PAGES = [
+  *sorted(_ROOT.glob('*.md')),
+  *sorted((_ROOT / 'docs').glob('*.md')),
+  _ROOT / 'figures' / 'README.md',
+]
 # What a block of commands may need, by the comment on the line before it.
 _NEEDS = {'gpu', 'librispeech', 'manifest', 'network', 'recording'}
 _BLOCK = re.compile(

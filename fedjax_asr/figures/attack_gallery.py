@@ -6,6 +6,7 @@ draws each ATTACK, a directory that the job `attack` wrote, into its `figures/`.
 """
 
 import functools
+import itertools
 import pathlib
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -15,6 +16,7 @@ import matplotlib.figure
 from fedjax_asr import config
 from fedjax_asr.figures import (
   attack_scores,
+  by_command,
   drawn_attack,
   drawn_run,
   reconstruction,
@@ -108,16 +110,9 @@ def plot(path: pathlib.Path) -> list[pathlib.Path]:
 
 
 def main(argv: Sequence[str]) -> int:
-  if len(argv) < 2:
-    print(__doc__, file=sys.stderr)
-    return 2
-  try:
-    for path in argv[1:]:
-      print(*plot(pathlib.Path(path)), sep='\n')
-  except config.UserError as error:
-    print(f'error: {error}', file=sys.stderr)
-    return 2
-  return 0
+  return by_command.run(
+    argv, 1, __doc__, lambda paths: itertools.chain(*map(plot, paths))
+  )
 
 
 if __name__ == '__main__':

@@ -10,14 +10,18 @@ import pathlib
 import sys
 import textwrap
 from collections.abc import Sequence
-from typing import Any
 
 import matplotlib.figure
 import numpy as np
 
-from fedjax_asr import config
 from fedjax_asr.attacks import score_summary
-from fedjax_asr.figures import comparison, drawn_attack, intervals, style
+from fedjax_asr.figures import (
+  by_command,
+  comparison,
+  drawn_attack,
+  intervals,
+  style,
+)
 
 # Of a line under a method's points, so that neighbours do not touch.
 _TICK_CHARACTERS = 20
@@ -164,17 +168,10 @@ def plot(attacks: Sequence[pathlib.Path], output: pathlib.Path) -> pathlib.Path:
   return style.save(figure, output)
 
 
-def main(argv: list[str]) -> int:
-  if len(argv) < 3:
-    print(__doc__, file=sys.stderr)
-    return 2
-  attacks: list[Any] = [pathlib.Path(path) for path in argv[2:]]
-  try:
-    print(plot(attacks, pathlib.Path(argv[1])))
-  except config.UserError as error:
-    print(f'error: {error}', file=sys.stderr)
-    return 2
-  return 0
+def main(argv: Sequence[str]) -> int:
+  return by_command.run(
+    argv, 2, __doc__, lambda paths: [plot(paths[1:], paths[0])]
+  )
 
 
 if __name__ == '__main__':

@@ -120,7 +120,7 @@ def split(records: list[dict[str, Any]]) -> dict[str, float]:
 def _draw_split(axes: Any, records: list[dict[str, Any]]) -> None:
   parts = split(records)
   total = sum(parts.values())
-  axes.set_title(f'where {_duration(total)} went' if parts else 'time')
+  axes.set_title(f'where {duration(total)} went' if parts else 'time')
   axes.set_yticks([])
   axes.grid(visible=False)
   if not parts:
@@ -143,7 +143,8 @@ def _draw_split(axes: Any, records: list[dict[str, Any]]) -> None:
   )
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
+  """Rounded, in the unit that suits it."""
   if seconds < 120:
     return f'{seconds:.0f} s'
   if seconds < 7200:

@@ -8,7 +8,6 @@ fedjax_asr.figures.privacy_utility.
 """
 
 import math
-import pathlib
 import sys
 import textwrap
 from collections.abc import Sequence
@@ -16,8 +15,8 @@ from typing import Any
 
 import matplotlib.figure
 
-from fedjax_asr import config, run_error
-from fedjax_asr.figures import defence_points, recovered_axis, style
+from fedjax_asr import run_error
+from fedjax_asr.figures import by_command, defence_points, recovered_axis, style
 
 _COLUMNS = 3
 _CAPTION = (
@@ -125,22 +124,18 @@ def _draw_family(axes, family, families) -> None:
   axes.set_xlabel(textwrap.fill(family.axis, 34), fontsize=10)
 
 
-def main(argv: list[str]) -> int:
+def main(argv: Sequence[str]) -> int:
   return drawn_by_command(argv, draw, __doc__ or '')
 
 
-def drawn_by_command(argv: list[str], draw: Any, usage: str) -> int:
-  """Reads the records, draws them, and prints the figure's path."""
-  if len(argv) < 3:
-    print(usage, file=sys.stderr)
-    return 2
-  try:
-    families = defence_points.read([pathlib.Path(path) for path in argv[2:]])
-    print(style.save(draw(families), pathlib.Path(argv[1])))
-  except config.UserError as error:
-    print(f'error: {error}', file=sys.stderr)
-    return 2
-  return 0
+def drawn_by_command(argv: Sequence[str], draw: Any, usage: str | None) -> int:
+  """Reads the records and draws them."""
+  return by_command.run(
+    argv,
+    2,
+    usage,
+    lambda paths: [style.save(draw(defence_points.read(paths[1:])), paths[0])],
+  )
 
 
 if __name__ == '__main__':

@@ -1,16 +1,40 @@
-"""Figures as a page shows them: of fewer pixels than on paper."""
+"""Figures as a page shows them: of fewer pixels than on paper.
+
+  python -m fedjax_asr.figures.page_image FOLDER FIGURE.png [FIGURE.png ...]
+
+Writes each, smaller and by the same name, into the folder.
+"""
 
 import io
 import pathlib
+import sys
+from collections.abc import Sequence
 
 import PIL.Image
 
-from fedjax_asr.figures import style
+from fedjax_asr import run_error
+from fedjax_asr.figures import by_command, style
 
 # Pixels of a page for an inch of a figure: a wide one fills a column of text.
 _SHOWN = 110
 # Of the picture: screens have more than one for each pixel of a page.
 _DPI = 165
+
+
+def main(argv: Sequence[str]) -> int:
+  return by_command.run(argv, 2, __doc__, _copied)
+
+
+def _copied(paths: Sequence[pathlib.Path]) -> list[pathlib.Path]:
+  """Into the first, the others."""
+  written = []
+  for path in paths[1:]:
+    written.append(paths[0] / path.name)
+    try:
+      written[-1].write_bytes(smaller(path))
+    except OSError as error:
+      raise run_error.RunError(f'{path}: {error}.') from error
+  return written
 
 
 def shown_size(path: pathlib.Path) -> tuple[int, int]:
@@ -40,3 +64,7 @@ def _scaled(image: PIL.Image.Image, dpi: int) -> tuple[int, int]:
     max(1, round(image.width * dpi / style.DPI)),
     max(1, round(image.height * dpi / style.DPI)),
   )
+
+
+if __name__ == '__main__':
+  sys.exit(main(sys.argv))

@@ -4,14 +4,13 @@ python -m fedjax_asr.figures.palette OUT.png
 """
 
 import itertools
-import pathlib
 import sys
+from collections.abc import Sequence
 
 import matplotlib.figure
 import numpy as np
 
-from fedjax_asr import config
-from fedjax_asr.figures import color_vision, style
+from fedjax_asr.figures import by_command, color_vision, style
 
 
 def draw() -> matplotlib.figure.Figure:
@@ -60,16 +59,10 @@ def least_distance(vision: str) -> float:
   )
 
 
-def main(argv: list[str]) -> int:
-  if len(argv) != 2:
-    print(__doc__, file=sys.stderr)
-    return 2
-  try:
-    print(style.save(draw(), pathlib.Path(argv[1])))
-  except config.UserError as error:
-    print(f'error: {error}', file=sys.stderr)
-    return 2
-  return 0
+def main(argv: Sequence[str]) -> int:
+  return by_command.run(
+    argv, 1, __doc__, lambda paths: [style.save(draw(), paths[0])]
+  )
 
 
 if __name__ == '__main__':

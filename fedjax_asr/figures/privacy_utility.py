@@ -130,8 +130,8 @@ def _label(axes: Any, family) -> None:
   label_places.place(axes, places, texts, lines)
 
 
-def main(argv: list[str]) -> int:
-  return leakage.drawn_by_command(argv, draw, __doc__ or '')
+def main(argv: Sequence[str]) -> int:
+  return leakage.drawn_by_command(argv, draw, __doc__)
 
 
 if __name__ == '__main__':

@@ -7,7 +7,7 @@ from typing import Any
 from fedjax_asr import config, json_file
 from fedjax_asr.attacks import score_summary
 from fedjax_asr.decoding import scores
-from fedjax_asr.figures import drawn_run
+from fedjax_asr.figures import dashboard, drawn_run
 from fedjax_asr.report_pages import blocks, edited_text, said, summary
 
 Record = dict[str, Any]
@@ -131,7 +131,7 @@ def _outcome(record: Record) -> str:
     certified = 'certified in part'
   return (
     f'{speaker} {record["num_frames_found"]:,} of {record["num_frames"]:,} '
-    f'frames were found in {said.duration(record["seconds"])}, {certified}.'
+    f'frames were found in {dashboard.duration(record["seconds"])}, {certified}.'
   )
 
 

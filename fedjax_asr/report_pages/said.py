@@ -28,14 +28,6 @@ def interval(found: bootstrap.Interval | None) -> str:
   return f'{percent(found.low)} to {percent(found.high)}'
 
 
-def duration(seconds: float) -> str:
-  if seconds < 120:
-    return f'{seconds:.0f} s'
-  if seconds < 7200:
-    return f'{seconds / 60:.0f} min'
-  return f'{seconds / 3600:.1f} h'
-
-
 def count(value: int, noun: str) -> str:
   """With the noun in the plural unless there is one."""
   return f'{value:,} {noun}' if value == 1 else f'{value:,} {noun}s'

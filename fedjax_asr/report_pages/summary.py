@@ -62,7 +62,7 @@ def _clients(run: drawn_run.DrawnRun) -> str:
   speakers, utterances = people['speakers'], people['utterances']
   listed = people['clients']
   seconds = sum(each['seconds'] for each in listed)
-  speech = said.duration(seconds)
+  speech = dashboard.duration(seconds)
   if len(listed) < people['num_clients']:
     speech = f'more than {speech}'
   heldout = [
@@ -144,7 +144,7 @@ def _time(run: drawn_run.DrawnRun) -> str:
     return ''
   if not parts:
     return ''
-  return f'In all that took {said.duration(sum(parts.values()))}.'
+  return f'In all that took {dashboard.duration(sum(parts.values()))}.'
 
 
 def reproduced(run: drawn_run.DrawnRun) -> list[blocks.Block]:
