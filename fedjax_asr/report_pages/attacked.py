@@ -131,7 +131,8 @@ def _outcome(record: Record) -> str:
     certified = 'certified in part'
   return (
     f'{speaker} {record["num_frames_found"]:,} of {record["num_frames"]:,} '
-    f'frames were found in {dashboard.duration(record["seconds"])}, {certified}.'
+    f'frames were found in {dashboard.duration(record["seconds"])}, '
+    f'{certified}.'
   )
 
 
