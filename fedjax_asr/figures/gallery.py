@@ -22,6 +22,7 @@ from fedjax_asr.figures import (
 )
 
 Draw = Callable[[drawn_run.DrawnRun], matplotlib.figure.Figure]
+Report = Callable[[int, int], None]
 
 
 class Drawn(NamedTuple):
@@ -40,8 +41,12 @@ FIGURES: Mapping[str, Draw] = {
 }
 
 
-def chosen(paths: Sequence[pathlib.Path]) -> Iterator[Drawn]:
+def chosen(
+  paths: Sequence[pathlib.Path], report: Report = lambda done, total: None
+) -> Iterator[Drawn]:
   """By the job that the directories are of, each with its config.
+
+  `report(figures done, all)` is called before each and after the last.
 
   Raises, before anything is drawn:
     RunError: they are of different jobs, or of one that has no figures.
@@ -59,10 +64,11 @@ def chosen(paths: Sequence[pathlib.Path]) -> Iterator[Drawn]:
       )
   if jobs[0] == config.Job.ATTACK:
     attacks = [drawn_attack.DrawnAttack(path) for path in paths]
-    return _each(attack_gallery.figures(attacks))
+    return _each(attack_gallery.figures(attacks), report)
   if len(paths) > 1:
-    return _each({'comparison': functools.partial(comparison.draw, paths)})
-  return drawn(drawn_run.DrawnRun(paths[0]))
+    draw = functools.partial(comparison.draw, paths)
+    return _each({'comparison': draw}, report)
+  return drawn(drawn_run.DrawnRun(paths[0]), report)
 
 
 def _job(path: pathlib.Path) -> str:
@@ -75,21 +81,27 @@ def _job(path: pathlib.Path) -> str:
   return known if isinstance(known, str) else config.Job.TRAIN
 
 
-def drawn(run: drawn_run.DrawnRun) -> Iterator[Drawn]:
+def drawn(
+  run: drawn_run.DrawnRun, report: Report = lambda done, total: None
+) -> Iterator[Drawn]:
   """Each figure, or in its place what is missing for it."""
   return _each(
-    {name: functools.partial(draw, run) for name, draw in FIGURES.items()}
+    {name: functools.partial(draw, run) for name, draw in FIGURES.items()},
+    report,
   )
 
 
 def _each(
   figures: Mapping[str, Callable[[], matplotlib.figure.Figure]],
+  report: Report,
 ) -> Iterator[Drawn]:
-  for name, draw in figures.items():
+  for done, (name, draw) in enumerate(figures.items()):
+    report(done, len(figures))
     try:
       yield Drawn(name, draw(), '')
     except (drawn_run.Missing, config.UserError) as missing:
       yield Drawn(name, _told(name, str(missing)), str(missing))
+  report(len(figures), len(figures))
 
 
 def _told(name: str, reason: str) -> matplotlib.figure.Figure:

@@ -1,7 +1,9 @@
 """The scores of a run on its held-out sets, reported as it goes."""
 
+import contextlib
 import pathlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 
 import numpy as np
 
@@ -10,6 +12,15 @@ from fedjax_asr.corpora import datasets
 from fedjax_asr.decoding import evaluation, scores
 from fedjax_asr.federated import server
 from fedjax_asr.models import model
+
+# What is counted -> what is called with (done, all).
+Counted = Callable[[str], AbstractContextManager[Callable[[int, int], None]]]
+
+
+@contextlib.contextmanager
+def _uncounted(what: str) -> Iterator[Callable[[int, int], None]]:
+  del what
+  yield lambda done, total: None
 
 
 class HeldOut:
@@ -40,12 +51,20 @@ class HeldOut:
     return round_index % self._cfg.every_rounds == 0
 
   def evaluate(
-    self, state: server.ServerState, show: Callable[[str], None]
+    self,
+    state: server.ServerState,
+    show: Callable[[str], None],
+    counted: Counted = _uncounted,
   ) -> dict[str, float]:
-    """Scores by metric name, none for an empty set; `show` prints a line."""
+    """Scores by metric name, none for an empty set.
+
+    `show` prints a line; `counted` shows how many batches of a set are done.
+    """
     values = server.evaluated(state)
-    speakers = self._speakers(values.params, values.norm_state)
-    utterances = self._utterances(values.params, values.norm_state)
+    with counted('held-out speakers') as report:
+      speakers = self._speakers(values.params, values.norm_state, report)
+    with counted('held-out utterances') as report:
+      utterances = self._utterances(values.params, values.norm_state, report)
     record = {}
     if utterances:
       record['eval/utterance_wer'] = utterances.total.wer

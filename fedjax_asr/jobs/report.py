@@ -2,10 +2,15 @@
 
 import os
 import pathlib
+from collections.abc import Callable
+
+import rich.console
 
 from fedjax_asr import (
   config,
   home,
+  interruption,
+  progress,
   run_directory,
   run_error,
   run_files,
@@ -32,19 +37,32 @@ def run(
       cannot be written.
   """
   paths = _paths(cfg.report)
-  figures = gallery.chosen(paths)
+  console = rich.console.Console(highlight=False, markup=False, soft_wrap=True)
+  # Each figure has a line of its own.
+  bar = progress.Counted(console, 'figures', has_lines=False)
+  figures = gallery.chosen(paths, _reported(bar))
   for path in paths:
     saved_run.check_apart_from(path, workdir)
   with run_directory.open_run(
     workdir, cfg, allow_config_change=allow_config_change
   ) as directory:
     directory.begin()
-    with disk_errors.explained(directory.path):
+    with disk_errors.explained(directory.path), bar:
       for drawn in figures:
         for form in _FORMS:
           style.save(drawn.figure, directory.figure(drawn.name, form))
         told = f' (missing: {drawn.missing})' if drawn.missing else ''
-        print(f'{directory.figure(drawn.name, _FORMS[0])}{told}')
+        console.print(f'{directory.figure(drawn.name, _FORMS[0])}{told}')
+
+
+def _reported(bar: progress.Counted) -> Callable[[int, int], None]:
+  """Shows how many figures are drawn; a signal ends it before the next."""
+
+  def report(done: int, total: int) -> None:
+    interruption.check()
+    bar.report(done, total)
+
+  return report
 
 
 def _paths(report: config.ReportConfig) -> list[pathlib.Path]:

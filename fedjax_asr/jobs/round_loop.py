@@ -89,7 +89,7 @@ def run(
     _tell_of_clients(loop, index, fed.client_ids, outcome, record)
     if is_last or loop.held_out.is_due(index):
       with split.of('evaluation'):
-        record |= loop.held_out.evaluate(state, loop.bar.print)
+        record |= loop.held_out.evaluate(state, loop.bar.print, loop.bar.within)
       record |= time_split.memory(jax.local_devices())
       loop.patience.add(record.get('eval/wer'))
       is_last |= loop.patience.is_over

@@ -145,14 +145,15 @@ def _train(
   console.print(summary.text(cfg, data, feed, device_list, begun.state, told))
   signals.check()
   key = jax.random.key(cfg.seed)
-  round_fn, compile_seconds = _compiled(
-    _round_fn(cfg, acoustic, feed, device_list),
-    begun.state,
-    feed.shapes,
-    begun.memories.shapes(feed.shapes.client_ids.shape),
-    key,
-    recovered.scale,
-  )
+  with preparation.reported(console, 'compiling'):
+    round_fn, compile_seconds = _compiled(
+      _round_fn(cfg, acoustic, feed, device_list),
+      begun.state,
+      feed.shapes,
+      begun.memories.shapes(feed.shapes.client_ids.shape),
+      key,
+      recovered.scale,
+    )
   signals.check()
   run_memory.begin(begun.memories, directory, feed.clients)
   recovered.begin()

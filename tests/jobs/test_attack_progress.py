@@ -74,7 +74,7 @@ def test_attack_says_whom_it_attacks_and_how(tmp_path, monkeypatch, capsys):
   cfg = tiny_attack.fresh(tmp_path)
   cfg.attack.num_victims = 1
   monkeypatch.setattr(
-    attack.reconstruction, 'plot', lambda path: [pathlib.Path('x.png')]
+    attack.attack_gallery, 'plot', lambda *_: [pathlib.Path('x.png')]
   )
   attack.run(cfg, tmp_path / 'run')
   said = capsys.readouterr().out
