@@ -201,17 +201,30 @@ def _bar(
 ) -> rich.progress.Progress:
   return rich.progress.Progress(
     rich.progress.TextColumn('{task.description}', markup=False),
-    rich.progress.MofNCompleteColumn(),
-    rich.progress.BarColumn(),
-    rich.progress.TextColumn(
-      '{task.fields[numbers]}',
-      markup=False,
-      table_column=rich.table.Column(no_wrap=True, overflow='ellipsis'),
-    ),
-    _TimeColumn(),
+    _CountColumn(table_column=rich.table.Column(no_wrap=True)),
+    rich.progress.BarColumn(table_column=rich.table.Column(min_width=6)),
+    _NumbersColumn(),
+    _TimeColumn(table_column=rich.table.Column(no_wrap=True)),
     console=console,
     transient=is_gone,
   )
+
+
+class _CountColumn(rich.progress.MofNCompleteColumn):
+  """Nothing before the amount is known."""
+
+  def render(self, task: rich.progress.Task) -> rich.text.Text:
+    if task.total is None:
+      return rich.text.Text()
+    return super().render(task)
+
+
+class _NumbersColumn(rich.progress.ProgressColumn):
+  """Cut off where the terminal is narrow, unlike the others."""
+
+  def render(self, task: rich.progress.Task) -> rich.text.Text:
+    numbers = task.fields['numbers']
+    return rich.text.Text(numbers, no_wrap=True, overflow='ellipsis')
 
 
 class _TimeColumn(rich.progress.TimeRemainingColumn):

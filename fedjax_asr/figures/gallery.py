@@ -13,6 +13,8 @@ from fedjax_asr.figures import (
   architecture,
   attack_gallery,
   comparison,
+  convergence,
+  convergence_table,
   dashboard,
   data_flow,
   drawn_attack,
@@ -53,9 +55,10 @@ def chosen(
   """
   jobs = [_job(path) for path in paths]
   for path, job in zip(paths, jobs, strict=True):
-    if job not in (config.Job.TRAIN, config.Job.ATTACK):
+    if job not in (config.Job.TRAIN, config.Job.ATTACK, config.Job.CONVERGE):
       raise run_error.RunError(
-        f'{path} is of the job {job}; want one of the job train or attack.'
+        f'{path} is of the job {job}; want one of the job train, attack or '
+        'converge.'
       )
     if job != jobs[0]:
       raise run_error.RunError(
@@ -65,10 +68,22 @@ def chosen(
   if jobs[0] == config.Job.ATTACK:
     attacks = [drawn_attack.DrawnAttack(path) for path in paths]
     return _each(attack_gallery.figures(attacks), report)
+  if jobs[0] == config.Job.CONVERGE:
+    return _each(_of_batches(paths), report)
   if len(paths) > 1:
     draw = functools.partial(comparison.draw, paths)
     return _each({'comparison': draw}, report)
   return drawn(drawn_run.DrawnRun(paths[0]), report)
+
+
+def _of_batches(
+  paths: Sequence[pathlib.Path],
+) -> Mapping[str, Callable[[], matplotlib.figure.Figure]]:
+  """Lines of one directory of the job `converge`; the table of all."""
+  table = {'convergence_table': lambda: convergence_table.draw(paths)}
+  if len(paths) > 1:
+    return table
+  return {'batch_convergence': lambda: convergence.draw(paths[0]), **table}
 
 
 def _job(path: pathlib.Path) -> str:

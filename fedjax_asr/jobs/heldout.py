@@ -61,9 +61,9 @@ class HeldOut:
     `show` prints a line; `counted` shows how many batches of a set are done.
     """
     values = server.evaluated(state)
-    with counted('held-out speakers') as report:
+    with counted('speakers') as report:
       speakers = self._speakers(values.params, values.norm_state, report)
-    with counted('held-out utterances') as report:
+    with counted('utterances') as report:
       utterances = self._utterances(values.params, values.norm_state, report)
     record = {}
     if utterances:
