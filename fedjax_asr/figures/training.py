@@ -31,6 +31,7 @@ class Look(NamedTuple):
 _SPEAKERS = Look(style.BLUE, '-', 'o', 4.0)
 _UTTERANCES = Look(style.ORANGE, '-', 's', 1.8)
 _DOTS = (0, (2, 1.5))
+_BAND_ROUNDS = 3
 # Metric, label, look.
 _RATES = (
   ('eval/wer', 'WER, held-out speakers', _SPEAKERS),
@@ -86,7 +87,7 @@ def draw(run: drawn_run.DrawnRun) -> matplotlib.figure.Figure:
     for axes in panels[-1]:
       axes.set_xlabel('round')
     # Below, where no line runs through it.
-    figure.legend(*lines, loc='outside lower left', ncols=2)
+    figure.legend(*lines, loc='outside lower left', ncols=2, handlelength=3.5)
     return figure
 
 
@@ -221,10 +222,12 @@ def _smooth(rounds: _Values, values: _Values) -> tuple[_Values, _Values]:
 def _band(
   rounds: _Values, values: _Values
 ) -> tuple[_Values, _Values, _Values, _Values]:
-  """Rounds, 10%, median and 90% of a twentieth of the rounds about each."""
-  size = _window(values)
+  """Rounds, 10%, median and 90% of the rounds about each: a twentieth of all,
+  or a few."""
+  # Of few rounds, a band of one each would be no band.
+  size = max(_window(values), min(_BAND_ROUNDS, len(values)))
   near = np.lib.stride_tricks.sliding_window_view(values, size)
-  centers, _ = _smooth(rounds, values)
+  centers = np.convolve(rounds, np.full(size, 1 / size), 'valid')
   low, middle, high = np.quantile(near, (0.1, 0.5, 0.9), axis=1)
   return centers, low, middle, high
 

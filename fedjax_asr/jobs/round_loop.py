@@ -44,6 +44,7 @@ class RoundLoop(NamedTuple):
   round_fn: RoundFn
   cfg: config.Config
   clients: Sequence[partition.Client]
+  frame_buckets: Sequence[int]
   memories: memory_place.Memories
   held_out: heldout.HeldOut
   watch: divergence.LossWatch
@@ -79,7 +80,7 @@ def run(
     clock = time.perf_counter()
     with split.of('waiting'):
       fed = next(cohorts)
-    record['padding_waste'] = fed.padding_waste
+    record |= metrics.of_frames(fed.frames, loop.frame_buckets)
     with split.of('computing'):
       state, outcome = _round(loop, index, state, fed)
     seconds = time.perf_counter() - clock

@@ -254,6 +254,7 @@ def _go_on(run: _Run, begun: _Start, compile_seconds: float) -> str:
       round_fn=run.round_fn,
       cfg=run.cfg,
       clients=run.feed.clients,
+      frame_buckets=run.feed.layout.frame_buckets,
       memories=begun.memories,
       held_out=run.held_out,
       watch=divergence.LossWatch(line.get('train/loss') for line in lines),
