@@ -11,7 +11,8 @@ from fedjax_asr.decoding import scores
 from fedjax_asr.figures import drawn_run, style
 
 _WORST = 10
-_TEXT_CHARACTERS = 46
+# Of what was said, and of what was heard.
+_TEXT_INCHES = 4.0
 _HEADLINE_COLUMNS = 6
 _PARTS = (
   ('waiting_seconds', 'waiting for a cohort'),
@@ -102,7 +103,7 @@ def _draw_headline(
   axes: Any, run: drawn_run.DrawnRun, records: list[dict[str, Any]]
 ) -> None:
   axes.set_axis_off()
-  axes.set_title(style.drawable(run.name)[:80])
+  axes.set_title(style.fitted(run.name, 2 * style.WIDTH - 0.7, 12))
   numbers = headline(run, records)
   for index, (name, value) in enumerate(numbers):
     row, column = divmod(index, _HEADLINE_COLUMNS)
@@ -175,10 +176,10 @@ def _draw_fall(
     axes.axvline(rounds[reached], color=style.ORANGE)
     said = f'; 90% of the fall by round {rounds[reached]:,.0f}'
   else:
-    said = '; no fall'
+    said = '; no fall' if len(rounds) > 1 else ''
   axes.set_xlabel(f'round{said}')
   axes.set_ylim(0, 1.05 * max(values.max(), 1e-9))
-  axes.xaxis.set_major_locator(matplotlib.ticker.MaxNLocator(integer=True))
+  style.count_along(axes, rounds.min(), rounds.max())
 
 
 def converged(values: Float64[np.ndarray, ' rounds']) -> int | None:
@@ -274,14 +275,7 @@ def _draw_worst(
     y = 1 - (index + 0.5) / _WORST
     for x, text in (
       (0.0, f'{rate:.0%}'),
-      (0.08, _shortened(each.reference)),
-      (0.54, _shortened(each.hypothesis) or '(nothing)'),
+      (0.08, style.fitted(each.reference, _TEXT_INCHES, 9)),
+      (0.54, style.fitted(each.hypothesis, _TEXT_INCHES, 9) or '(nothing)'),
     ):
       axes.text(x, y, text, va='center', fontsize=9, parse_math=False)
-
-
-def _shortened(text: str) -> str:
-  text = style.drawable(text)
-  if len(text) <= _TEXT_CHARACTERS:
-    return text
-  return f'{text[: _TEXT_CHARACTERS - 1]}\u2026'

@@ -162,6 +162,7 @@ def _draw_clients(axes: Any, population: dict[str, Any]) -> None:
   axes.set_title('speech of each client')
   seconds = sorted((each['seconds'] for each in clients), reverse=True)
   axes.bar(range(1, len(seconds) + 1), seconds, width=1.0, color=style.BLUE)
+  style.count_along(axes, 1, len(seconds))
   axes.set_xlabel(_of(len(clients), population, 'clients'))
   axes.set_ylabel('seconds')
 
@@ -171,6 +172,7 @@ def _draw_utterances(axes: Any, population: dict[str, Any]) -> None:
   axes.set_title('utterances of each client')
   counts = sorted((each['utterances'] for each in clients), reverse=True)
   axes.bar(range(1, len(counts) + 1), counts, width=1.0, color=style.BLUE)
+  style.count_along(axes, 1, len(counts))
   axes.set_xlabel(_of(len(clients), population, 'clients'))
   axes.set_ylabel('utterances')
   axes.yaxis.set_major_locator(matplotlib.ticker.MaxNLocator(integer=True))
@@ -188,13 +190,17 @@ def _draw_labels(axes: Any, population: dict[str, Any]) -> None:
   counts = population['labels']
   places = range(len(counts))
   axes.bar(places, counts, color=style.BLUE)
-  axes.set_xticks(places, _shown(population['symbols']), fontsize=8)
+  _mark_symbols(axes, population['symbols'])
   axes.yaxis.set_major_formatter(matplotlib.ticker.EngFormatter(sep=''))
   axes.grid(axis='x', visible=False)
 
 
-def _shown(symbols: list[str]) -> list[str]:
-  return [style.drawable(each.replace(' ', '\u2423')) for each in symbols]
+def _mark_symbols(axes: Any, symbols: list[str]) -> None:
+  shown = [style.drawable(each.replace(' ', '\u2423')) for each in symbols]
+  axes.set_xticks(range(len(shown)), shown, fontsize=8)
+  for label, text in zip(axes.get_xticklabels(), shown, strict=True):
+    # Units of several letters, and codes of what no font has.
+    label.set_rotation(90 if len(text) > 2 else 0)
 
 
 def _draw_skew(
@@ -217,10 +223,9 @@ def _draw_skew(
     interpolation='nearest',
     extent=(-0.5, counts.shape[1] - 0.5, len(clients) + 0.5, 0.5),
   )
-  axes.yaxis.set_major_locator(matplotlib.ticker.MaxNLocator(6, integer=True))
-  axes.set_xticks(
-    range(counts.shape[1]), _shown(population['symbols']), fontsize=8
-  )
+  shown = np.linspace(1, len(clients), min(6, len(clients))).round()
+  axes.set_yticks(shown)
+  _mark_symbols(axes, population['symbols'])
   axes.set_ylabel(_of(len(clients), population, 'clients'))
   axes.grid(visible=False)
   bar = figure.colorbar(image, ax=axes, ticks=(-3, 0, 3))
@@ -242,7 +247,7 @@ def _draw_participation(axes: Any, run: drawn_run.DrawnRun) -> None:
   absent = run.population['num_clients'] - len(counts)
   rounds = np.array([*counts.values(), *[0] * absent])
   axes.bar(*np.unique(rounds, return_counts=True), width=0.9, color=style.BLUE)
-  axes.xaxis.set_major_locator(matplotlib.ticker.MaxNLocator(integer=True))
+  style.count_along(axes, rounds.min(), rounds.max())
   axes.set_xlabel(f'rounds, of {len(records)} that tell of clients')
   axes.set_ylabel('clients')
 
@@ -259,6 +264,7 @@ def _draw_padding(axes: Any, run: drawn_run.DrawnRun) -> None:
   axes.hist(waste, 30, range=(0, 1), color=style.BLUE)
   axes.axvline(float(np.mean(waste)), color=style.ORANGE)
   axes.xaxis.set_major_formatter(matplotlib.ticker.PercentFormatter(1.0))
+  axes.yaxis.set_major_locator(matplotlib.ticker.MaxNLocator(6, integer=True))
   axes.set_xlabel(f'of a round; mean {np.mean(waste):.0%}')
   axes.set_ylabel('rounds')
 

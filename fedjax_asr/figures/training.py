@@ -86,6 +86,8 @@ def draw(run: drawn_run.DrawnRun) -> matplotlib.figure.Figure:
     _plot_waste(panels[2, 1], records)
     for axes in panels[-1]:
       axes.set_xlabel('round')
+    # Of all panels, which share it.
+    style.count_along(panels[0, 0], records[0]['round'], records[-1]['round'])
     # Below, where no line runs through it.
     figure.legend(*lines, loc='outside lower left', ncols=2, handlelength=3.5)
     return figure
@@ -251,7 +253,10 @@ def _log(axes: Any) -> None:
 
 def _finish(axes: Any, title: str, *, has_legend: bool = True) -> None:
   axes.set_title(title)
-  axes.xaxis.set_major_locator(matplotlib.ticker.MaxNLocator(integer=True))
+  for line in axes.get_lines():
+    # A line of one point is none.
+    if len(line.get_xdata()) == 1 and line.get_marker() in ('', 'None'):
+      line.set_marker('o')
   handles, labels = axes.get_legend_handles_labels()
   if not handles:
     axes.text(0.5, 0.5, 'no values yet', transform=axes.transAxes, ha='center')
