@@ -46,7 +46,7 @@ def draw(paths: Sequence[pathlib.Path]) -> matplotlib.figure.Figure:
   """
   rows: list[list[str]] = []
   for name, path in zip(comparison.labels(paths), paths, strict=True):
-    of_run = f'{style.drawable(name)}, ' if len(paths) > 1 else ''
+    of_run = f'{style.fitted(name, 2.5, 10)}, ' if len(paths) > 1 else ''
     for index, cells in enumerate(_cells(path)):
       rows.append([f'{of_run}batch {index}', *cells])
   with style.context():

@@ -60,14 +60,14 @@ def test_synthesis_has_a_bar(tmp_path):
   assert done.stdout.decode().split()[1:] == ['trained']
 
 
-def test_evaluation_has_a_bar(source, finished, environment, tmp_path):
+def test_evaluation_has_a_bar(finished, environment, tmp_path):
   run, _ = finished
-  flags = (
-    f'--workdir={tmp_path}',
-    '--config.job=evaluate',
+  command = _main(
+    f'--config={_ROOT / "configs" / "evaluate.py"}',
     f'--config.evaluate.run={run}',
+    f'--workdir={tmp_path}',
   )
-  status, text = terminal.run(_main(source, *flags), **environment)
+  status, text = terminal.run(command, **environment)
   assert status == 0, text
   assert terminal.is_whole(text)
   assert 'recognising' in terminal.shown(text)
