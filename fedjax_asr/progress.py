@@ -132,11 +132,17 @@ class Counted:
     *,
     has_lines: bool = True,
     every_seconds: float = _EVERY_SECONDS,
+    bar_width: int = 40,
   ):
-    """`has_lines`: else there are none where the output is no terminal."""
+    """`has_lines`: else there are none where the output is no terminal.
+
+    `bar_width`: letters; fewer leave room for what is told beside the bar.
+    """
     self._console = console
     self._what = what
-    self._bar = _bar(console, is_gone=True) if console.is_terminal else None
+    self._bar = None
+    if console.is_terminal:
+      self._bar = _bar(console, is_gone=True, bar_width=bar_width)
     self._has_lines = has_lines
     self._every = every_seconds
     self._lock = threading.Lock()
@@ -197,12 +203,14 @@ class Counted:
 
 
 def _bar(
-  console: rich.console.Console, *, is_gone: bool = False
+  console: rich.console.Console, *, is_gone: bool = False, bar_width: int = 40
 ) -> rich.progress.Progress:
   return rich.progress.Progress(
     rich.progress.TextColumn('{task.description}', markup=False),
     _CountColumn(table_column=rich.table.Column(no_wrap=True)),
-    rich.progress.BarColumn(table_column=rich.table.Column(min_width=6)),
+    rich.progress.BarColumn(
+      bar_width, table_column=rich.table.Column(min_width=6)
+    ),
     _NumbersColumn(),
     _TimeColumn(table_column=rich.table.Column(no_wrap=True)),
     console=console,

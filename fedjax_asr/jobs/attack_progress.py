@@ -41,8 +41,9 @@ class AttackProgress:
     self._stages: dict[str, tuple[float, str]] = {}
     self._is_over = threading.Event()
     self._lines = threading.Thread(target=self._print_lines, daemon=True)
-    is_terminal = console.is_terminal
-    self._bar = progress.Counted(console, 'victims') if is_terminal else None
+    self._bar = None
+    if console.is_terminal:
+      self._bar = progress.Counted(console, 'victims', bar_width=10)
 
   def report(self, victim: str, stage: str) -> None:
     """The victim's attack is at another stage; a signal ends it here.
