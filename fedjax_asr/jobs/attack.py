@@ -62,7 +62,7 @@ def run(
       )
     figures = []
     if cfg.attack.illustrated:
-      with preparation.reported(console, 'figures') as report:
+      with preparation.reported(console, 'drawing') as report:
         figures = attack_gallery.plot(directory.path, report)
   for line in summary(records):
     console.print(line)

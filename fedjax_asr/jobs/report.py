@@ -39,7 +39,7 @@ def run(
   paths = _paths(cfg.report)
   console = rich.console.Console(highlight=False, markup=False, soft_wrap=True)
   # Each figure has a line of its own.
-  bar = progress.Counted(console, 'figures', has_lines=False)
+  bar = progress.Counted(console, 'drawing', has_lines=False)
   figures = gallery.chosen(paths, _reported(bar))
   for path in paths:
     saved_run.check_apart_from(path, workdir)
