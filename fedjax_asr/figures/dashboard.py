@@ -179,7 +179,7 @@ def _draw_fall(
     said = '; no fall' if len(rounds) > 1 else ''
   axes.set_xlabel(f'round{said}')
   axes.set_ylim(0, 1.05 * max(values.max(), 1e-9))
-  style.count_along(axes, rounds.min(), rounds.max())
+  style.count_along(axes, float(rounds.min()), float(rounds.max()))
 
 
 def converged(values: Float64[np.ndarray, ' rounds']) -> int | None:

@@ -247,7 +247,7 @@ def _draw_participation(axes: Any, run: drawn_run.DrawnRun) -> None:
   absent = run.population['num_clients'] - len(counts)
   rounds = np.array([*counts.values(), *[0] * absent])
   axes.bar(*np.unique(rounds, return_counts=True), width=0.9, color=style.BLUE)
-  style.count_along(axes, rounds.min(), rounds.max())
+  style.count_along(axes, float(rounds.min()), float(rounds.max()))
   axes.set_xlabel(f'rounds, of {len(records)} that tell of clients')
   axes.set_ylabel('clients')
 
