@@ -169,7 +169,7 @@ def rounds_of(cfg, examples, num_rounds: int) -> dict:
     state, kept, outcome = compiled(state, fed.members, kept, key, None)
     losses.append(float(jax.device_get(outcome).metrics.loss))
     memories.scatter(index, fed.client_ids, kept)
-    waste.append(fed.padding_waste)
+    waste.append(fed.frames.padding_waste)
     seconds.append(time.perf_counter() - clock)
     clock = time.perf_counter()
   each = float(np.mean(seconds[1:]))

@@ -4,13 +4,15 @@
       --config.report.run=runs/ds2_fedavg
 
 Variants:
-  (none)   one directory of the job `train` or `attack`; without that flag
-           runs/ds2_fedavg. It gets a folder `report` (or give --workdir).
+  (none)   one directory of the job `train`, `attack` or `converge`; without
+           that flag runs/ds2_fedavg. It gets a folder `report` (or give
+           --workdir).
              python -m fedjax_asr.main --config=configs/report.py \\
                --config.report.run=runs/ds2_fedavg/attack
-  several  directories side by side, all of one of the two jobs: error rates of
+  several  directories side by side, all of one of these jobs: error rates of
            training runs, of which those with other seeds alone are one line
-           with an interval; scores of attacks. Written to runs/report-several.
+           with an interval; scores of attacks; fitted batches. Written to
+           runs/report-several.
              python -m fedjax_asr.main --config=configs/report.py:several \\
                "--config.report.runs=('runs/ds2_tiny','runs/ds2_central')"
 

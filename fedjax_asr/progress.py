@@ -1,12 +1,24 @@
-"""How far a run is, on a terminal as a bar and elsewhere as lines."""
+"""How far work is, on a terminal as a bar and elsewhere as lines."""
 
+import contextlib
 import datetime
 import math
+import threading
 import time
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import rich.console
 import rich.progress
+import rich.table
+import rich.text
+
+# Called with (done, all).
+Report = Callable[[float, int], None]
+
+# Between two lines of counted work, where the output is no terminal.
+_EVERY_SECONDS = 20.0
+_MOST_LINES = 20
 
 # From here on a loss is given as a power of ten.
 _LARGE = 1e5
@@ -35,7 +47,7 @@ class Progress:
     self._started = time.monotonic()
     self._fields: dict[str, float | None] = {}
     is_terminal = self._console.is_terminal
-    self._bar = _bar(self._console, unit) if is_terminal else None
+    self._bar = _bar(self._console) if is_terminal else None
     if self._bar:
       self._task = self._bar.add_task(
         unit, total=num_rounds, completed=start, numbers=''
@@ -77,6 +89,18 @@ class Progress:
         f'{_numbers(self._fields)}  {self._remaining()} left'
       )
 
+  @contextlib.contextmanager
+  def within(self, what: str) -> Iterator[Report]:
+    """A second bar, of a part of the step under way; on a terminal only."""
+    if not self._bar:
+      yield lambda done, total: None
+      return
+    bar, task = self._bar, self._bar.add_task(what, total=None, numbers='')
+    try:
+      yield lambda done, total: bar.update(task, completed=done, total=total)
+    finally:
+      bar.remove_task(task)
+
   def print(self, text: Any) -> None:
     """Prints above the bar."""
     self._console.print(text, highlight=False, markup=False, soft_wrap=True)
@@ -93,15 +117,132 @@ class Progress:
     return str(datetime.timedelta(seconds=round(seconds)))
 
 
-def _bar(console: rich.console.Console, unit: str) -> rich.progress.Progress:
+class Counted:
+  """Work whose amount is told as it goes: a bar that is gone in the end.
+
+  Before the amount is told the bar says for how long the work has lasted. Where
+  the output is no terminal, nothing is said of short work, and of longer work a
+  line now and then, about twenty in all. Threads may report at once.
+  """
+
+  def __init__(
+    self,
+    console: rich.console.Console,
+    what: str,
+    *,
+    has_lines: bool = True,
+    every_seconds: float = _EVERY_SECONDS,
+    bar_width: int = 40,
+  ):
+    """`has_lines`: else there are none where the output is no terminal.
+
+    `bar_width`: letters; fewer leave room for what is told beside the bar.
+    """
+    self._console = console
+    self._what = what
+    self._bar = None
+    if console.is_terminal:
+      self._bar = _bar(console, is_gone=True, bar_width=bar_width)
+    self._has_lines = has_lines
+    self._every = every_seconds
+    self._lock = threading.Lock()
+    self._started = self._told = time.monotonic()
+    self._told_share = 0.0
+    if self._bar:
+      self._task = self._bar.add_task(what, total=None, numbers='')
+
+  def __enter__(self) -> 'Counted':
+    if self._bar:
+      self._bar.start()
+    return self
+
+  def __exit__(self, *_: object) -> None:
+    if self._bar:
+      self._bar.stop()
+
+  def report(self, done: float, total: int) -> None:
+    """So much of all is done."""
+    if self._bar:
+      self._bar.update(self._task, completed=done, total=total)
+    elif self._has_lines:
+      with self._lock:
+        self._line(done, total)
+
+  def tell(self, text: str) -> None:
+    """What is under way, beside the bar; nothing where there is none."""
+    if self._bar:
+      self._bar.update(self._task, numbers=text)
+
+  @contextlib.contextmanager
+  def paused(self) -> Iterator[None]:
+    """No bar meanwhile, where something else writes to the terminal."""
+    if self._bar:
+      self._bar.stop()
+    try:
+      yield
+    finally:
+      if self._bar:
+        self._bar.start()
+
+  def _line(self, done: float, total: int) -> None:
+    now, share = time.monotonic(), done / max(total, 1)
+    is_due = share - self._told_share >= 1 / _MOST_LINES and done
+    if not is_due or now - self._told < self._every:
+      return
+    self._told, self._told_share = now, share
+    seconds = (now - self._started) * (1 - share) / share
+    left = datetime.timedelta(seconds=round(seconds))
+    # Nobody may read it any more; the work goes on.
+    with contextlib.suppress(OSError):
+      self._console.print(
+        f'{self._what} {int(done)}/{total}  {left} left',
+        highlight=False,
+        markup=False,
+        soft_wrap=True,
+      )
+
+
+def _bar(
+  console: rich.console.Console, *, is_gone: bool = False, bar_width: int = 40
+) -> rich.progress.Progress:
   return rich.progress.Progress(
-    rich.progress.TextColumn(unit),
-    rich.progress.MofNCompleteColumn(),
-    rich.progress.BarColumn(),
-    rich.progress.TextColumn('{task.fields[numbers]}', markup=False),
-    rich.progress.TimeRemainingColumn(),
+    rich.progress.TextColumn('{task.description}', markup=False),
+    _CountColumn(table_column=rich.table.Column(no_wrap=True)),
+    rich.progress.BarColumn(
+      bar_width, table_column=rich.table.Column(min_width=6)
+    ),
+    _NumbersColumn(),
+    _TimeColumn(table_column=rich.table.Column(no_wrap=True)),
     console=console,
+    transient=is_gone,
   )
+
+
+class _CountColumn(rich.progress.MofNCompleteColumn):
+  """Nothing before the amount is known."""
+
+  def render(self, task: rich.progress.Task) -> rich.text.Text:
+    if task.total is None:
+      return rich.text.Text()
+    return super().render(task)
+
+
+class _NumbersColumn(rich.progress.ProgressColumn):
+  """Cut off where the terminal is narrow, unlike the others."""
+
+  def render(self, task: rich.progress.Task) -> rich.text.Text:
+    numbers = task.fields['numbers']
+    return rich.text.Text(numbers, no_wrap=True, overflow='ellipsis')
+
+
+class _TimeColumn(rich.progress.TimeRemainingColumn):
+  """What remains; where that is not known yet, what has passed."""
+
+  def render(self, task: rich.progress.Task) -> rich.text.Text:
+    if task.total is not None and task.time_remaining is not None:
+      return super().render(task)
+    passed = datetime.timedelta(seconds=int(task.elapsed or 0))
+    return rich.text.Text(f'since {passed}', style='progress.elapsed')
 
 
 def loss_text(loss: float) -> str:

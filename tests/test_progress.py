@@ -1,8 +1,12 @@
 import io
+import re
+import time
 
 import rich.console
 
 from fedjax_asr import progress
+
+_HIDE, _SHOW = '\x1b[?25l', '\x1b[?25h'
 
 
 def _output(num_rounds, *, is_terminal, start=0, wer_at=()):
@@ -55,3 +59,54 @@ def test_loss_is_a_power_of_ten_once_it_is_large():
     bar.advance(loss=5.7e32)
   assert isinstance(console.file, io.StringIO)
   assert console.file.getvalue().startswith('round 1/1  loss 5.70e+32  ')
+
+
+def _counted(*, is_terminal, every_seconds=0.0, total=1000, **options):
+  console = rich.console.Console(
+    file=io.StringIO(), force_terminal=is_terminal, width=80
+  )
+  counted = progress.Counted(
+    console, 'files', every_seconds=every_seconds, **options
+  )
+  with counted as bar:
+    for done in range(total + 1):
+      bar.report(done, total)
+      bar.tell('x' * 100)
+    if is_terminal:
+      time.sleep(0.15)
+  assert isinstance(console.file, io.StringIO)
+  return console.file.getvalue()
+
+
+def test_counted_work_has_about_twenty_lines_once_it_lasts():
+  lines = _counted(is_terminal=False).splitlines()
+  assert lines[0].startswith('files 50/1000  0:00:0')
+  assert 18 <= len(lines) <= 20
+  assert all(
+    re.fullmatch(r'files \d+/1000  [\d:]+ left', line) for line in lines
+  )
+  assert not _counted(is_terminal=False, every_seconds=20.0)
+  assert not _counted(is_terminal=False, has_lines=False)
+
+
+def test_counted_work_has_a_bar_that_fits_and_goes():
+  text = _counted(is_terminal=True)
+  assert text.count(_HIDE) == text.count(_SHOW) == 1
+  shown = re.sub(r'\x1b\[[0-9;?]*[A-Za-z]', '', text)
+  assert '1000/1000' in shown
+  assert all(len(line) <= 80 for line in re.split('[\r\n]+', shown))
+
+
+def test_a_part_of_a_round_is_shown_on_a_terminal_only():
+  for is_terminal in (True, False):
+    console = rich.console.Console(
+      file=io.StringIO(), force_terminal=is_terminal, width=100
+    )
+    with (
+      progress.Progress(2, console=console) as bar,
+      bar.within('speakers') as report,
+    ):
+      report(3, 7)
+      time.sleep(0.15)
+    assert isinstance(console.file, io.StringIO)
+    assert ('3/7' in console.file.getvalue()) == is_terminal

@@ -109,12 +109,12 @@ def train(
   speech: Sequence[Utterance],
   cfg: config.SpeakerIdConfig,
   key: jax.Array,
-  report: Callable[[str], None] | None = None,
+  report: Callable[[int, int, str], None] | None = None,
 ) -> Identifier:
   """Learns to tell these speakers apart, by softmax on random stretches.
 
   A function of its arguments alone. Speakers are drawn alike, however much
-  they said.
+  they said. `report(steps done, all, how well)` is called now and then.
 
   Raises:
     SpeakerError: fewer than two speakers, or an utterance without frames.
@@ -138,7 +138,8 @@ def train(
     )
     hits = [*hits[-19:], hit]
     if report is not None and (iteration + 1) % _REPORT_EVERY == 0:
-      report(f'speakers: step {iteration + 1}, {np.mean(hits):.0%} right')
+      told = f'{np.mean(hits):.0%} right'
+      report(iteration + 1, cfg.num_iterations, told)
   accuracy = float(np.mean(hits))
   trained = Identifier(network, params, mean, std, np.zeros(1), accuracy)
   center = np.mean([_embedding(trained, item.features) for item in speech], 0)

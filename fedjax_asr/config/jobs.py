@@ -138,7 +138,7 @@ class TranscribeConfig:
 class ReportConfig:
   """What runs look like, drawn from their directories alone."""
 
-  # Of the job `train` or `attack`; finished, under way, or cut off.
+  # Of the job `train`, `attack` or `converge`; finished, under way, or cut off.
   run: str = ''
   # In its place, several of one of these jobs, to be compared.
   runs: tuple[str, ...] = ()

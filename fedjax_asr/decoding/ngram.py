@@ -53,6 +53,7 @@ def train(
   sentences: Collection[Sequence[str]],
   order: int,
   alphabet: Collection[str] = (),
+  report: Callable[[int, int], None] = lambda done, total: None,
 ) -> Model:
   """A model of the sentences' symbols.
 
@@ -63,8 +64,13 @@ def train(
     alphabet: if given, every symbol that there can be, and any other is
       impossible; if not, other symbols are UNKNOWN, as likely as a symbol is
       of which nothing was seen.
+    report: called with (steps done, all): each length is counted, and then
+      interpolated.
   """
-  raw = [_windows(sentences, length) for length in range(1, order + 1)]
+  raw = []
+  for length in range(1, order + 1):
+    report(len(raw), 2 * order)
+    raw.append(_windows(sentences, length))
   counts = [_continuations(*pair) for pair in itertools.pairwise(raw)]
   counts.append(raw[-1])
   del raw
@@ -77,6 +83,7 @@ def train(
   backoffs, lower = {}, {(): 1 / len(symbols)}
   # One length after the other, so that few of the largest are there at once.
   while counts:
+    report(2 * order - len(counts), 2 * order)
     lower, weights = _interpolated(counts.pop(0), lower)
     log_probs |= _log10(lower)
     backoffs |= _log10({h: w for h, w in weights.items() if h})

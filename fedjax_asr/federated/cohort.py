@@ -438,13 +438,31 @@ def shapes(layout: Layout, num_features: int) -> Cohort:
   )
 
 
-def padding_waste(cohort: Cohort, layout: Layout) -> float:
-  """Fraction of the frames computed in a round that are padding."""
+class BucketFrames(NamedTuple):
+  """Frames of a round, of each frame bucket: of speech, and all computed."""
+
+  speech: Int[np.ndarray, ' buckets']
+  computed: Int[np.ndarray, ' buckets']
+
+  @property
+  def padding_waste(self) -> float:
+    """Fraction of all frames computed that are padding."""
+    return 1.0 - float(self.speech.sum()) / max(int(self.computed.sum()), 1)
+
+
+def bucket_frames(cohort: Cohort, layout: Layout) -> BucketFrames:
+  """What each bucket's steps hold, and what they cost."""
   # Axes: devices blocks clients steps batch.
   indices = np.asarray(cohort.indices).swapaxes(2, 3)
   own = np.asarray(cohort.utterances.num_frames)
   used = np.take_along_axis(own[..., None, :], indices, -1)
-  real = used[indices >= 0].sum()
-  frames = np.append(0, layout.frame_buckets)[np.asarray(cohort.bucket)]
-  computed = frames.sum() * layout.block_size * layout.batch_size
-  return 1.0 - float(real) / max(int(computed), 1)
+  # Of each (device, block, step), whose clients share a bucket.
+  spoken = np.where(indices >= 0, used, 0).sum((2, 4))
+  bucket, num_buckets = np.asarray(cohort.bucket), len(layout.frame_buckets)
+  of_bucket = bucket[..., None] == np.arange(1, num_buckets + 1)
+  places = layout.block_size * layout.batch_size
+  steps = of_bucket.sum((0, 1, 2))
+  return BucketFrames(
+    speech=(spoken[..., None] * of_bucket).sum((0, 1, 2)),
+    computed=steps * places * np.array(layout.frame_buckets),
+  )

@@ -76,23 +76,28 @@ def _reconstruction(attack, record) -> matplotlib.figure.Figure:
   return figure
 
 
-def plot(path: pathlib.Path) -> list[pathlib.Path]:
+def plot(
+  path: pathlib.Path,
+  report: Callable[[int, int], None] = lambda done, total: None,
+) -> list[pathlib.Path]:
   """Draws `figures/` of an attack and returns what was written.
 
   `reconstruction_<utterance>_<method>.png` of each that gave features,
   `singular_values.png` and `speaker_identification.png` where the attack has
-  what they are of, and `reconstruction_scores.png` of all.
+  what they are of, and `reconstruction_scores.png` of all. `report(records
+  drawn, all)` is called after each.
 
   Raises:
     RunError: a file is missing, empty or damaged, or cannot be written.
   """
   attack = drawn_attack.DrawnAttack(path)
   files, written = attack.files, []
-  for record in attack.records:
+  for number, record in enumerate(attack.records, 1):
     figure = reconstruction.draw(attack, record)
     if figure is not None:
       file = files.reconstruction_figure(record['utterance'], record['method'])
       written.append(style.save(figure, file))
+    report(number, len(attack.records))
   for file, draw in (
     (files.spectra_figure, lambda: spectra.draw(attack)),
     (

@@ -25,7 +25,16 @@ def plot(run_path: pathlib.Path) -> pathlib.Path:
     RunError: the file is missing, empty or damaged.
   """
   files = run_files.RunFiles(run_path)
-  batches = _read(files.iterations)
+  return style.save(draw(run_path), files.convergence_figure)
+
+
+def draw(run_path: pathlib.Path) -> matplotlib.figure.Figure:
+  """A line a batch; of a run under way, as far as it is.
+
+  Raises:
+    RunError: as `plot`.
+  """
+  batches = _read(run_files.RunFiles(run_path).iterations)
   with style.context():
     figure = matplotlib.figure.Figure(
       figsize=(style.WIDTH, 8.5), layout='constrained'
@@ -35,13 +44,14 @@ def plot(run_path: pathlib.Path) -> pathlib.Path:
       _plot_panel(axes, batches, name, title)
     panels[0].legend()
     panels[-1].set_xlabel('iteration')
-    return style.save(figure, files.convergence_figure)
+    return figure
 
 
 def _read(path: pathlib.Path) -> dict[int, list[dict[str, Any]]]:
   try:
-    lines = path.read_text(encoding='utf-8').splitlines()
-    records = [json.loads(line) for line in lines]
+    lines = path.read_text(encoding='utf-8').split('\n')
+    # What follows the last end of a line was cut off.
+    records = [json.loads(line) for line in lines[:-1]]
     batches: dict[int, list[dict[str, Any]]] = {}
     for record in records:
       batches.setdefault(record['batch'], []).append(record)

@@ -11,7 +11,9 @@ from fedjax_asr.decoding import scores
 from fedjax_asr.figures import drawn_run, style
 
 _WORST = 10
-_TEXT_CHARACTERS = 46
+# Of what was said, and of what was heard.
+_TEXT_INCHES = 4.0
+_HEADLINE_COLUMNS = 6
 _PARTS = (
   ('waiting_seconds', 'waiting for a cohort'),
   ('computing_seconds', 'computing'),
@@ -22,8 +24,8 @@ _PARTS = (
 
 
 def draw(run: drawn_run.DrawnRun) -> matplotlib.figure.Figure:
-  """Headline numbers, where the time went, WER by speaker, how evenly errors
-  are spread over speakers, and the worst utterances.
+  """Headline numbers, where the time went, how loss and errors fell, WER by
+  speaker, how evenly errors are spread over speakers, and the worst utterances.
 
   Raises:
     Missing: there is no round.
@@ -35,16 +37,20 @@ def draw(run: drawn_run.DrawnRun) -> matplotlib.figure.Figure:
     heard, missing = [], str(reason)
   with style.context():
     figure = matplotlib.figure.Figure(
-      figsize=(2 * style.WIDTH, 10.0), layout='constrained'
+      figsize=(2 * style.WIDTH, 13.0), layout='constrained'
     )
-    grid = figure.add_gridspec(4, 2, height_ratios=(0.7, 0.8, 1.6, 2.0))
+    grid = figure.add_gridspec(5, 2, height_ratios=(0.9, 0.7, 1.5, 1.5, 2.0))
     _draw_headline(figure.add_subplot(grid[0, :]), run, records)
     _draw_split(figure.add_subplot(grid[1, :]), records)
     panels = [figure.add_subplot(grid[2, column]) for column in (0, 1)]
+    _draw_fall(panels[0], records, 'train/loss', 'loss of training clients')
+    _draw_fall(panels[1], records, 'eval/wer', 'WER, held out')
+    panels[1].yaxis.set_major_formatter(matplotlib.ticker.PercentFormatter(1.0))
+    panels = [figure.add_subplot(grid[3, column]) for column in (0, 1)]
     has_words = _has_words(run)
     _draw_speakers(panels[0], heard, has_words)
     _draw_lorenz(panels[1], heard, has_words)
-    _draw_worst(figure.add_subplot(grid[3, :]), heard, has_words, missing)
+    _draw_worst(figure.add_subplot(grid[4, :]), heard, has_words, missing)
     return figure
 
 
@@ -72,13 +78,15 @@ def headline(
   _, times = drawn_run.series(records, 'times_real_time')
   if len(times):
     found.append(('times real time', f'{np.median(times):,.0f}'))
+  _, compiling = drawn_run.series(records, 'compile_seconds')
+  if len(compiling):
+    found.append(('compiling, in all', duration(compiling.sum())))
   for name, label in (
     ('memory/device_peak_gb', 'device memory'),
     ('memory/host_peak_gb', 'host memory'),
   ):
     _, peaks = drawn_run.series(records, name)
-    if len(peaks):
-      found.append((label, f'{peaks.max():.2g} GB'))
+    found.append((label, f'{peaks.max():.2g} GB' if len(peaks) else 'not told'))
   return [*found, *_machine(run)]
 
 
@@ -95,13 +103,14 @@ def _draw_headline(
   axes: Any, run: drawn_run.DrawnRun, records: list[dict[str, Any]]
 ) -> None:
   axes.set_axis_off()
-  axes.set_title(style.drawable(run.name)[:80])
+  axes.set_title(style.fitted(run.name, 2 * style.WIDTH - 0.7, 12))
   numbers = headline(run, records)
   for index, (name, value) in enumerate(numbers):
-    x = (index + 0.5) / len(numbers)
+    row, column = divmod(index, _HEADLINE_COLUMNS)
+    x, y = (column + 0.5) / _HEADLINE_COLUMNS, 0.72 - 0.52 * row
     style_of = {'ha': 'center', 'transform': axes.transAxes}
-    axes.text(x, 0.45, value, fontsize=15, color=style.BLUE, **style_of)
-    axes.text(x, 0.1, name, fontsize=9, **style_of)
+    axes.text(x, y, value, fontsize=15, color=style.BLUE, **style_of)
+    axes.text(x, y - 0.17, name, fontsize=9, **style_of)
 
 
 def split(records: list[dict[str, Any]]) -> dict[str, float]:
@@ -152,6 +161,39 @@ def duration(seconds: float) -> str:
   return f'{seconds / 3600:.1f} h'
 
 
+def _draw_fall(
+  axes: Any, records: list[dict[str, Any]], name: str, title: str
+) -> None:
+  """A series, and when it had come down by nine tenths of its whole fall."""
+  axes.set_title(title)
+  rounds, values = drawn_run.series(records, name)
+  if not len(rounds):
+    axes.text(0.5, 0.5, 'no values yet', transform=axes.transAxes, ha='center')
+    return
+  marker = 'o' if len(rounds) < 30 else ''
+  axes.plot(rounds, values, marker=marker, color=style.BLUE)
+  reached = converged(values)
+  if reached is not None:
+    axes.axvline(rounds[reached], color=style.ORANGE)
+    said = f'; 90% of the fall by round {rounds[reached]:,.0f}'
+  else:
+    said = '; no fall' if len(rounds) > 1 else ''
+  axes.set_xlabel(f'round{said}')
+  axes.set_ylim(0, 1.05 * max(values.max(), 1e-9))
+  style.count_along(axes, float(rounds.min()), float(rounds.max()))
+
+
+def converged(values: Float64[np.ndarray, ' rounds']) -> int | None:
+  """Where a series is first within a tenth of its fall from its lowest.
+
+  None where it never fell.
+  """
+  fall = values[0] - values.min()
+  if fall <= 0:
+    return None
+  return int(np.argmax(values <= values.min() + 0.1 * fall))
+
+
 def _draw_speakers(
   axes: Any, heard: list[scores.Transcript], has_words: bool
 ) -> None:
@@ -160,7 +202,9 @@ def _draw_speakers(
   if not rates:
     axes.text(0.5, 0.5, 'none', transform=axes.transAxes, ha='center')
     return
-  axes.hist(rates, 20, color=style.BLUE)
+  # From 0 to the next tenth above all.
+  top = max(0.1, np.ceil(10 * max(rates)) / 10)
+  axes.hist(rates, 20, range=(0, top), color=style.BLUE)
   axes.axvline(float(np.median(rates)), color=style.ORANGE)
   axes.xaxis.set_major_formatter(matplotlib.ticker.PercentFormatter(1.0))
   axes.yaxis.set_major_locator(matplotlib.ticker.MaxNLocator(integer=True))
@@ -234,14 +278,7 @@ def _draw_worst(
     y = 1 - (index + 0.5) / _WORST
     for x, text in (
       (0.0, f'{rate:.0%}'),
-      (0.08, _shortened(each.reference)),
-      (0.54, _shortened(each.hypothesis) or '(nothing)'),
+      (0.08, style.fitted(each.reference, _TEXT_INCHES, 9)),
+      (0.54, style.fitted(each.hypothesis, _TEXT_INCHES, 9) or '(nothing)'),
     ):
       axes.text(x, y, text, va='center', fontsize=9, parse_math=False)
-
-
-def _shortened(text: str) -> str:
-  text = style.drawable(text)
-  if len(text) <= _TEXT_CHARACTERS:
-    return text
-  return f'{text[: _TEXT_CHARACTERS - 1]}\u2026'

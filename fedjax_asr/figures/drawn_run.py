@@ -140,11 +140,14 @@ def _or_missing(read: Callable[[], Any]) -> Any:
 
 
 def series(records: list[dict[str, Any]], name: str) -> Series:
-  """The rounds of those records that have a value, and the values."""
+  """The rounds of those records that have a value, and the values.
+
+  One that is not finite is none: runs write null for it.
+  """
   pairs = [
     (record['round'], record[name])
     for record in records
-    if record.get(name) is not None
+    if isinstance(record.get(name), int | float) and np.isfinite(record[name])
   ]
   rounds, values = np.array(pairs, np.float64).reshape(-1, 2).T
   return rounds, values

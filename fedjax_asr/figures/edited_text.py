@@ -8,9 +8,6 @@ import unicodedata
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-import matplotlib.font_manager
-import matplotlib.textpath
-
 from fedjax_asr.figures import style
 
 SUBSTITUTED, DELETED, INSERTED = style.ORANGE, style.DISTINCT[4], style.BLUE
@@ -52,7 +49,7 @@ def laid_out(pairs: Sequence[tuple[str, str]], inches: float) -> Text:
   x = 0.0
   for index, (said, heard) in enumerate(pairs):
     said, heard = _marked(said, heard)
-    size = max(width(said), width(heard))
+    size = max(style.width(said, _SIZE), style.width(heard, _SIZE))
     if x and x + size > inches:
       if len(lines) == _MOST_LINES:
         return Text(_turned(lines, pairs, inches), len(pairs) - index)
@@ -87,9 +84,9 @@ def key(axes: Any, x: float, y: float) -> None:
     ('word', 'not said', INSERTED),
   ):
     _word(axes, word, x, y, color)
-    x += width(word) + 0.06
+    x += style.width(word, _SIZE) + 0.06
     axes.text(x, y, said, fontsize=_SIZE, va='center')
-    x += width(said) + 0.25
+    x += style.width(said, _SIZE) + 0.25
 
 
 def _marked(said: str, heard: str) -> tuple[str, str]:
@@ -121,7 +118,7 @@ def _word(axes: Any, word: str, x: float, y: float, color: str) -> None:
   )
   mark = {DELETED: 0.0, INSERTED: 0.075}.get(color)
   if mark is not None:
-    ends = (x, x + width(word))
+    ends = (x, x + style.width(word, _SIZE))
     axes.plot(ends, (y + mark,) * 2, color=color, linewidth=0.9)
 
 
@@ -142,12 +139,3 @@ def _turned(
     [cell._replace(x=inches - cell.x - cell.width) for cell in line]
     for line in lines
   ]
-
-
-def width(word: str, size: float = _SIZE) -> float:
-  """Inches that it takes in the house's font."""
-  font = matplotlib.font_manager.FontProperties(family=style.FAMILY, size=size)
-  points, _, _ = matplotlib.textpath.text_to_path.get_text_width_height_descent(
-    word, font, ismath=False
-  )
-  return points / _POINTS

@@ -13,6 +13,8 @@ from fedjax_asr.figures import (
   architecture,
   attack_gallery,
   comparison,
+  convergence,
+  convergence_table,
   dashboard,
   data_flow,
   drawn_attack,
@@ -23,6 +25,7 @@ from fedjax_asr.figures import (
 )
 
 Draw = Callable[[drawn_run.DrawnRun], matplotlib.figure.Figure]
+Report = Callable[[int, int], None]
 
 
 class Drawn(NamedTuple):
@@ -42,17 +45,22 @@ FIGURES: Mapping[str, Draw] = {
 }
 
 
-def chosen(paths: Sequence[pathlib.Path]) -> Iterator[Drawn]:
+def chosen(
+  paths: Sequence[pathlib.Path], report: Report = lambda done, total: None
+) -> Iterator[Drawn]:
   """By the job that the directories are of, each with its config.
+
+  `report(figures done, all)` is called before each and after the last.
 
   Raises, before anything is drawn:
     RunError: they are of different jobs, or of one that has no figures.
   """
   jobs = [_job(path) for path in paths]
   for path, job in zip(paths, jobs, strict=True):
-    if job not in (config.Job.TRAIN, config.Job.ATTACK):
+    if job not in (config.Job.TRAIN, config.Job.ATTACK, config.Job.CONVERGE):
       raise run_error.RunError(
-        f'{path} is of the job {job}; want one of the job train or attack.'
+        f'{path} is of the job {job}; want one of the job train, attack or '
+        'converge.'
       )
     if job != jobs[0]:
       raise run_error.RunError(
@@ -61,10 +69,23 @@ def chosen(paths: Sequence[pathlib.Path]) -> Iterator[Drawn]:
       )
   if jobs[0] == config.Job.ATTACK:
     attacks = [drawn_attack.DrawnAttack(path) for path in paths]
-    return _each(attack_gallery.figures(attacks))
+    return _each(attack_gallery.figures(attacks), report)
+  if jobs[0] == config.Job.CONVERGE:
+    return _each(_of_batches(paths), report)
   if len(paths) > 1:
-    return _each({'comparison': functools.partial(comparison.draw, paths)})
-  return drawn(drawn_run.DrawnRun(paths[0]))
+    draw = functools.partial(comparison.draw, paths)
+    return _each({'comparison': draw}, report)
+  return drawn(drawn_run.DrawnRun(paths[0]), report)
+
+
+def _of_batches(
+  paths: Sequence[pathlib.Path],
+) -> Mapping[str, Callable[[], matplotlib.figure.Figure]]:
+  """Lines of one directory of the job `converge`; the table of all."""
+  table = {'convergence_table': lambda: convergence_table.draw(paths)}
+  if len(paths) > 1:
+    return table
+  return {'batch_convergence': lambda: convergence.draw(paths[0]), **table}
 
 
 def _job(path: pathlib.Path) -> str:
@@ -77,9 +98,14 @@ def _job(path: pathlib.Path) -> str:
   return known if isinstance(known, str) else config.Job.TRAIN
 
 
-def drawn(run: drawn_run.DrawnRun) -> Iterator[Drawn]:
+def drawn(
+  run: drawn_run.DrawnRun, report: Report = lambda done, total: None
+) -> Iterator[Drawn]:
   """Each figure, or in its place what is missing for it."""
-  return (one(run, name) for name in FIGURES)
+  return _each(
+    {name: functools.partial(draw, run) for name, draw in FIGURES.items()},
+    report,
+  )
 
 
 def one(run: drawn_run.DrawnRun, name: str) -> Drawn:
@@ -89,8 +115,12 @@ def one(run: drawn_run.DrawnRun, name: str) -> Drawn:
 
 def _each(
   figures: Mapping[str, Callable[[], matplotlib.figure.Figure]],
+  report: Report,
 ) -> Iterator[Drawn]:
-  return (_drawn(name, draw) for name, draw in figures.items())
+  for done, (name, draw) in enumerate(figures.items()):
+    report(done, len(figures))
+    yield _drawn(name, draw)
+  report(len(figures), len(figures))
 
 
 def _drawn(name: str, draw: Callable[[], matplotlib.figure.Figure]) -> Drawn:

@@ -310,7 +310,7 @@ def _draw_spans(
   inches = heard.output_seconds * _WIDTH / heard.seconds
   centers = [(each.start + each.end) / 2 * inches for each in words]
   texts = [style.drawable(each.text) for each in words]
-  widths = [edited_text.width(text, 8) for text in texts]
+  widths = [style.width(text, 8) for text in texts]
   needed = (np.array(widths[:-1]) + np.array(widths[1:])) / 2
   is_upright = bool((np.diff(centers) < needed + 0.08).any())
   for word, text in zip(words, texts, strict=True):

@@ -31,6 +31,7 @@ class Look(NamedTuple):
 _SPEAKERS = Look(style.BLUE, '-', 'o', 4.0)
 _UTTERANCES = Look(style.ORANGE, '-', 's', 1.8)
 _DOTS = (0, (2, 1.5))
+_BAND_ROUNDS = 3
 # Metric, label, look.
 _RATES = (
   ('eval/wer', 'WER, held-out speakers', _SPEAKERS),
@@ -85,8 +86,10 @@ def draw(run: drawn_run.DrawnRun) -> matplotlib.figure.Figure:
     _plot_waste(panels[2, 1], records)
     for axes in panels[-1]:
       axes.set_xlabel('round')
+    # Of all panels, which share it.
+    style.count_along(panels[0, 0], records[0]['round'], records[-1]['round'])
     # Below, where no line runs through it.
-    figure.legend(*lines, loc='outside lower left', ncols=2)
+    figure.legend(*lines, loc='outside lower left', ncols=2, handlelength=3.5)
     return figure
 
 
@@ -221,10 +224,12 @@ def _smooth(rounds: _Values, values: _Values) -> tuple[_Values, _Values]:
 def _band(
   rounds: _Values, values: _Values
 ) -> tuple[_Values, _Values, _Values, _Values]:
-  """Rounds, 10%, median and 90% of a twentieth of the rounds about each."""
-  size = _window(values)
+  """Rounds, 10%, median and 90% of the rounds about each: a twentieth of all,
+  or a few."""
+  # Of few rounds, a band of one each would be no band.
+  size = max(_window(values), min(_BAND_ROUNDS, len(values)))
   near = np.lib.stride_tricks.sliding_window_view(values, size)
-  centers, _ = _smooth(rounds, values)
+  centers = np.convolve(rounds, np.full(size, 1 / size), 'valid')
   low, middle, high = np.quantile(near, (0.1, 0.5, 0.9), axis=1)
   return centers, low, middle, high
 
@@ -248,7 +253,10 @@ def _log(axes: Any) -> None:
 
 def _finish(axes: Any, title: str, *, has_legend: bool = True) -> None:
   axes.set_title(title)
-  axes.xaxis.set_major_locator(matplotlib.ticker.MaxNLocator(integer=True))
+  for line in axes.get_lines():
+    # A line of one point is none.
+    if len(line.get_xdata()) == 1 and line.get_marker() in ('', 'None'):
+      line.set_marker('o')
   handles, labels = axes.get_legend_handles_labels()
   if not handles:
     axes.text(0.5, 0.5, 'no values yet', transform=axes.transAxes, ha='center')

@@ -62,7 +62,8 @@ def run(
       )
     figures = []
     if cfg.attack.illustrated:
-      figures = attack_gallery.plot(directory.path)
+      with preparation.reported(console, 'drawing') as report:
+        figures = attack_gallery.plot(directory.path, report)
   for line in summary(records):
     console.print(line)
   console.print(_written(directory, figures))
@@ -120,7 +121,9 @@ def _attack_all(cfg, directory, attacked, victims, transcriber, console):
   if done:
     console.print(f'{total - len(left)} of {total} victims were done before')
   told: set[str] = set()
-  with attack_progress.AttackProgress(console) as progress:
+  with attack_progress.AttackProgress(
+    console, num_done=total - len(left), num_victims=total
+  ) as progress:
 
     def numbered():
       for index, victim in enumerate(left, total - len(left) + 1):

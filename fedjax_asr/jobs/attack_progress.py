@@ -8,7 +8,7 @@ from types import TracebackType
 
 import rich.console
 
-from fedjax_asr import interruption
+from fedjax_asr import interruption, progress
 
 # Between two lines where the output is no terminal.
 EVERY_SECONDS = 20.0
@@ -18,21 +18,32 @@ _MAX_SHOWN = 3
 class AttackProgress:
   """The stage of each victim that is attacked, shown until it is done.
 
-  On a terminal, as they change; elsewhere as a plain line now and then, so that
-  no log is silent for long, whatever a stage does. Threads may report at once.
+  On a terminal, beside a bar of all victims; elsewhere as a plain line now and
+  then, so that no log is silent for long, whatever a stage does. Threads may
+  report at once.
   """
 
   def __init__(
-    self, console: rich.console.Console, every_seconds: float | None = None
+    self,
+    console: rich.console.Console,
+    every_seconds: float | None = None,
+    *,
+    num_done: int = 0,
+    num_victims: int = 0,
   ):
+    """`num_done`: of all victims, those that were attacked before."""
     self._console = console
+    self._num_done = num_done
+    self._num_victims = num_victims
     self._every = EVERY_SECONDS if every_seconds is None else every_seconds
     self._lock = threading.Lock()
     # By victim: since when, and the stage.
     self._stages: dict[str, tuple[float, str]] = {}
     self._is_over = threading.Event()
     self._lines = threading.Thread(target=self._print_lines, daemon=True)
-    self._status = console.status('') if console.is_terminal else None
+    self._bar = None
+    if console.is_terminal:
+      self._bar = progress.Counted(console, 'victims', bar_width=10)
 
   def report(self, victim: str, stage: str) -> None:
     """The victim's attack is at another stage; a signal ends it here.
@@ -44,17 +55,26 @@ class AttackProgress:
     with self._lock:
       since, _ = self._stages.get(victim, (time.monotonic(), ''))
       self._stages[victim] = since, stage
-    if self._status:
-      self._status.update(self._text())
+    if self._bar:
+      self._bar.tell(self._text())
 
   def done(self, victim: str) -> None:
     """Nothing is said of the victim any more."""
     with self._lock:
       self._stages.pop(victim, None)
+      self._num_done += 1
+    if self._bar:
+      self._bar.tell(self._text())
+      self._count()
+
+  def _count(self) -> None:
+    if self._bar and self._num_victims:
+      self._bar.report(self._num_done, self._num_victims)
 
   def __enter__(self) -> 'AttackProgress':
-    if self._status:
-      self._status.start()
+    if self._bar:
+      self._bar.__enter__()
+      self._count()
     else:
       self._lines.start()
     return self
@@ -66,8 +86,8 @@ class AttackProgress:
     traceback: TracebackType | None,
   ) -> None:
     self._is_over.set()
-    if self._status:
-      self._status.stop()
+    if self._bar:
+      self._bar.__exit__()
     else:
       self._lines.join()
 

@@ -8,7 +8,14 @@ import h5py
 import numpy as np
 import rich.console
 
-from fedjax_asr import config, interruption, run_files, streams, whole_file
+from fedjax_asr import (
+  config,
+  interruption,
+  progress,
+  run_files,
+  streams,
+  whole_file,
+)
 from fedjax_asr.attacks import speaker_id
 from fedjax_asr.jobs import attack_results, attack_victims, attacked_run
 
@@ -38,11 +45,12 @@ def identify(
     if speaker not in enrolled
   ]
   key = streams.key(attacked.saved.config.seed, streams.Stream.SPEAKER_ID)
-  with console.status('speakers') as status:
+  with progress.Counted(console, 'speakers') as bar:
 
-    def told(line: str) -> None:
+    def told(done: int, total: int, line: str) -> None:
       interruption.check()
-      status.update(line)
+      bar.report(done, total)
+      bar.tell(line)
 
     identifier = speaker_id.train(others, attack.speaker_id, key, told)
   report: dict[str, Any] = {'training_accuracy': identifier.accuracy}

@@ -13,15 +13,16 @@ from fedjax_asr.federated import cohort, devices, partition, schedule, systems
 
 
 class Fed(NamedTuple):
-  """One round's clients; `padding_waste` is the fraction that is padding.
+  """One round's clients.
 
+  frames: of each frame bucket, how many are speech and how many computed.
   client_ids: those of `members`, on the host.
   timing: when they work; None where nothing but a sample decides.
   """
 
   members: cohort.Cohort
   client_ids: Int[np.ndarray, 'devices blocks clients']
-  padding_waste: float
+  frames: cohort.BucketFrames
   timing: systems.Round | None
 
 
@@ -89,9 +90,9 @@ class CohortFeed:
       timing.working if timing else None,
     )
     members = cohort.assemble(drawn, self._examples, self.layout)
-    waste = cohort.padding_waste(members, self.layout)
+    frames = cohort.bucket_frames(members, self.layout)
     ids = np.asarray(members.client_ids)
-    return Fed(devices.spread(members, self._devices), ids, waste, timing)
+    return Fed(devices.spread(members, self._devices), ids, frames, timing)
 
   def ahead(self, rounds: Iterable[int]) -> Generator[Fed, None, None]:
     """The cohorts of these rounds, each assembled while the last one is used.

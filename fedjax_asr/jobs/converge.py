@@ -4,6 +4,7 @@ bring the CTC loss to zero.
 
 import json
 import os
+import time
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -41,6 +42,7 @@ class Outcome(NamedTuple):
 
   loss_iteration: updates after which the loss stays under TARGET_LOSS; None
     if it does not.
+  fitting_seconds: of all its iterations, with compiling in the first batch's.
   """
 
   utterances: list[str]
@@ -54,6 +56,7 @@ class Outcome(NamedTuple):
   final_output_change: float
   cer: float
   has_converged: bool
+  fitting_seconds: float
 
 
 def run(
@@ -142,7 +145,7 @@ def _fit_all(
       arrays = examples.batch(chosen, frames, labels)
       batch = cohort.Batch(*map(jnp.asarray, arrays))
       fit = fitting.start(params, norm_state, batch)
-      records = []
+      records, started = [], time.perf_counter()
       for iteration in range(cfg.converge.num_iterations + 1):
         interruption.check()
         key = streams.key(cfg.seed, streams.Stream.CONVERGE, iteration)
@@ -151,8 +154,11 @@ def _fit_all(
         log.write(json.dumps(record) + '\n')
         records.append(record)
         bar.advance(loss=record['loss'])
+      seconds = time.perf_counter() - started
       hypotheses = _transcripts(acoustic, fit, batch)
-      outcomes.append(_outcome(examples, chosen, records, hypotheses, cfg))
+      outcomes.append(
+        _outcome(examples, chosen, records, hypotheses, cfg, seconds)
+      )
   return outcomes
 
 
@@ -192,6 +198,7 @@ def _outcome(
   records: list[dict[str, Any]],
   hypotheses: list[str],
   cfg: config.Config,
+  fitting_seconds: float,
 ) -> Outcome:
   losses = np.array([record['loss'] for record in records])
   # NaN counts as not under the target.
@@ -216,6 +223,7 @@ def _outcome(
       and improvement >= TARGET_IMPROVEMENT
       and last['gradient_norm'] < TARGET_GRADIENT_NORM
     ),
+    fitting_seconds=round(fitting_seconds, 3),
   )
 
 

@@ -82,7 +82,7 @@ def _evaluated(
 ) -> evaluation.Evaluation:
   recognizer = evaluation.decoded_by(decoder, saved.acoustic)
   evaluator = evaluation.Evaluator(recognizer, examples, cfg.evaluation)
-  with preparation.reported(console, 'recognising: batch') as report:
+  with preparation.reported(console, 'recognising') as report:
     result = evaluator(saved.params, saved.norm_state, report)
   if result is None:
     raise AssertionError('evaluated_set.load gave no utterance')

@@ -19,6 +19,7 @@ from typing import Any
 
 import jax
 import numpy as np
+import rich.console
 from jax import export
 
 from fedjax_asr import (
@@ -32,7 +33,7 @@ from fedjax_asr import (
   streams,
 )
 from fedjax_asr.decoding import long_form
-from fedjax_asr.jobs import disk_errors, exported_program
+from fedjax_asr.jobs import disk_errors, exported_program, preparation
 from fedjax_asr.speech import alphabets, analysis
 
 # Between the program, read back, and the model that it was made of.
@@ -59,13 +60,19 @@ def run(
   with run_directory.open_run(
     workdir, cfg, allow_config_change=allow_config_change
   ) as directory:
-    program = exported_program.of_features(saved)
-    serialized = {'forward': bytes(program.serialize())}
-    difference = _difference(serialized['forward'], saved)
-    if _has_audio(saved):
-      heard = bytes(exported_program.of_waveforms(saved).serialize())
-      difference = max(difference, _heard_difference(heard, saved))
-      serialized['transcribe'] = heard
+    num_steps = 4 if _has_audio(saved) else 2
+    with preparation.reported(rich.console.Console(), 'exporting') as told:
+      told(0, num_steps)
+      program = exported_program.of_features(saved)
+      serialized = {'forward': bytes(program.serialize())}
+      told(1, num_steps)
+      difference = _difference(serialized['forward'], saved)
+      if _has_audio(saved):
+        told(2, num_steps)
+        heard = bytes(exported_program.of_waveforms(saved).serialize())
+        told(3, num_steps)
+        difference = max(difference, _heard_difference(heard, saved))
+        serialized['transcribe'] = heard
     directory.begin()
     with disk_errors.explained(directory.path):
       _write(directory, serialized, described(saved, program))

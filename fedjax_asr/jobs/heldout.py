@@ -1,7 +1,9 @@
 """The scores of a run on its held-out sets, reported as it goes."""
 
+import contextlib
 import pathlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from typing import NamedTuple
 
 import numpy as np
@@ -12,6 +14,9 @@ from fedjax_asr.decoding import evaluation, scores
 from fedjax_asr.federated import server
 from fedjax_asr.models import model
 
+# What is counted -> what is called with (done, all).
+Counted = Callable[[str], AbstractContextManager[Callable[[int, int], None]]]
+
 _SUBSETS = config.Subset.HELDOUT_SPEAKERS, config.Subset.HELDOUT_UTTERANCES
 
 
@@ -21,6 +26,12 @@ class Heard(NamedTuple):
   subset: config.Subset
   examples: dataset.Dataset
   transcripts: list[scores.Transcript]
+
+
+@contextlib.contextmanager
+def _uncounted(what: str) -> Iterator[Callable[[int, int], None]]:
+  del what
+  yield lambda done, total: None
 
 
 class HeldOut:
@@ -54,11 +65,16 @@ class HeldOut:
     return round_index % self._cfg.every_rounds == 0
 
   def hear(
-    self, params: model.Params, norm_state: model.NormState
+    self,
+    params: model.Params,
+    norm_state: model.NormState,
+    counted: Counted = _uncounted,
   ) -> tuple[evaluation.Evaluation | None, evaluation.Evaluation | None]:
     """Of the speakers, and of the utterances; writes nothing."""
-    speakers = self._speakers(params, norm_state)
-    utterances = self._utterances(params, norm_state)
+    with counted('speakers') as report:
+      speakers = self._speakers(params, norm_state, report)
+    with counted('utterances') as report:
+      utterances = self._utterances(params, norm_state, report)
     self.heard = [
       Heard(subset, examples, result.transcripts)
       for subset, examples, result in zip(
@@ -69,11 +85,17 @@ class HeldOut:
     return speakers, utterances
 
   def evaluate(
-    self, state: server.ServerState, show: Callable[[str], None]
+    self,
+    state: server.ServerState,
+    show: Callable[[str], None],
+    counted: Counted = _uncounted,
   ) -> dict[str, float]:
-    """Scores by metric name, none for an empty set; `show` prints a line."""
+    """Scores by metric name, none for an empty set.
+
+    `show` prints a line; `counted` shows how many batches of a set are done.
+    """
     values = server.evaluated(state)
-    speakers, utterances = self.hear(values.params, values.norm_state)
+    speakers, utterances = self.hear(values.params, values.norm_state, counted)
     record = {}
     if utterances:
       record['eval/utterance_wer'] = utterances.total.wer

@@ -8,13 +8,12 @@ import rich.console
 from fedjax_asr import (
   config,
   home,
-  interruption,
   run_directory,
   run_files,
   saved_run,
   whole_file,
 )
-from fedjax_asr.corpora import audit, datasets, problem, utterance
+from fedjax_asr.corpora import audit, datasets, problem, store, utterance
 from fedjax_asr.decoding import language_model, ngram
 from fedjax_asr.jobs import disk_errors, preparation, run_corpus
 from fedjax_asr.speech import alphabets, transcript
@@ -47,11 +46,14 @@ def run(
     workdir, cfg, allow_config_change=allow_config_change
   ) as directory:
     sentences = _sentences(cfg, directory, console)
-    trained = _trained(cfg.language_model, sentences)
+    with preparation.reported(console, 'n-grams') as told:
+      trained = _trained(cfg.language_model, sentences, told)
     directory.begin()
     with disk_errors.explained(directory.path):
       _write(cfg.language_model, trained, sentences.train, directory)
-  for line in _report(cfg.language_model, trained, sentences):
+  with preparation.reported(console, 'perplexity') as told:
+    lines = _report(cfg.language_model, trained, sentences, told)
+  for line in lines:
     console.print(line)
   console.print(_usage(cfg.language_model, directory))
 
@@ -147,7 +149,7 @@ def _symbols(
 
 
 def _trained(
-  cfg: config.LanguageModelConfig, sentences: _Sentences
+  cfg: config.LanguageModelConfig, sentences: _Sentences, told: store.Report
 ) -> ngram.Model:
   alphabet = sentences.alphabet
   if cfg.unit is config.LanguageUnit.WORDS and alphabet.space is None:
@@ -165,7 +167,10 @@ def _trained(
     )
   is_closed = cfg.unit is config.LanguageUnit.CHARACTERS
   return ngram.train(
-    rows, cfg.order, language_model.symbols(alphabet) if is_closed else ()
+    rows,
+    cfg.order,
+    language_model.symbols(alphabet) if is_closed else (),
+    told,
   )
 
 
@@ -182,18 +187,19 @@ def _write(
 
 
 def _report(
-  cfg: config.LanguageModelConfig, trained: ngram.Model, sentences: _Sentences
+  cfg: config.LanguageModelConfig,
+  trained: ngram.Model,
+  sentences: _Sentences,
+  told: store.Report,
 ) -> list[str]:
   counts = ', '.join(map(str, trained.num_ngrams()))
   lines = [
     f'{len(sentences.train)} sentences, n-grams of 1 to {cfg.order} '
     f'{cfg.unit}: {counts}'
   ]
-  for name, heldout in {
-    'training': sentences.train,
-    **sentences.heldout,
-  }.items():
-    interruption.check()
+  sets = {'training': sentences.train, **sentences.heldout}
+  for number, (name, heldout) in enumerate(sets.items()):
+    told(number, len(sets))
     rows = [_symbols(cfg.unit, line, sentences.alphabet) for line in heldout]
     fit = ngram.fit(trained, rows)
     lines.append(

@@ -1,7 +1,9 @@
 """A round's numbers, under the names that `metrics.jsonl` has for them."""
 
+from collections.abc import Sequence
+
 from fedjax_asr import config
-from fedjax_asr.federated import rounds, systems
+from fedjax_asr.federated import cohort, rounds, systems
 
 
 def of_round(
@@ -40,6 +42,18 @@ def of_clock(
     found['virtual_time'] = timing.end
   if federated.algorithm is config.AlgorithmName.FEDBUFF:
     found['train/staleness'] = float(timing.working.staleness.mean())
+  return found
+
+
+def of_frames(
+  frames: cohort.BucketFrames, buckets: Sequence[int]
+) -> dict[str, float]:
+  """What padding costs, in all and of each frame bucket that a round used."""
+  found = {'padding_waste': frames.padding_waste}
+  for bucket, speech, computed in zip(buckets, *frames, strict=True):
+    if computed:
+      found[f'frames_computed/{bucket}'] = int(computed)
+      found[f'padding_waste/{bucket}'] = 1 - float(speech) / int(computed)
   return found
 
 

@@ -115,7 +115,7 @@ def _heard(
     return result.transcripts
 
   heard = {}
-  with preparation.reported(console, 'training on speakers:') as report:
+  with preparation.reported(console, 'training on speakers') as report:
     for tuned in fine_tuning.fine_tuned(
       saved.acoustic,
       saved.params,

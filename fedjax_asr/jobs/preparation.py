@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import rich.console
 
-from fedjax_asr import config, interruption, run_files, whole_file
+from fedjax_asr import config, interruption, progress, run_files, whole_file
 from fedjax_asr.corpora import audit, datasets, store
 from fedjax_asr.models import model
 from fedjax_asr.speech import alphabets
@@ -26,7 +26,9 @@ def prepare(
     CorpusError: as `datasets.prepare`.
     Interrupted: a signal came.
   """
-  with reported(console) as report:
+  is_synthesised = cfg.data.corpus is config.Corpus.SYNTHETIC
+  what = 'speech and features' if is_synthesised else 'features'
+  with reported(console, what) as report:
     return datasets.prepare(
       cfg.data,
       cfg.features,
@@ -42,11 +44,11 @@ def reported(
   console: rich.console.Console, what: str = 'features'
 ) -> Iterator[store.Report]:
   """Shows how far work is, which a signal ends at the next report."""
-  with console.status(what) as status:
+  with progress.Counted(console, what) as bar:
 
     def report(done: int, total: int) -> None:
       interruption.check()
-      status.update(f'{what} {done}/{total}')
+      bar.report(done, total)
 
     yield report
 

@@ -3,10 +3,15 @@ them: for browsers, as Markdown and as LaTeX."""
 
 import os
 import pathlib
+from collections.abc import Callable
+
+import rich.console
 
 from fedjax_asr import (
   config,
   home,
+  interruption,
+  progress,
   run_directory,
   run_error,
   run_files,
@@ -35,7 +40,10 @@ def run(
       cannot be written.
   """
   paths = _paths(cfg.report)
-  figures = gallery.chosen(paths)
+  console = rich.console.Console(highlight=False, markup=False, soft_wrap=True)
+  # Each figure has a line of its own.
+  bar = progress.Counted(console, 'drawing', has_lines=False)
+  figures = gallery.chosen(paths, _reported(bar))
   for path in paths:
     saved_run.check_apart_from(path, workdir)
   with run_directory.open_run(
@@ -44,13 +52,24 @@ def run(
     directory.begin()
     with disk_errors.explained(directory.path):
       pictures = []
-      for drawn in figures:
-        pictures.append(_saved(drawn, directory))
-        told = f' (missing: {drawn.missing})' if drawn.missing else ''
-        print(f'{pictures[-1].path}{told}')
+      with bar:
+        for drawn in figures:
+          pictures.append(_saved(drawn, directory))
+          told = f' (missing: {drawn.missing})' if drawn.missing else ''
+          console.print(f'{pictures[-1].path}{told}')
       runs = [drawn_run.DrawnRun(path) for path in paths]
       for page in pages.write(sections.report(runs, pictures), directory):
-        print(page)
+        console.print(str(page))
+
+
+def _reported(bar: progress.Counted) -> Callable[[int, int], None]:
+  """Shows how many figures are drawn; a signal ends it before the next."""
+
+  def report(done: int, total: int) -> None:
+    interruption.check()
+    bar.report(done, total)
+
+  return report
 
 
 def _paths(report: config.ReportConfig) -> list[pathlib.Path]:

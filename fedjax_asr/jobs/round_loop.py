@@ -44,6 +44,7 @@ class RoundLoop(NamedTuple):
   round_fn: RoundFn
   cfg: config.Config
   clients: Sequence[partition.Client]
+  frame_buckets: Sequence[int]
   memories: memory_place.Memories
   held_out: heldout.HeldOut
   watch: divergence.LossWatch
@@ -79,7 +80,7 @@ def run(
     clock = time.perf_counter()
     with split.of('waiting'):
       fed = next(cohorts)
-    record['padding_waste'] = fed.padding_waste
+    record |= metrics.of_frames(fed.frames, loop.frame_buckets)
     with split.of('computing'):
       state, outcome = _round(loop, index, state, fed)
     seconds = time.perf_counter() - clock
@@ -89,7 +90,7 @@ def run(
     _tell_of_clients(loop, index, fed.client_ids, outcome, record)
     if is_last or loop.held_out.is_due(index):
       with split.of('evaluation'):
-        record |= loop.held_out.evaluate(state, loop.bar.print)
+        record |= loop.held_out.evaluate(state, loop.bar.print, loop.bar.within)
       record |= time_split.memory(jax.local_devices())
       loop.patience.add(record.get('eval/wer'))
       is_last |= loop.patience.is_over

@@ -151,14 +151,15 @@ def _train(
   console.print(summary.text(cfg, data, feed, device_list, begun.state, told))
   signals.check()
   key = jax.random.key(cfg.seed)
-  round_fn, compile_seconds = _compiled(
-    _round_fn(cfg, acoustic, feed, device_list),
-    begun.state,
-    feed.shapes,
-    begun.memories.shapes(feed.shapes.client_ids.shape),
-    key,
-    recovered.scale,
-  )
+  with preparation.reported(console, 'compiling'):
+    round_fn, compile_seconds = _compiled(
+      _round_fn(cfg, acoustic, feed, device_list),
+      begun.state,
+      feed.shapes,
+      begun.memories.shapes(feed.shapes.client_ids.shape),
+      key,
+      recovered.scale,
+    )
   signals.check()
   run_memory.begin(begun.memories, directory, feed.clients)
   recovered.begin()
@@ -260,6 +261,7 @@ def _go_on(run: _Run, begun: _Start, compile_seconds: float) -> str:
       round_fn=run.round_fn,
       cfg=run.cfg,
       clients=run.feed.clients,
+      frame_buckets=run.feed.layout.frame_buckets,
       memories=begun.memories,
       held_out=run.held_out,
       watch=divergence.LossWatch(line.get('train/loss') for line in lines),

@@ -1,5 +1,6 @@
 """Text of recordings, by a finished run."""
 
+import functools
 import io
 import os
 import pathlib
@@ -15,6 +16,7 @@ from fedjax_asr import (
   home,
   interruption,
   json_file,
+  progress,
   run_error,
   saved_run,
 )
@@ -25,7 +27,9 @@ from fedjax_asr.speech import audio, formats, pauses, voice_activity, windows
 # Shorter recordings hold no word.
 MIN_SECONDS = transcribe_stream.MIN_SECONDS
 
-_Listen = Callable[[pathlib.Path], long_form.Recording]
+# Seconds of a recording that are done, and all.
+_Report = Callable[[float, float], None]
+_Listen = Callable[[pathlib.Path, _Report], long_form.Recording]
 
 
 class _Outcome(NamedTuple):
@@ -59,14 +63,23 @@ def run(
   files, others, is_folder = _files(cfg.transcribe.input)
   saved = _loaded(cfg)
   listen = _listening(cfg, saved)
+  # Standard output is for text alone.
+  console = rich.console.Console(stderr=True, highlight=False, markup=False)
   if isinstance(sys.stdout, io.TextIOWrapper):
     sys.stdout.reconfigure(errors='surrogateescape')
   outcomes = []
-  for path in files:
-    interruption.check()
-    outcome = _outcome(path, listen, is_folder)
-    outcomes.append(outcome)
-    _show(outcome, is_folder)
+  what = 'files' if is_folder else 'seconds'
+  with progress.Counted(console, what) as bar:
+    for number, path in enumerate(files):
+      interruption.check()
+      if is_folder:
+        bar.tell(str(path))
+      report = _reported(bar, number, len(files), is_folder)
+      heard = functools.partial(listen, path, report)
+      outcome = _outcome(path, heard, is_folder)
+      outcomes.append(outcome)
+      with bar.paused():
+        _show(outcome, is_folder)
   if others:
     print(f'error: not read: {formats.described(others)}.', file=sys.stderr)
     reason = f'its format is not read; {formats.ADVICE}.'
@@ -79,6 +92,21 @@ def run(
       f'{cfg.transcribe.input}: {num_bad} of {len(outcomes)} files could not '
       'be read.'
     )
+
+
+def _reported(
+  bar: progress.Counted, number: int, num_files: int, is_folder: bool
+) -> _Report:
+  """Shows how far the files are, or the one file; a signal ends it there."""
+
+  def report(done: float, seconds: float) -> None:
+    interruption.check()
+    if is_folder:
+      bar.report(number + min(done / seconds, 1), num_files)
+    else:
+      bar.report(done, round(seconds))
+
+  return report
 
 
 def _run_stream(cfg: config.Config) -> None:
@@ -165,27 +193,19 @@ def _listening(cfg: config.Config, saved: saved_run.SavedRun) -> _Listen:
     sizes,
   )
   decoder = text_decoder.chosen(cfg.decode, saved.alphabet)
-  # Standard output is for text alone.
-  console = rich.console.Console(stderr=True, highlight=False, markup=False)
 
-  def listen(path):
+  def listen(path, report):
     seconds = audio.duration(path)
     if seconds < MIN_SECONDS:
       return _nothing(path, features.sample_rate)
-    with console.status(str(path)) as status:
-
-      def report(done: float) -> None:
-        interruption.check()
-        status.update(f'{path}: {done:.0f} of {seconds:.0f} s')
-
-      return long_form.recognized(
-        audio.stream(path, features.sample_rate),
-        listener,
-        decoder,
-        saved.alphabet,
-        report,
-        cutting(cfg.transcribe, features.sample_rate),
-      )
+    return long_form.recognized(
+      audio.stream(path, features.sample_rate),
+      listener,
+      decoder,
+      saved.alphabet,
+      lambda done: report(done, seconds),
+      cutting(cfg.transcribe, features.sample_rate),
+    )
 
   return listen
 
@@ -210,10 +230,14 @@ def _nothing(path: pathlib.Path, sample_rate: int) -> long_form.Recording:
   return long_form.Recording(seconds, '', [], is_silent=False)
 
 
-def _outcome(path: pathlib.Path, listen: _Listen, is_folder: bool) -> _Outcome:
+def _outcome(
+  path: pathlib.Path,
+  listen: Callable[[], long_form.Recording],
+  is_folder: bool,
+) -> _Outcome:
   """Raises `AudioError` for the one file that was asked for."""
   try:
-    return _Outcome(path, listen(path), '')
+    return _Outcome(path, listen(), '')
   except audio.AudioError as error:
     if not is_folder:
       raise

@@ -52,19 +52,27 @@ def report(
   if len(runs) == 1:
     return built(Material(runs[0], pictures))
   first = Material(runs[0], pictures)
-  is_attack = _job(runs[0]) is config.Job.ATTACK
-  if is_attack:
-    tables = [_scores(run, index) for index, run in enumerate(runs)]
-  else:
-    tables = [lambda _: compared.runs_of_training(runs)]
-  results = Part('compared', 'Results', (), tables)
+  job = _job(runs[0])
+  noun = 'attacks' if job is config.Job.ATTACK else 'runs'
   return blocks.Report(
-    title=f'{len(runs)} {"attacks" if is_attack else "runs"}',
+    title=f'{len(runs)} {noun}',
     sections=[
       blocks.Section(part.name, part.title, [*_blocks(part, first)])
-      for part in (results, _FIGURES)
+      for part in (*_results(job, runs), _FIGURES)
     ],
   )
+
+
+def _results(job: config.Job, runs: Sequence[drawn_run.DrawnRun]) -> list[Part]:
+  """In tables, of jobs that the figures have none of."""
+  match job:
+    case config.Job.ATTACK:
+      tables = [_scores(run, index) for index, run in enumerate(runs)]
+    case config.Job.TRAIN:
+      tables = [lambda _: compared.runs_of_training(runs)]
+    case _:
+      return []
+  return [Part('compared', 'Results', (), tables)]
 
 
 def _scores(run: drawn_run.DrawnRun, index: int) -> Build:

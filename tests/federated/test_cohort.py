@@ -300,7 +300,34 @@ def test_padding_waste_by_hand():
   )
   members = cohort.assemble(drawn, examples, planned)
   # A block of two clients and one step that is computed: 4 x 24 frames.
-  assert cohort.padding_waste(members, planned) == pytest.approx(1 - 31 / 96)
+  frames = cohort.bucket_frames(members, planned)
+  assert frames.padding_waste == pytest.approx(1 - 31 / 96)
+
+
+def test_frames_of_each_bucket_by_hand():
+  # Two clients, a block each: 9 frames at 16; 20 and 22 at 24.
+  spoken = [
+    population.Spoken('s', 'a', 9),
+    population.Spoken('t', 'b', 20),
+    population.Spoken('t', 'c', 22),
+  ]
+  examples = population.examples(spoken)
+  planned = cohort.Layout(
+    num_devices=1,
+    num_blocks=2,
+    block_size=1,
+    num_steps=1,
+    batch_size=2,
+    num_utterances=2,
+    frame_buckets=(16, 24),
+    num_labels=1,
+  )
+  utterances = np.array([[[0, -1]], [[1, 2]]])
+  drawn = cohort.Draw(np.array([0, 1]), utterances, np.zeros(2, int))
+  members = cohort.assemble(drawn, examples, planned)
+  frames = cohort.bucket_frames(members, planned)
+  assert frames.speech.tolist() == [9, 42]
+  assert frames.computed.tolist() == [2 * 16, 2 * 24]
 
 
 LIMITED = {'batch_size': 4, 'batch_frames': 60, 'local_epochs': 2}

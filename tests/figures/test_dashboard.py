@@ -54,6 +54,12 @@ def texts(run):
   return [text.get_text() for text in figure.findobj(matplotlib.text.Text)]
 
 
+def test_nine_tenths_of_a_fall():
+  assert dashboard.converged(np.array([10.0, 2.0, 0.9, 0.0, 0.5])) == 2
+  assert dashboard.converged(np.array([1.0, 1.0, 2.0])) is None
+  assert dashboard.converged(np.array([3.0])) is None
+
+
 def test_headline_has_the_last_and_the_lowest(run):
   drawing = drawn_run.DrawnRun(run)
   found = dict(dashboard.headline(drawing, drawing.metrics))

@@ -28,10 +28,35 @@ def panel(figure, title):
 def test_counts_stand_at_their_boxes(run):
   said = [text.get_text() for text in drawn(run).findobj(matplotlib.text.Text)]
   # All that there was, what was left out of it, and what training has.
-  for told in ('110', '6 bad\n4 dropped', '10\nheld out', '90', '5\nclients'):
+  assert said.count('110') == 2
+  for told in ('6 bad', '104', '10 held out\n4 dropped', '90', '5\nclients'):
     assert told in said
-  assert '6 blocks of 4' in said
-  assert '6 steps of 8\n100/240 frames' in said
+  assert '6 of 4 clients\n6 steps of 8\n100/240 frames' in said
+  # Before the first round.
+  assert '?\nutterances' in said
+  lines = [{'round': n, 'train/num_utterances': 10 * n} for n in (1, 2, 3)]
+  text = ''.join(json.dumps(line) + '\n' for line in lines)
+  (run / 'metrics.jsonl').write_text(text)
+  said = [text.get_text() for text in drawn(run).findobj(matplotlib.text.Text)]
+  assert '20\nutterances' in said
+  assert '3 done' in said
+
+
+def test_padding_of_each_bucket_is_of_all_rounds(run):
+  title = 'frames computed, by frame bucket'
+  assert not panel(drawn(run), title).patches
+  lines = [
+    {'round': 1, 'frames_computed/100': 300, 'padding_waste/100': 0.5},
+    {'round': 2, 'frames_computed/100': 100, 'padding_waste/100': 0.1}
+    | {'frames_computed/240': 400, 'padding_waste/240': 0.25},
+  ]
+  text = ''.join(json.dumps(line) + '\n' for line in lines)
+  (run / 'metrics.jsonl').write_text(text)
+  found = data_flow.padding_by_bucket(drawn_run.DrawnRun(run))
+  assert found == {100: (400, pytest.approx(0.4)), 240: (400, 0.25)}
+  axes = panel(drawn(run), title)
+  heights = [bar.get_height() for bar in axes.patches]
+  np.testing.assert_allclose(heights, [0.3, 0.375, 0.2, 0.125])
 
 
 def test_labels_of_a_client_are_beside_those_of_all(run):

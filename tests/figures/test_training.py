@@ -54,6 +54,18 @@ def test_rounds_without_values_are_left_out(tmp_path, records):
   assert training.plot(tmp_path).stat().st_size > 10_000
 
 
+def test_a_single_round_is_seen_and_stands_at_a_whole_number(tmp_path):
+  record = {'round': 3, 'learning_rate': 0.5, 'train/loss': float('nan')}
+  _write(tmp_path, [record])
+  figure = training.draw(drawn_run.DrawnRun(tmp_path))
+  axes = {each.get_title('left'): each for each in figure.axes}
+  (line,) = axes['learning rates'].get_lines()
+  assert line.get_marker() == 'o'
+  assert axes['learning rates'].get_xlim() == (2, 4)
+  # What is not finite is no value.
+  assert not axes['CTC loss (nats per utterance)'].get_lines()
+
+
 def test_missing_and_empty_metrics_are_named(tmp_path):
   with pytest.raises(run_error.RunError, match=r'metrics\.jsonl: No such'):
     training.plot(tmp_path)

@@ -62,6 +62,17 @@ def test_quick_attack_has_no_lines_and_a_terminal_has_the_stage():
   assert 'a: begins' in console.file.getvalue()
 
 
+def test_terminal_has_how_many_victims_are_done():
+  console = _console(is_terminal=True)
+  with attack_progress.AttackProgress(
+    console, num_done=1, num_victims=3
+  ) as progress:
+    progress.report('b', 'begins')
+    progress.done('b')
+    time.sleep(0.15)
+  assert '2/3' in console.file.getvalue()
+
+
 def test_attack_says_whom_it_attacks_and_how(tmp_path, monkeypatch, capsys):
   def slow(observed, cfg, key, report):
     del observed, cfg, key
@@ -74,7 +85,7 @@ def test_attack_says_whom_it_attacks_and_how(tmp_path, monkeypatch, capsys):
   cfg = tiny_attack.fresh(tmp_path)
   cfg.attack.num_victims = 1
   monkeypatch.setattr(
-    attack.reconstruction, 'plot', lambda path: [pathlib.Path('x.png')]
+    attack.attack_gallery, 'plot', lambda *_: [pathlib.Path('x.png')]
   )
   attack.run(cfg, tmp_path / 'run')
   said = capsys.readouterr().out

@@ -10,13 +10,14 @@ import sys
 import h5py
 import left_examples
 import matplotlib.image
+import matplotlib.text
 import numpy as np
 import pytest
 import untrained_run
 from described_population import POPULATION
 
 from fedjax_asr import config
-from fedjax_asr.figures import gallery
+from fedjax_asr.figures import convergence_table, gallery
 
 _CONFIG = pathlib.Path(__file__).parents[2] / 'configs' / 'report.py'
 
@@ -178,6 +179,43 @@ def test_an_attack_is_drawn_and_what_it_lacks_is_said(tmp_path, capsys):
   (path / 'attack.json').write_text('[')
   assert report(path) == 0
   assert 'missing: ' in capsys.readouterr().out.splitlines()[0]
+
+
+def converged(path):
+  path.mkdir()
+  cfg = config.Config(job=config.Job.CONVERGE)
+  (path / 'config.json').write_text(json.dumps(config.as_dict(cfg)))
+  measured = {'loss': 2.0, 'gradient_norm': 1.0, 'output_change': 0.1}
+  lines = [{'batch': 0, 'iteration': i} | measured for i in range(3)]
+  text = ''.join(json.dumps(line) + '\n' for line in lines)
+  # The last line is cut off.
+  (path / 'iterations.jsonl').write_text(text + '{"batch": 0, "iter')
+  row = {'utterances': ['u', 'v'], 'seconds': 3.25, 'initial_loss': 87.5}
+  row |= {'final_loss': 0.001, 'final_gradient_norm': 0.002, 'cer': 0.0}
+  row |= {'loss_iteration': 41, 'has_converged': True}
+  rows = [row | {'fitting_seconds': 12.34}, row | {'loss_iteration': None}]
+  (path / 'convergence.json').write_text(json.dumps(rows))
+  return path
+
+
+def test_batches_that_were_fitted_are_drawn_and_tabled(tmp_path, capsys):
+  run = converged(tmp_path / 'run')
+  assert report(run) == 0
+  folder = run / 'report' / 'figures'
+  names = ['batch_convergence', 'convergence_table']
+  told = capsys.readouterr().out.splitlines()
+  assert told[:-3] == [str(folder / f'{name}.png') for name in names]
+  figure = convergence_table.draw([run])
+  said = [text.get_text() for text in figure.findobj(matplotlib.text.Text)]
+  for cell in ('batch 1', '87.50', '41', 'never', '12.3 s', 'not told'):
+    assert cell in said
+  assert compared([run, converged(tmp_path / 'b')], tmp_path / 'both') == 0
+  line, page, *_ = capsys.readouterr().out.splitlines()
+  assert line == str(tmp_path / 'both' / 'figures' / 'convergence_table.png')
+  assert '2 runs' in pathlib.Path(page).read_text(encoding='utf-8')
+  (run / 'convergence.json').write_text('[{}]')
+  assert report(run) == 0
+  assert 'missing: ' in capsys.readouterr().out.splitlines()[1]
 
 
 def test_several_runs_are_compared_and_several_attacks(tmp_path, capsys):
