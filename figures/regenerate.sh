@@ -4,20 +4,21 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 main="python -m fedjax_asr.main"
 runs=runs/gallery
+smaller="python -m fedjax_asr.figures.page_image figures"
 
 $main --config=configs/ds2_fedavg.py:tiny --workdir="$runs/ds2_tiny"
-cp "$runs/ds2_tiny/figures/training_progress.png" figures/
+$smaller "$runs/ds2_tiny/figures/training_progress.png"
 
 $main --config=configs/ds2_fedavg.py --workdir="$runs/ds2_fedavg"
 $main --config=configs/report.py --config.report.run="$runs/ds2_fedavg"
 of_run="$runs/ds2_fedavg/report/figures"
-python -m fedjax_asr.figures.page_image figures "$of_run"/model_architecture.png \
+$smaller "$of_run"/model_architecture.png \
   "$of_run"/data_flow.png "$of_run"/performance_dashboard.png \
   "$of_run"/spectrogram_analysis.png
 python benchmarks/report_pictures.py \
   "$runs/ds2_fedavg/report/report.html" figures
-$main --config=configs/attack.py --config.attack.run="$runs/ds2_fedavg" \
-  --config.attack.num_victims=1
+$main --config=configs/attack.py --config.attack.run="$runs/ds2_fedavg"
+# Of the two clients, the one that is reconstructed.
 cp "$runs"/ds2_fedavg/attack/figures/reconstruction_*_demixing.png \
   figures/reconstruction_default_run.png
 
