@@ -17,9 +17,9 @@ draws both on one plot.
 Variants:
   (none)  the corpus of configs/ds2_fedavg.py:tiny.
             python -m fedjax_asr.main --config=configs/ds2_central.py
-          2 CPU cores, 8.3 minutes (beside much other work), 2.7% WER on held-out
-          speakers; three seeds on an H100: 2.0, 3.5, 4.4%. A bound on what
-          federated training of as many utterances may reach.
+          2 CPU cores, 8.3 minutes (beside much other work), 2.7% WER on
+          held-out speakers; three seeds on an H100: 2.0, 3.5, 4.4%. A bound on
+          what federated training of as many utterances may reach.
   features  the manifest of configs/ds2_fedavg.py:features.
             python -m fedjax_asr.main --config=configs/ds2_central.py:features
           and --config.data.path=<its manifest>
