@@ -37,6 +37,8 @@ _CORNER_WIDTH = 0.02
 # Linear programs are slow: for the last frames, this share of them.
 _FEW = 0.2
 _MAX_CORNERS = 8
+# So many searches that find nothing new end in programs, two a known frame.
+_MAX_TRIES = 2
 _SAME = 1 - 1e-4
 # The second least eigenvalue of the rows that vanish; of true frames it is
 # 1e-3 and more.
@@ -90,6 +92,7 @@ def frames(
   _, rank = basis.shape
   found = Frames(np.zeros((0, len(basis))), np.zeros(0, int))
   seed = int(jax.random.bits(key))
+  tries = _MAX_TRIES
   for search in range(cfg.num_searches):
     if report:
       report(
@@ -108,7 +111,12 @@ def frames(
         (),
         tuple(jnp.asarray(each, jnp.float32) for each in arrays),
       )
+    before = len(found.directions)
     found = _accepted(basis, np.asarray(columns, np.float64), found)
+    is_stuck = len(found.directions) == before
+    if is_stuck and tries and rank - before <= _FEW * rank:
+      tries -= 1
+      found = _with_neighbours(basis, found, rng)
     if len(found.directions) >= rank:
       break
   return found
@@ -199,6 +207,26 @@ def _accepted(basis, columns, found):
   return found
 
 
+def _with_neighbours(basis, found, rng):
+  """The known frames, and those much like one of them.
+
+  A search takes such a frame for the one that it is like. With a given part
+  outside of all known frames' span, what costs least where one of them vanishes
+  is a frame that vanishes there, too.
+  """
+  rank = basis.shape[1]
+  for known in found.directions:
+    missing = rank - len(found.directions)
+    if not missing:
+      break
+    toward = _outside(found.directions @ basis) @ rng.standard_normal(missing)
+    for sign in (1.0, -1.0):
+      values = _cheapest(basis, sign * toward, _costs(known))
+      if values is not None:
+        found = _with(basis, found, values)
+  return found
+
+
 def _candidates(basis, columns):
   """Distinct unit vectors with zeros enough, those with the most first."""
   values = columns @ basis.T
@@ -272,25 +300,43 @@ def _at_corner(
 
   By a linear program; slower, but not misled by small entries.
   """
-  # Imported here: it takes long, and only this attack needs it.
-  from scipy import optimize
-
   values = np.maximum(values, 0)
   for _ in range(2):
-    costs = 1 / (values + _CORNER_WIDTH * values.max())
-    solved = optimize.linprog(
-      basis.T @ (costs / costs.sum()),
-      A_ub=-basis,
-      b_ub=np.zeros(len(basis)),
-      A_eq=(values @ basis)[None],
-      b_eq=[1.0],
-      bounds=(None, None),
-      method='highs-ds',
-    )
-    if solved.x is None:
+    corner = _cheapest(basis, values @ basis, _costs(values))
+    if corner is None:
       break
-    values = basis @ solved.x
-    values /= np.linalg.norm(values)
+    values = corner
     if _is_frame(basis, values):
       break
   return values
+
+
+def _costs(values):
+  """[units]: high where these vanish."""
+  costs = 1 / (values + _CORNER_WIDTH * values.max())
+  return costs / costs.sum()
+
+
+def _cheapest(
+  basis: Float[np.ndarray, 'units rank'],
+  toward: Float[np.ndarray, ' rank'],
+  costs: Float[np.ndarray, ' units'],
+) -> Float[np.ndarray, ' units'] | None:
+  """The unit vector of the subspace, without negative entries, that costs least
+  for its part along `toward`; None where no such vector has one."""
+  # Imported here: it takes long, and only this attack needs it.
+  from scipy import optimize
+
+  solved = optimize.linprog(
+    basis.T @ costs,
+    A_ub=-basis,
+    b_ub=np.zeros(len(basis)),
+    A_eq=toward[None],
+    b_eq=[1.0],
+    bounds=(None, None),
+    method='highs-ds',
+  )
+  if solved.x is None:
+    return None
+  values = basis @ solved.x
+  return values / np.linalg.norm(values)

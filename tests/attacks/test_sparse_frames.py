@@ -41,3 +41,21 @@ def test_a_corner_is_exact_where_rounding_takes_a_small_entry_for_zero():
   near = truth[4] - 0.01 * truth[7]
   found = sparse_frames._at_corner(basis, near / np.linalg.norm(near))
   np.testing.assert_allclose(found @ truth[4], 1, atol=1e-9)
+
+
+def test_frames_much_like_known_ones_are_found_beside_them():
+  truth = _truth()
+  likeness = truth @ truth.T - np.eye(len(truth))
+  missing = [int(likeness.max(1).argmax()), 3]
+  basis = _basis(truth)
+  known = np.delete(truth, missing, axis=0)
+  found = sparse_frames._with_neighbours(
+    basis,
+    sparse_frames.Frames(known, np.zeros(len(known), int)),
+    np.random.default_rng(0),
+  )
+  assert len(found.directions) == len(truth)
+  for index in missing:
+    np.testing.assert_allclose(
+      (found.directions @ truth[index]).max(), 1, atol=1e-9
+    )
