@@ -89,9 +89,9 @@ def test_report_has_a_bar_and_plain_lines_elsewhere(tmp_path):
   assert '1/2' in terminal.shown(text)
   done = subprocess.run(command, capture_output=True, check=True, text=True)
   lines = done.stdout.splitlines()
-  assert len(lines) == 2
+  assert len(lines) == 5
   for line, name in zip(
-    lines, ('batch_convergence', 'convergence_table'), strict=True
+    lines[:2], ('batch_convergence', 'convergence_table'), strict=True
   ):
     file = tmp_path / 'report' / 'figures' / f'{name}.png'
     assert line.startswith(f'{file} (missing: ')

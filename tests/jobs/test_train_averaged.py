@@ -20,9 +20,9 @@ def test_the_average_is_evaluated_and_saved_and_clients_do_not_see_it(
   evaluated = []
   evaluate = evaluation.Evaluator.__call__
 
-  def seen(self, params, norm_state):
+  def seen(self, params, norm_state, *report):
     evaluated.append(params)
-    return evaluate(self, params, norm_state)
+    return evaluate(self, params, norm_state, *report)
 
   monkeypatch.setattr(evaluation.Evaluator, '__call__', seen)
   status, _, errors = main(
