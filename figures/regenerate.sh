@@ -17,8 +17,8 @@ $smaller "$of_run"/model_architecture.png \
   "$of_run"/spectrogram_analysis.png
 python benchmarks/report_pictures.py \
   "$runs/ds2_fedavg/report/report.html" figures
-$main --config=configs/attack.py --config.attack.run="$runs/ds2_fedavg"
-# Of the two clients, the one that is reconstructed.
+$main --config=configs/attack.py --config.attack.run="$runs/ds2_fedavg" \
+  --config.attack.num_victims=1
 cp "$runs"/ds2_fedavg/attack/figures/reconstruction_*_demixing.png \
   figures/reconstruction_default_run.png
 

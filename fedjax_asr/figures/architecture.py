@@ -193,7 +193,8 @@ def _draw_histograms(
 def initial(saved: saved_run.SavedRun) -> model.Params:
   """Before the first round of a run that starts from nothing."""
   key = streams.key(saved.config.seed, streams.Stream.INITIAL_PARAMETERS)
-  params, _ = saved.acoustic.init(key)
+  # One program, which is kept, for a hundred small ones.
+  params, _ = jax.jit(saved.acoustic.init)(key)
   return params
 
 
