@@ -138,6 +138,13 @@ def test_booleans_are_not_integers():
       'config.augment.max_frequency_warp=0.1; want 0 for features.kind=mfcc',
     ),
     (
+      {
+        'features__dynamic_range_db': 30.0,
+        'features__normalization': config.Normalization.RUNNING,
+      },
+      'config.features.dynamic_range_db=30.0; want 0 for features.normaliza',
+    ),
+    (
       {'federated__num_rounds': 0},
       'config.federated.num_utterances=0; want above 0 with federated.num_',
     ),

@@ -206,6 +206,7 @@ def _draw_speakers(
   top = max(0.1, np.ceil(10 * max(rates)) / 10)
   axes.hist(rates, 20, range=(0, top), color=style.BLUE)
   axes.axvline(float(np.median(rates)), color=style.ORANGE)
+  axes.xaxis.set_major_locator(matplotlib.ticker.MaxNLocator(4))
   axes.xaxis.set_major_formatter(matplotlib.ticker.PercentFormatter(1.0))
   axes.yaxis.set_major_locator(matplotlib.ticker.MaxNLocator(integer=True))
   axes.set_xlabel(f'WER; median {np.median(rates):.1%}')

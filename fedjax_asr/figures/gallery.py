@@ -24,6 +24,9 @@ from fedjax_asr.figures import (
   training,
 )
 
+# What comes of values that are not there, or of another type than they are now.
+OF_OTHER_VERSIONS = (LookupError, TypeError, ValueError, AttributeError)
+
 Draw = Callable[[drawn_run.DrawnRun], matplotlib.figure.Figure]
 Report = Callable[[int, int], None]
 
@@ -127,7 +130,10 @@ def _drawn(name: str, draw: Callable[[], matplotlib.figure.Figure]) -> Drawn:
   try:
     return Drawn(name, draw(), '')
   except (drawn_run.Missing, config.UserError) as missing:
-    return Drawn(name, _told(name, str(missing)), str(missing))
+    reason = str(missing)
+  except OF_OTHER_VERSIONS as error:
+    reason = f'a file of the run is of another version ({error!r}).'
+  return Drawn(name, _told(name, reason), reason)
 
 
 def _told(name: str, reason: str) -> matplotlib.figure.Figure:

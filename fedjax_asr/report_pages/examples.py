@@ -39,4 +39,8 @@ def _example(run: drawn_run.DrawnRun, row: dict) -> Example:
     return told._replace(audio=None)
   # A name, not a path that leads elsewhere.
   path = run.files.examples / pathlib.PurePath(told.audio).name
-  return told._replace(audio=path if path.is_file() else None)
+  return told._replace(audio=path if _is_heard(path) else None)
+
+
+def _is_heard(path: pathlib.Path) -> bool:
+  return path.is_file() and path.stat().st_size > 0

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from fedjax_asr import config
-from fedjax_asr.figures import drawn_run
+from fedjax_asr.figures import drawn_run, gallery
 from fedjax_asr.report_pages import (
   attacked,
   blocks,
@@ -109,21 +109,23 @@ def _blocks(part: Part, material: Material) -> Iterator[blocks.Block]:
     return
   for build in part.builds:
     try:
-      yield from [*build(material)]
+      for block in [*build(material)]:
+        is_absent = isinstance(block, blocks.Absent)
+        yield _shorter(run, block) if is_absent else block
     except drawn_run.Missing as missing:
       yield blocks.Absent(_short(run, str(missing)))
-    except _OF_OTHER_VERSIONS as error:
+    except gallery.OF_OTHER_VERSIONS as error:
       names = ', '.join(file.name for file in files) or 'a file of the run'
       yield blocks.Absent(f'{names}: of another version ({error!r}).')
+
+
+def _shorter(run: drawn_run.DrawnRun, absent: blocks.Absent) -> blocks.Absent:
+  return blocks.Absent(_short(run, absent.reason))
 
 
 def _short(run: drawn_run.DrawnRun, reason: str) -> str:
   """Without the place of the run, which is another for whoever reads it."""
   return reason.replace(f'{run.path}{os.sep}', '')
-
-
-# What comes of values that are not there, or of another type than they are now.
-_OF_OTHER_VERSIONS = (LookupError, TypeError, ValueError, AttributeError)
 
 
 def _figures(material: Material) -> Iterator[blocks.Block]:
@@ -140,9 +142,13 @@ def _absent(material: Material, picture: blocks.Picture) -> blocks.Absent:
 
 
 def _figures_of_attack(material: Material) -> Iterator[blocks.Block]:
-  """But those that the attack drew itself, which stand beside its sounds."""
+  """But those that the attack drew itself and that stand above."""
   own = {path.stem for path in material.run.files.figures.glob('*.png')}
-  others = [each for each in material.pictures if each.name not in own]
+  others = [
+    each
+    for each in material.pictures
+    if each.name not in own or not each.name.startswith('reconstruction_')
+  ]
   return _own_figures(material._replace(pictures=others))
 
 

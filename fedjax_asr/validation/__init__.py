@@ -190,6 +190,14 @@ def _check_features(cfg: config.Config) -> None:
     not cfg.augment.max_frequency_warp or features.kind in _BANDS,
     f'0 for features.kind={features.kind}, whose features are no frequencies',
   )
+  requirement.require(
+    cfg,
+    'features.dynamic_range_db',
+    not features.dynamic_range_db
+    or features.normalization is not config.Normalization.RUNNING,
+    '0 for features.normalization=running, which hears nothing of what is to '
+    'come',
+  )
   hop = round(features.hop_ms * features.sample_rate / 1000)
   requirement.require(
     cfg,

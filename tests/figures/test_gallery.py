@@ -76,6 +76,33 @@ def test_what_is_missing_is_said_in_the_place_of_the_figure(
   assert found.missing.replace(' ', '')[:40] in said.replace(' ', '')
 
 
+@pytest.mark.parametrize(
+  ('name', 'content', 'figure'),
+  [
+    ('population.json', '[1]', 'data_flow'),
+    (
+      'transcripts.json',
+      '{"transcripts": [{"utterance": "u", "speaker": "s", "reference": null,'
+      ' "hypothesis": 3}]}',
+      'performance_dashboard',
+    ),
+  ],
+)
+def test_values_of_another_type_are_said_in_the_place_of_the_figure(
+  name, content, figure, run
+):
+  (run / name).write_text(content)
+  found = drawn(run)
+  assert set(found) == set(gallery.FIGURES)
+  assert 'of another version (' in found[figure].missing
+
+
+def test_an_example_outside_of_the_alphabet_ends_nothing(run):
+  said = '<script>alert(1)</script>'
+  left_examples.write(run, [left_examples.example('best', said, 'two')])
+  assert set(drawn(run)) == set(gallery.FIGURES)
+
+
 def test_values_before_training_are_those_that_the_run_began_with(run):
   saved = saved_run.load(run, 'report.run')
   begun = starting_point.fresh(saved.config, saved.acoustic, 4)

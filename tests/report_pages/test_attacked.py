@@ -118,3 +118,18 @@ def test_scores_of_another_version_are_named(content, attack, report_of):
     (reason,) = [each.reason for each in section(report, name)]
     assert 'attack.json' in reason
   assert html_page.text(report, attack.path / 'report.html')
+
+
+def test_figures_that_stand_above_are_not_shown_twice(attack, report_of):
+  own = attack.figures
+  own.mkdir(exist_ok=True)
+  names = ('reconstruction_scores', 'singular_values')
+  for name in names:
+    (own / f'{name}.png').write_bytes(b'')
+  pictures = [blocks.Picture(name, name, own / f'{name}.png') for name in names]
+  (gallery,) = [
+    section
+    for section in report_of(attack.path, pictures).sections
+    if section.name == 'gallery'
+  ]
+  assert [each.name for each in gallery.blocks] == ['singular_values']

@@ -133,9 +133,12 @@ def test_one_round_and_losses_that_are_not_finite(run, report_of):
   )
 
 
-def test_without_sound_utterances_are_there(run, report_of):
+@pytest.mark.parametrize('is_empty', [False, True])
+def test_without_sound_utterances_are_there(is_empty, run, report_of):
   for file in (run / 'examples').glob('*.ogg'):
     file.unlink()
+    if is_empty:
+      file.touch()
   report = report_of(run)
   assert not of_kind(report, blocks.Clips)
   assert set(said(report, 'listening')) == {'Its sound was not kept.'}
