@@ -6,7 +6,7 @@ Variants, with what benchmarks/results/ has of them:
   (none)  spoken commands, synthesised, 120 speakers, 12 of them held out with
           sentences of their own; `tiny` model on log-mel features.
             python -m fedjax_asr.main --config=configs/ds1_fedavg.py
-          2 CPU cores, 4.6 minutes (beside five others), 12.2% WER on held-out
+          2 CPU cores, 8.8 minutes (beside other work), 9.4% WER on held-out
           speakers.
   smoke   spoken digits of 14 speakers, 6 rounds: that everything works.
             python -m fedjax_asr.main --config=configs/ds1_fedavg.py:smoke
@@ -19,8 +19,8 @@ Variants, with what benchmarks/results/ has of them:
           a tenth of the others' utterances; each speaker is a client.
             python -m fedjax_asr.main --config=configs/ds1_fedavg.py:fsdd
           and --config.data.path=<its folder `recordings`>
-          2 CPU cores, 1.4 minutes (beside other work), 33.0% WER on the
-          held-out speaker, 6.4% on held-out utterances.
+          2 CPU cores, 1.0 minutes, 36.4% WER on the
+          held-out speaker, 6.8% on held-out utterances; not tuned.
   features  13 MFCC at 100 frames a second that somebody else computed, 74
           speakers who spell and say short sentences; 8 are held out. A
           stand-in for such a corpus: benchmarks/feature_manifest.py.
