@@ -22,7 +22,7 @@ def of_training(run: drawn_run.DrawnRun) -> list[blocks.Block]:
     found.append(blocks.Facts(rows, is_headline=True))
   except drawn_run.Missing as missing:
     found.append(blocks.Absent(str(missing)))
-  found += _told(run, (_trained, _clients, _progress, _rates, machine))
+  found += _told(run, (_trained, _clients, _progress, _rates, machine, _kept))
   return [*found, *reproduced(run)]
 
 
@@ -116,6 +116,17 @@ def _rate(rate: heard.Rate) -> str:
 def machine(run: drawn_run.DrawnRun) -> str:
   """Where it was computed, how long it took, and by which version."""
   return ' '.join(filter(None, (_devices(run), _time(run))))
+
+
+def _kept(run: drawn_run.DrawnRun) -> str:
+  """Nothing, of a run that has parameters."""
+  try:
+    _ = run.saved
+  except drawn_run.Missing as missing:
+    raise drawn_run.Missing(
+      'No checkpoint of it can be read: nothing is shown of its parameters.'
+    ) from missing
+  return ''
 
 
 def _devices(run: drawn_run.DrawnRun) -> str:

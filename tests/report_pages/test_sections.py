@@ -44,10 +44,14 @@ def rewrite(run, change):
   (run / 'metrics.jsonl').write_text('\n'.join(lines) + '\n')
 
 
-def test_a_whole_run_lacks_only_the_figures_that_nobody_drew(run, report_of):
+def test_a_whole_run_lacks_checkpoints_and_figures_that_nobody_drew(
+  run, report_of
+):
   report = report_of(run)
   lacking = {each.name for each in report.sections if said(report, each.name)}
-  assert lacking == {'gallery'}
+  assert lacking == {'summary', 'gallery'}
+  (reason,) = said(report, 'summary')
+  assert reason.startswith('No checkpoint of it can be read')
   (text,) = [
     each.text for each in report.sections[0].blocks if hasattr(each, 'text')
   ][:1]
