@@ -149,21 +149,27 @@ def _figures_of_attack(material: Material) -> Iterator[blocks.Block]:
     for each in material.pictures
     if each.name not in own or not each.name.startswith('reconstruction_')
   ]
-  return _own_figures(material._replace(pictures=others))
+  yield from (each for each in others if not each.missing)
+  yield from _lacking(material, others)
 
 
 def _own_figures(material: Material) -> Iterator[blocks.Block]:
   """Those that are drawn; most others are of training."""
   pictures = [each for each in material.pictures if not each.missing]
-  others = [
-    _absent(material, each) for each in material.pictures if each.missing
-  ]
   yield from pictures
   if not pictures:
     yield blocks.Absent('None of the figures shows what this job leaves.')
-  if others:
+  yield from _lacking(material, material.pictures)
+
+
+def _lacking(
+  material: Material, pictures: Sequence[blocks.Picture]
+) -> Iterator[blocks.Block]:
+  """What is missing for those that are not drawn, folded away."""
+  absent = [_absent(material, each) for each in pictures if each.missing]
+  if absent:
     title = 'Figures that there is nothing for'
-    yield blocks.Group(title, others, is_folded=True, is_printed=False)
+    yield blocks.Group(title, absent, is_folded=True, is_printed=False)
 
 
 _FIGURES = Part('gallery', 'Figures', (), (_figures,))

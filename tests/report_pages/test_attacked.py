@@ -133,3 +133,18 @@ def test_figures_that_stand_above_are_not_shown_twice(attack, report_of):
     if section.name == 'gallery'
   ]
   assert [each.name for each in gallery.blocks] == ['singular_values']
+
+
+def test_without_other_figures_nothing_is_said_to_be_missing(attack, report_of):
+  own = attack.figures
+  own.mkdir(exist_ok=True)
+  (own / 'reconstruction_scores.png').write_bytes(b'')
+  pictures = [
+    blocks.Picture('reconstruction_scores', 'Scores', own / 'a.png'),
+    blocks.Picture('singular_values', 'Values', own / 'b.png', None, 'none.'),
+  ]
+  section = report_of(attack.path, pictures).sections
+  (gallery,) = [each for each in section if each.name == 'gallery']
+  (group,) = gallery.blocks
+  assert group.is_folded
+  assert [each.reason for each in group.blocks] == ['Values: none.']
