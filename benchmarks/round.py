@@ -262,7 +262,7 @@ def memories(cfg, acoustic, population, chosen_devices):
   federated = cfg.federated
   initial = client_memory.initial_memory(
     algorithms.make(acoustic, federated, cfg.augment, population),
-    channels.make(federated.privacy, federated.compression),
+    channels.make(federated),
   )
   layout = client_memory.row_layout(initial, acoustic)
   place = memory_place.chosen(

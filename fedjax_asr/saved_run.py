@@ -26,6 +26,7 @@ from fedjax_asr import (
   run_rollbacks,
   validation,
 )
+from fedjax_asr.federated import channel, channels
 from fedjax_asr.models import model
 from fedjax_asr.speech import alphabets, features
 
@@ -41,6 +42,7 @@ class SavedRun(NamedTuple):
   statistics: of the training set, where `config.features.normalization` is
     global; None otherwise.
   scale: of the step in the round that follows, after rollbacks.
+  channel_state: the server's state of its clients' channel; () for most.
   """
 
   path: pathlib.Path
@@ -51,6 +53,7 @@ class SavedRun(NamedTuple):
   round: int
   statistics: features.Statistics | None
   scale: float = 1.0
+  channel_state: channel.State = ()
 
   @property
   def alphabet(self) -> alphabets.Alphabet:
@@ -153,7 +156,7 @@ def _loaded(
     acoustic = model.acoustic(cfg.model, cfg.features.num_features, alphabet)
     has_average = bool(cfg.federated.server.ema_decay) and not as_sent
     state = checkpoints.restore(
-      wanted, _weights(acoustic, has_average), partial=True
+      wanted, _weights(acoustic, cfg.federated, has_average), partial=True
     )
   values = state.average if has_average else state
   return SavedRun(
@@ -163,6 +166,7 @@ def _loaded(
     params=values.params,
     norm_state=values.norm_state,
     round=int(state.round),
+    channel_state=state.channel_state,
     statistics=_statistics(files, cfg.features, wanted),
     scale=run_rollbacks.scale(
       run_rollbacks.as_of(run_rollbacks.read(files), wanted)
@@ -182,15 +186,21 @@ class _Weights(NamedTuple):
   norm_state: model.NormState
   round: Int[Array, '']
   average: _Values | tuple[()]
+  channel_state: channel.State
 
 
-def _weights(acoustic: model.Model, has_average: bool) -> _Weights:
+def _weights(
+  acoustic: model.Model, federated: config.FederatedConfig, has_average: bool
+) -> _Weights:
   """Their shapes."""
+  begin = channels.make(federated).init_server or (lambda params: ())
 
   def weights(key):
     params, norm_state = acoustic.init(key)
     average = _Values(params, norm_state) if has_average else ()
-    return _Weights(params, norm_state, jnp.zeros((), jnp.int32), average)
+    return _Weights(
+      params, norm_state, jnp.zeros((), jnp.int32), average, begin(params)
+    )
 
   return jax.eval_shape(weights, jax.random.key(0))
 

@@ -34,6 +34,9 @@ class Stream(enum.IntEnum):
   # Of a run, on the host.
   PARTITION = 0x7061  # []
   COHORT = 0x636F  # [round]
+  # Of Poisson sampling, the seed and the first index being those of the secret.
+  POISSON = 0x706F  # [word, round]
+  SAMPLING_GROUPS = 0x7367  # [word]
   CLIENT_UTTERANCES = 0x6375  # [round, client]
   SPEEDS = 0x7370  # []
   DROPOUT = 0x6472  # [draw]
@@ -63,6 +66,12 @@ class ClientStream(enum.IntEnum):
   STEP = 1  # [step]: augmentation and dropout
   NOISE = 2  # []
   CODING = 3  # []
+
+
+class ServerStream(enum.IntEnum):
+  """Of the server in one round, from its key."""
+
+  COUNT = 1  # []: noise on how many clients were not clipped
 
 
 def rng(seed: int, stream: Stream, *indices: Index) -> np.random.Generator:
@@ -103,6 +112,13 @@ def of_client(
 ) -> 'PRNGKeyArray':
   """From a client's key in a round, which is of the stream `CLIENT`."""
   return _folded(client_key, stream, indices)
+
+
+def of_server(
+  server_key: 'PRNGKeyArray', stream: ServerStream, *indices: Index
+) -> 'PRNGKeyArray':
+  """From the server's key in a round, which is of the stream `SERVER_NOISE`."""
+  return _folded(server_key, stream, indices)
 
 
 def _folded(found, stream: enum.IntEnum, indices):

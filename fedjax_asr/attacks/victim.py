@@ -18,6 +18,7 @@ from fedjax_asr.federated import (
   aggregation,
   algorithm,
   algorithms,
+  channel,
   channels,
   client,
   cohort,
@@ -50,9 +51,9 @@ def make_send(
 
   The message of that client as the server decodes it, after local training on
   `batches`, whose leading axis are its steps; `key` is the client's in the
-  round. For a delta it is what
-  `rounds.make_round` adds up for this client, whatever the cohort; for a
-  gradient, what FedSGD would send of the only step, through the same channel.
+  round, and `told` (of the channel, () for most) may follow it. For a delta it
+  is what `rounds.make_round` adds up for this client, whatever the cohort; for
+  a gradient, what FedSGD would send of the only step, through the same channel.
   `num_clients` are in the population. Jitted: compiled once for each shape of
   `batches` (`padded` makes few).
   """
@@ -61,9 +62,9 @@ def make_send(
       method = algorithms.of_gradient(acoustic, federated, augmentation)
     case config.Observed.DELTA:
       method = algorithms.make(acoustic, federated, augmentation, num_clients)
-  line = channels.make(federated.privacy, federated.compression)
+  line = channels.make(federated)
 
-  def send(broadcast, participant, memory, batches, key):
+  def send(broadcast, participant, memory, batches, key, told=()):
     num_steps = len(batches.num_frames)
     if observed is config.Observed.GRADIENT and num_steps != 1:
       raise VictimError(
@@ -72,7 +73,7 @@ def make_send(
     message, _ = client.message(
       method, broadcast, participant, memory, batches, key
     )
-    received, _, _ = line.client(message, (), key)
+    received, _, _ = line.client(message, (), channel.Sender(key, key, told))
     return received
 
   return jax.jit(send)
@@ -82,6 +83,7 @@ def aggregate(
   messages: Sequence[algorithm.Message],
   federated: config.FederatedConfig,
   key: jax.Array,
+  state: channel.State = (),
 ) -> model.Params:
   """What secure aggregation shows of clients: their weighted mean.
 
@@ -89,8 +91,10 @@ def aggregate(
   sees what the server made of the round. Of one message, it is that client's
   update as it was sent (and the noise that one who knows all others' updates
   has to deal with). Exactly zero where no utterance was usable. `key` is that
-  of the server's noise in the round.
+  of the server's noise in the round, and `state` the channel's at the server.
   """
+  # They are the whole round: by their number the server's mean divides.
+  federated = dataclasses.replace(federated, cohort_size=len(messages))
   if len(messages) == 1:
     (alone,) = messages
     # To the bit: times its weight, over its weight, is not.
@@ -99,8 +103,9 @@ def aggregate(
   sums = aggregation.summed(
     jax.tree.map(lambda *leaves: jnp.stack(leaves), *messages)
   )
-  line = channels.make(federated.privacy, federated.compression)
-  return aggregation.mean(line.server(sums, key)).params
+  line = channels.make(federated)
+  sums, _ = line.server(sums, state, key)
+  return aggregation.mean(sums).params
 
 
 def padded(batches: cohort.Batch) -> cohort.Batch:

@@ -58,8 +58,11 @@ from fedjax_asr.config.decoding import (
   LanguageModelConfig as LanguageModelConfig,
 )
 from fedjax_asr.config.decoding import LanguageUnit as LanguageUnit
+from fedjax_asr.config.defences import Clipping as Clipping
 from fedjax_asr.config.defences import Compression as Compression
 from fedjax_asr.config.defences import CompressionConfig as CompressionConfig
+from fedjax_asr.config.defences import LayerBounds as LayerBounds
+from fedjax_asr.config.defences import Mechanism as Mechanism
 from fedjax_asr.config.defences import PrivacyConfig as PrivacyConfig
 from fedjax_asr.config.defences import Rounding as Rounding
 from fedjax_asr.config.federated import ClientConfig as ClientConfig
@@ -70,6 +73,7 @@ from fedjax_asr.config.federated import FederatedConfig as FederatedConfig
 from fedjax_asr.config.federated import MemoryConfig as MemoryConfig
 from fedjax_asr.config.federated import MemoryPlace as MemoryPlace
 from fedjax_asr.config.federated import Partition as Partition
+from fedjax_asr.config.federated import Sampling as Sampling
 from fedjax_asr.config.federated import Schedule as Schedule
 from fedjax_asr.config.federated import ServerConfig as ServerConfig
 from fedjax_asr.config.federated import ServerOptimizer as ServerOptimizer

@@ -23,16 +23,68 @@ class Rounding(enum.StrEnum):
   NEAREST = 'nearest'
 
 
+class Clipping(enum.StrEnum):
+  FLAT = 'flat'
+  PER_LAYER = 'per_layer'
+  ADAPTIVE = 'adaptive'
+
+
+class LayerBounds(enum.StrEnum):
+  """How per-layer clipping shares out the norm."""
+
+  UNIFORM = 'uniform'
+  DIMENSION = 'dimension'
+
+
+class Mechanism(enum.StrEnum):
+  """How the server's noise of one round goes with that of others."""
+
+  INDEPENDENT = 'independent'
+  BANDED = 'banded'
+
+
 @dataclasses.dataclass(slots=True, kw_only=True)
 class PrivacyConfig:
-  """Clipping and Gaussian noise; no epsilon is computed."""
+  """Differential privacy of a client: clipping, Gaussian noise, accounting."""
 
   # Global norm at which a client's update is clipped; 0: never.
   clip_norm: float = bounded(0.0, low=0.0)
+  # Of the whole update; of each layer, so that all together are no longer; or
+  # at a norm that begins with clip_norm and follows the clients' own.
+  clipping: Clipping = Clipping.FLAT
+  # Of per_layer: equal for all layers, or by the root of their size.
+  layer_bounds: LayerBounds = LayerBounds.UNIFORM
+  # Of adaptive: the share of clients that are not clipped, how fast the norm
+  # follows it, and the deviation of the noise on their count over the cohort
+  # (0: a twentieth).
+  quantile: float = bounded(0.5, above=0.0, below=1.0)
+  quantile_learning_rate: float = bounded(0.2, above=0.0)
+  count_noise: float = bounded(0.0, low=0.0)
   # Standard deviation over clip_norm: of the noise that each client adds, and
   # of the noise that the server adds to the sum.
   local_noise_multiplier: float = bounded(0.0, low=0.0)
   central_noise_multiplier: float = bounded(0.0, low=0.0)
+  # The central_noise_multiplier is found that spends this epsilon by the last
+  # round; 0: it is given.
+  target_epsilon: float = bounded(0.0, low=0.0)
+  # Of every epsilon that is told.
+  delta: float = bounded(1e-5, above=0.0, below=1.0)
+  # The server's noise: of each round by itself, or of up to num_bands rounds
+  # together, in which a client takes part once (banded matrix factorisation).
+  mechanism: Mechanism = Mechanism.INDEPENDENT
+  num_bands: int = bounded(1, low=1)
+  # Clients beyond which Poisson sampling cuts a cohort; 0: so many that it
+  # happens with a probability of 1e-12 a round at most.
+  max_cohort: int = bounded(0, low=0)
+  # Epsilon is told also for a population of so many clients, of which a round
+  # expects population_cohort (0: cohort_size) with the same noise on their
+  # mean, as if training came out the same; 0: it is not.
+  population: int = bounded(0, low=0)
+  population_cohort: int = bounded(0, low=0)
+  # Of noise and sampling. -1: drawn by the operating system and kept in the
+  # run's noise_seed.secret; any other stands in config.json for all to read,
+  # and is for experiments.
+  noise_seed: int = bounded(-1, low=-1, below=2**32)
 
 
 @dataclasses.dataclass(slots=True, kw_only=True)

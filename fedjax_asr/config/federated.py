@@ -31,6 +31,15 @@ class Partition(enum.StrEnum):
   SIZE = 'size'
 
 
+class Sampling(enum.StrEnum):
+  """Who is in a round."""
+
+  # cohort_size clients, without replacement.
+  FIXED = 'fixed'
+  # Each by itself, so that cohort_size are expected.
+  POISSON = 'poisson'
+
+
 class DeviceMap(enum.StrEnum):
   SHARD_MAP = 'shard_map'
   PMAP = 'pmap'
@@ -148,6 +157,7 @@ class FederatedConfig:
   init_from: str = ''
   # Clients of a round; 0: 8 of them, or all where there are fewer.
   cohort_size: int = bounded(8, low=0)
+  sampling: Sampling = Sampling.FIXED
   # speaker: by who holds the speech, where the corpus names clients;
   # transcript: by first words, or first characters of scripts without spaces.
   partition: Partition = Partition.SPEAKER

@@ -19,37 +19,67 @@ from fedjax_asr.models import model
 
 # A pytree that a client keeps from round to round; () keeps nothing.
 Memory = Any
+# A pytree that the server keeps from round to round; () keeps nothing.
+State = Any
+
+
+class Sender(NamedTuple):
+  """What a client sends by, in a round.
+
+  key: the client's, of what anybody may know: which numbers a code rounds up.
+  secret: the client's, of noise; who knows it can take the noise away.
+  told: what the server said of the channel's state; () for most.
+  """
+
+  key: jax.Array
+  secret: jax.Array
+  told: Any = ()
 
 
 class Channel(NamedTuple):
   """Pure functions of one client's message, and of the sum of all.
 
+  client(message, memory, sender) -> (the message as the server decodes it, the
+    memory, whether it was clipped)
+  server(sums, state, key) -> (the sums with what the server does to them, its
+    state); `key` is the round's, of noise. Of a chain, in reverse order.
   init(params) -> a client's memory before its first round; None: it keeps
     nothing, and its memory is ()
-  client(message, memory, key) -> (the message as the server decodes it, the
-    memory, whether it was clipped); `key` is the client's in the round
-  server(sums, key) -> the sums with what the server does to them; `key` is the
-    round's. Of a chain, in reverse order.
+  init_server(params) -> the server's state before the first round; None: it
+    keeps nothing, which is ()
+  told(state) -> what clients are told of it
   """
 
-  init: Callable[[model.Params], Memory] | None
   client: Callable[
-    [algorithm.Message, Memory, jax.Array],
+    [algorithm.Message, Memory, Sender],
     tuple[algorithm.Message, Memory, Bool[Array, '']],
   ]
-  server: Callable[[algorithm.Sums, jax.Array], algorithm.Sums]
+  server: Callable[
+    [algorithm.Sums, State, jax.Array], tuple[algorithm.Sums, State]
+  ] = lambda sums, state, key: (sums, state)
+  init: Callable[[model.Params], Memory] | None = None
+  init_server: Callable[[model.Params], State] | None = None
+  told: Callable[[State], Any] = lambda state: ()
 
 
 def of_params(
-  function: Callable[[model.Params, jax.Array], model.Params],
+  function: Callable[[model.Params, Sender], model.Params],
 ) -> Channel:
   """A channel that changes the parameters' update and nothing else."""
 
-  def client(message, memory, key):
-    params = function(message.update.params, key)
+  def client(message, memory, sender):
+    params = function(message.update.params, sender)
     return with_params(message, params), memory, jnp.array(False)
 
-  return Channel(None, client, lambda sums, key: sums)
+  return Channel(client)
+
+
+def untouched(
+  message: algorithm.Message, memory: Memory, sender: Sender
+) -> tuple[algorithm.Message, Memory, Bool[Array, '']]:
+  """Of a channel that is the server's alone."""
+  del sender
+  return message, memory, jnp.array(False)
 
 
 def with_params(
@@ -62,30 +92,58 @@ def with_params(
 def chain(channels: Sequence[Channel]) -> Channel:
   """One after another; none at all changes nothing.
 
-  Its memory holds one entry for each channel that keeps something.
+  Its memory and its state hold one entry for each channel that keeps some.
   """
-  inits = [each.init for each in channels if each.init is not None]
+  remembers = [each.init is not None for each in channels]
+  has_state = [each.init_server is not None for each in channels]
 
-  def client(message, memory, key):
-    before, after = iter(memory), []
+  def client(message, memory, sender):
+    own = _spread(memory, remembers)
+    told = _spread(sender.told, has_state)
     was_clipped = jnp.array(False)
-    for each in channels:
-      own = next(before) if each.init is not None else ()
-      message, own, clipped = each.client(message, own, key)
+    for index, each in enumerate(channels):
+      message, own[index], clipped = each.client(
+        message, own[index], sender._replace(told=told[index])
+      )
       was_clipped |= clipped
-      if each.init is not None:
-        after.append(own)
-    return message, tuple(after), was_clipped
+    return message, _gathered(own, remembers), was_clipped
 
-  def server(sums, key):
-    for each in reversed(channels):
-      sums = each.server(sums, key)
-    return sums
+  def server(sums, state, key):
+    own = _spread(state, has_state)
+    for index in reversed(range(len(channels))):
+      sums, own[index] = channels[index].server(sums, own[index], key)
+    return sums, _gathered(own, has_state)
+
+  def told(state):
+    own = _spread(state, has_state)
+    said = [each.told(one) for each, one in zip(channels, own, strict=True)]
+    return _gathered(said, has_state)
 
   return Channel(
-    init=(lambda params: tuple(init(params) for init in inits))
-    if inits
-    else None,
     client=client,
     server=server,
+    init=_initial([each.init for each in channels]),
+    init_server=_initial([each.init_server for each in channels]),
+    told=told,
+  )
+
+
+def _initial(inits: Sequence[Callable | None]) -> Callable | None:
+  """A tuple of what each that keeps something begins with."""
+  keeping = [init for init in inits if init is not None]
+  if not keeping:
+    return None
+  return lambda params: tuple(init(params) for init in keeping)
+
+
+def _spread(entries: tuple, keeps: Sequence[bool]) -> list:
+  """One for each channel, () where it keeps nothing."""
+  left = iter(entries)
+  return [next(left) if each else () for each in keeps]
+
+
+def _gathered(entries: Sequence, keeps: Sequence[bool]) -> tuple:
+  """Those of channels that keep something."""
+  return tuple(
+    entry for entry, each in zip(entries, keeps, strict=True) if each
   )

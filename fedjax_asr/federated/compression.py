@@ -19,7 +19,9 @@ _AnyFloat = Float[Array, '...']
 
 def coding(cfg: config.CompressionConfig) -> channel.Channel:
   """A client's update, coded and decoded."""
-  return channel.of_params(lambda params, key: compressed(params, cfg, key))
+  return channel.of_params(
+    lambda params, sender: compressed(params, cfg, sender.key)
+  )
 
 
 def compressed(

@@ -12,7 +12,7 @@ from fedjax_asr.federated import (
   aggregation,
   channel,
   client_report,
-  privacy,
+  clipping,
 )
 
 
@@ -26,14 +26,14 @@ def behind(
   if not settings.norm_bound:
     return line
 
-  def client(message, memory, key):
-    message, memory, was_clipped = line.client(message, memory, key)
+  def client(message, memory, sender):
+    message, memory, was_clipped = line.client(message, memory, sender)
     params = message.update.params
     is_over = optax.tree.norm(params) > settings.norm_bound
     is_over &= client_report.is_finite(params)
     match settings.over_bound:
       case config.OverBound.SCALED:
-        params = privacy.clipped(params, settings.norm_bound)
+        params = clipping.clipped(params, settings.norm_bound)
         message = channel.with_params(message, params)
       case config.OverBound.LEFT_OUT:
         message = aggregation.emptied(message, is_over)

@@ -9,7 +9,7 @@ it is, and what a channel does to messages, is nowhere asked here.
 """
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -77,11 +77,16 @@ class ClientMemory(NamedTuple):
 
 
 class _Shared(NamedTuple):
-  """What every device is given whole."""
+  """What every device is given whole.
+
+  told: by the channel's side at the server.
+  """
 
   sent: algorithm.Broadcast
   key: jax.Array
+  secret: jax.Array
   round: Int[Array, '']
+  told: Any
 
 
 class _Local(NamedTuple):
@@ -102,7 +107,7 @@ class _Kept(NamedTuple):
   messages: algorithm.Message | tuple[()]
 
 
-# Any number of arguments: the last, `scale`, may be left out.
+# Any number of arguments: the last, `scale` and `secret`, may be left out.
 RoundFn = Callable[..., tuple[server.ServerState, ClientMemory, Outcome]]
 # What a stateless algorithm takes and gives back.
 NO_MEMORIES = ClientMemory((), ())
@@ -116,7 +121,7 @@ def make_round(
   device_list: Sequence[devices.Device],
   num_clients: int,
 ) -> RoundFn:
-  """`round_fn(server_state, cohort, memories, key, scale=None)`.
+  """`round_fn(server_state, cohort, memories, key, scale=None, secret=None)`.
 
   Gives (server_state, memories, Outcome). Jitted; the server state and the
   memories are donated. `memories` are those of the cohort's clients, outermost
@@ -126,11 +131,13 @@ def make_round(
   padding, up to the order of float32 sums. `key` is the run's; the round's
   randomness is a function of it, the round and the client. A cohort without a
   usable utterance gives a delta of exactly zero. `scale` is of the round's step
-  (`optimizers.step_scale`): None and 1 give the same.
+  (`optimizers.step_scale`): None and 1 give the same. `secret` is the root of
+  all noise, which nobody may know who sees what the server makes of a round;
+  None: `key`.
   """
   return of_algorithm(
     algorithms.make(acoustic, federated, augmentation, num_clients),
-    channels.make(federated.privacy, federated.compression),
+    channels.make(federated),
     federated,
     frame_buckets,
     device_list,
@@ -154,27 +161,37 @@ def of_algorithm(
     federated.device_map,
   )
 
-  def round_fn(state, members, memories, key, scale=None):
+  def round_fn(state, members, memories, key, scale=None, secret=None):
+    secret = key if secret is None else secret
     of_client, of_server = optimizers.step_scale(federated, scale)
     optimizer = optimizers.server_optimizer(
       federated.server, federated.num_rounds, of_server
     )
     sent = server.broadcast(state, federated, of_client)
     sums, kept = over_clients(
-      _Shared(sent, key, state.round), _Local(members, memories)
+      _Shared(sent, key, secret, state.round, line.told(state.channel_state)),
+      _Local(members, memories),
     )
     if aggregate is not None:
       sums = aggregate(kept.messages, members.client_ids)
     mean = aggregation.mean(sums)
     reports = client_report.of_round(kept.reports, mean)
-    noise_key = streams.of_root(key, streams.Stream.SERVER_NOISE, state.round)
+    noise_key = streams.of_root(
+      secret, streams.Stream.SERVER_NOISE, state.round
+    )
     rates = Rates(
       sent.learning_rate,
       optimizers.server_rate(federated, state.round, of_server),
     )
-    update, memory = method.combine(sent, line.server(sums, noise_key))
+    sums, channel_state = line.server(sums, state.channel_state, noise_key)
+    update, memory = method.combine(sent, sums)
     state = server.stepped(
-      state, update, memory, optimizer, federated.server.ema_decay
+      state,
+      update,
+      memory,
+      optimizer,
+      federated.server.ema_decay,
+      channel_state,
     )
     metrics = _metrics(reports, update, state, rates)
     return state, kept.memories, Outcome(metrics, reports)
@@ -221,16 +238,20 @@ def _of_device(
   finish = jax.vmap(training.method.finish, (None, 0))
 
   def of_block(shared: _Shared, local: _Local):
-    keys = jax.vmap(
-      lambda client: streams.of_root(
-        shared.key, streams.Stream.CLIENT, shared.round, client
-      )
-    )(local.members.client_ids)
+    def of_clients(root):
+      return jax.vmap(
+        lambda client: streams.of_root(
+          root, streams.Stream.CLIENT, shared.round, client
+        )
+      )(local.members.client_ids)
+
+    keys = of_clients(shared.key)
+    senders = channel.Sender(keys, of_clients(shared.secret), shared.told)
     state = training(shared.sent, local.members, local.memories.algorithm, keys)
     sent, memory = finish(shared.sent, state)
-    received, line_memory, was_clipped = jax.vmap(line.client)(
-      sent, local.memories.channel, keys
-    )
+    received, line_memory, was_clipped = jax.vmap(
+      line.client, (0, 0, channel.Sender(0, 0, None))
+    )(sent, local.memories.channel, senders)
     memories = ClientMemory(memory, line_memory)
     reports = jax.vmap(client_report.of_client)(
       state, sent, received, memories, was_clipped
@@ -245,21 +266,26 @@ def _of_device(
       more, kept = of_block(shared, local)
       return jax.tree.map(jnp.add, sums, more), kept
 
-    start = () if keeps_messages else _nothing(training, shared, local)
+    start = () if keeps_messages else _nothing(training, line, shared, local)
     return jax.lax.scan(add_block, start, local)
 
   return of_device
 
 
 def _nothing(
-  training: block.Training, shared: _Shared, local: _Local
+  training: block.Training,
+  line: channel.Channel,
+  shared: _Shared,
+  local: _Local,
 ) -> algorithm.Sums:
   """The sum over no client; only shapes are computed."""
-  memory = jax.tree.map(lambda leaf: leaf[0, 0], local.memories.algorithm)
+  kept = jax.tree.map(lambda leaf: leaf[0, 0], local.memories)
 
-  def idle(sent):
+  def idle(shared, kept):
     nobody = algorithm.Participant(jnp.int32(-1))
-    start = training.method.start(sent, nobody, memory)
-    return training.method.finish(sent, start)[0]
+    start = training.method.start(shared.sent, nobody, kept.algorithm)
+    sent, _ = training.method.finish(shared.sent, start)
+    sender = channel.Sender(shared.key, shared.secret, shared.told)
+    return line.client(sent, kept.channel, sender)[0]
 
-  return aggregation.nothing(jax.eval_shape(idle, shared.sent))
+  return aggregation.nothing(jax.eval_shape(idle, shared, kept))

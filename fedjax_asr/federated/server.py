@@ -8,7 +8,13 @@ import optax
 from jaxtyping import Array, Int
 
 from fedjax_asr import config
-from fedjax_asr.federated import algorithm, algorithms, optimizers
+from fedjax_asr.federated import (
+  algorithm,
+  algorithms,
+  channel,
+  channels,
+  optimizers,
+)
 from fedjax_asr.models import model
 
 
@@ -25,6 +31,7 @@ class ServerState(NamedTuple):
   round: the number of rounds behind it.
   memory: the algorithm's.
   average: of the values after each round behind it; () where none is kept.
+  channel_state: of the channel, at the server.
   """
 
   params: model.Params
@@ -33,6 +40,7 @@ class ServerState(NamedTuple):
   round: Int[Array, '']
   memory: algorithm.Memory = ()
   average: Values | tuple[()] = ()
+  channel_state: channel.State = ()
 
 
 def initial_state(
@@ -48,6 +56,7 @@ def initial_state(
   method = algorithms.make(
     acoustic, federated, config.AugmentConfig(), num_clients
   )
+  line = channels.make(federated)
   params, norm_state = acoustic.init(key)
   optimizer = optimizers.server_optimizer(
     federated.server, federated.num_rounds
@@ -62,6 +71,7 @@ def initial_state(
     average=jax.tree.map(jnp.zeros_like, Values(params, norm_state))
     if federated.server.ema_decay
     else (),
+    channel_state=line.init_server(params) if line.init_server else (),
   )
 
 
@@ -93,6 +103,7 @@ def stepped(
   memory: algorithm.Memory,
   optimizer: optax.GradientTransformation,
   ema_decay: float,
+  channel_state: channel.State = (),
 ) -> ServerState:
   """After the round: a step of the optimizer along the clients' update.
 
@@ -119,4 +130,5 @@ def stepped(
     round=state.round + 1,
     memory=memory,
     average=average,
+    channel_state=channel_state,
   )

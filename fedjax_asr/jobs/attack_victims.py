@@ -11,7 +11,7 @@ import numpy as np
 from fedjax_asr import config, saved_run, streams
 from fedjax_asr.attacks import observation, precision, score, victim
 from fedjax_asr.corpora import utterance as utterance_lib
-from fedjax_asr.federated import algorithm, cohort, optimizers
+from fedjax_asr.federated import algorithm, channels, cohort, optimizers
 from fedjax_asr.jobs import attacked_run, run_memory
 from fedjax_asr.models import model
 from fedjax_asr.speech import alphabets
@@ -225,9 +225,12 @@ def observations(
     ),
   )
   memory = _memories(saved, attack.observed)
+  told = channels.make(attacked.settings).told(saved.channel_state)
   # Jitted: it is an operation or two for each parameter.
   aggregate = jax.jit(
-    lambda messages, key: victim.aggregate(messages, attacked.settings, key)
+    lambda messages, key: victim.aggregate(
+      messages, attacked.settings, key, saved.channel_state
+    )
   )
   for each in chosen:
     messages = [
@@ -237,6 +240,7 @@ def observations(
         memory(attacked.clients[client].name),
         victim.padded(_batches(each.spoken, steps)),
         streams.of_root(root, streams.Stream.CLIENT, saved.round, client),
+        told,
       )
       for client, steps in zip(each.clients, each.steps, strict=True)
     ]

@@ -55,7 +55,7 @@ def open_memories(
   federated = cfg.federated
   initial = client_memory.initial_memory(
     algorithms.make(acoustic, federated, cfg.augment, len(clients)),
-    channels.make(federated.privacy, federated.compression),
+    channels.make(federated),
   )
   layout = client_memory.row_layout(initial, acoustic)
   where = federated.memory.where
@@ -149,7 +149,7 @@ def _kept(saved: saved_run.SavedRun) -> KeptFn:
   if not files.client_rows.exists():
     return lambda name: None
   federated = saved.config.federated
-  line = channels.make(federated.privacy, federated.compression)
+  line = channels.make(federated)
   layout = client_memory.row_layout(
     client_memory.initial_memory(_method(saved), line), saved.acoustic
   )

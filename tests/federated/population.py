@@ -281,7 +281,7 @@ def _memories(acoustic, settings, num_clients, device_list):
   """Held by this process alone."""
   initial = client_memory.initial_memory(
     algorithms.make(acoustic, settings, config.AugmentConfig(), num_clients),
-    channels.make(settings.privacy, settings.compression),
+    channels.make(settings),
   )
   layout = client_memory.row_layout(initial, acoustic)
   absent = client_rows.ClientRows(pathlib.Path('absent'), layout.num_bytes, 0)

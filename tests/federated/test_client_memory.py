@@ -102,7 +102,7 @@ def test_shapes_are_those_of_what_is_gathered(memories):
 
 def test_the_stateless_pay_nothing(tmp_path):
   method = fedavg.fedavg(linear.gradient, optax.sgd, config.Weighting.UNIFORM)
-  line = channels.make(config.PrivacyConfig(), config.CompressionConfig())
+  line = channels.make(config.FederatedConfig())
   initial = client_memory.initial_memory(method, line)
   layout = client_memory.row_layout(initial, tiny_memory.ACOUSTIC)
   rows = Counted(client_rows.ClientRows(tmp_path / 'rows', 0, 0))
@@ -123,8 +123,7 @@ def test_a_channel_keeps_something_of_its_own(tmp_path):
     [
       channel.Channel(
         init=lambda params: params['w'] * 0,
-        client=lambda message, memory, key: (message, memory, False),
-        server=lambda sums, key: sums,
+        client=lambda message, memory, sender: (message, memory, False),
       )
     ]
   )

@@ -6,9 +6,10 @@ import population
 import pytest
 
 from fedjax_asr import config
-from fedjax_asr.federated import algorithm, channels, privacy
+from fedjax_asr.federated import algorithm, channel, channels, clipping, noise
 
 KEY = jax.random.key(0)
+SENDER = channel.Sender(KEY, KEY)
 
 
 def tree(scale=1.0, size=7):
@@ -29,7 +30,7 @@ def numbers(update):
 def test_a_longer_update_is_scaled_to_the_clip_norm(clip_norm):
   update = tree()
   assert population.norm(update) > clip_norm
-  got = numbers(privacy.clipped(update, clip_norm))
+  got = numbers(clipping.clipped(update, clip_norm))
   whole = numbers(update)
   wanted = whole * clip_norm / np.sqrt((whole**2).sum())
   np.testing.assert_allclose(got, wanted, rtol=1e-6)
@@ -37,29 +38,29 @@ def test_a_longer_update_is_scaled_to_the_clip_norm(clip_norm):
 
 def test_a_shorter_update_is_not_scaled():
   update = tree(scale=1e-3)
-  got = privacy.clipped(update, 1.0)
+  got = clipping.clipped(update, 1.0)
   jax.tree.map(np.testing.assert_array_equal, got, update)
 
 
 def test_zero_is_clipped_to_zero():
   zero = jax.tree.map(np.zeros_like, tree())
-  assert not numbers(privacy.clipped(zero, 1.0)).any()
+  assert not numbers(clipping.clipped(zero, 1.0)).any()
 
 
 def test_noise_has_the_standard_deviation_and_no_mean():
   update = tree(size=4000)
-  noise = numbers(privacy.noised(update, 0.3, KEY)) - numbers(update)
-  count = len(noise)
-  assert abs(noise.mean()) < 4 * 0.3 / np.sqrt(count)
-  assert abs(noise.std() / 0.3 - 1) < 4 / np.sqrt(2 * count)
+  drawn = numbers(noise.noised(update, 0.3, KEY)) - numbers(update)
+  count = len(drawn)
+  assert abs(drawn.mean()) < 4 * 0.3 / np.sqrt(count)
+  assert abs(drawn.std() / 0.3 - 1) < 4 / np.sqrt(2 * count)
   # Gaussian: the fourth moment is 3.
-  assert abs((noise**4).mean() / 0.3**4 - 3) < 4 * np.sqrt(96 / count)
+  assert abs((drawn**4).mean() / 0.3**4 - 3) < 4 * np.sqrt(96 / count)
 
 
 def test_arrays_and_keys_have_noise_of_their_own():
   zero = {'a': np.zeros(500, np.float32), 'b': np.zeros(500, np.float32)}
-  one = privacy.noised(zero, 1.0, KEY)
-  other = privacy.noised(zero, 1.0, jax.random.key(1))
+  one = noise.noised(zero, 1.0, KEY)
+  other = noise.noised(zero, 1.0, jax.random.key(1))
   for left, right in ((one['a'], one['b']), (one['a'], other['a'])):
     assert abs(np.corrcoef(left, right)[0, 1]) < 0.2
 
@@ -70,8 +71,8 @@ def message(update, weight=1.0):
 
 def through(settings, update):
   """What the server decodes, and whether it was clipped."""
-  line = channels.make(settings, config.CompressionConfig())
-  received, _, was_clipped = line.client(message(update), (), KEY)
+  line = channels.make(config.FederatedConfig(privacy=settings))
+  received, _, was_clipped = line.client(message(update), (), SENDER)
   return received.update.params, bool(was_clipped)
 
 
@@ -79,8 +80,8 @@ def test_client_noise_is_relative_to_the_clip_norm():
   settings = config.PrivacyConfig(clip_norm=0.5, local_noise_multiplier=0.2)
   update = tree(size=4000)
   got, was_clipped = through(settings, update)
-  noise = numbers(got) - numbers(privacy.clipped(update, 0.5))
-  assert abs(noise.std() / 0.1 - 1) < 0.02
+  drawn = numbers(got) - numbers(clipping.clipped(update, 0.5))
+  assert abs(drawn.std() / 0.1 - 1) < 0.02
   assert was_clipped
 
 
@@ -93,30 +94,33 @@ def test_a_short_update_is_not_said_to_be_clipped():
 
 def noised_sum(update, weight):
   settings = config.PrivacyConfig(clip_norm=0.5, central_noise_multiplier=2.0)
-  line = channels.make(settings, config.CompressionConfig())
+  line = channels.make(config.FederatedConfig(privacy=settings, cohort_size=4))
   sums = algorithm.Sums(*message(update, weight))
-  return numbers(line.server(sums, KEY).update.params)
+  sums, _ = line.server(sums, (), KEY)
+  assert sums.weight == 4
+  return numbers(sums.update.params)
 
 
 @pytest.mark.parametrize('weight', [1.0, 8.0])
 def test_server_noise_is_on_the_sum_whatever_it_weighs(weight):
   update = tree(size=4000)
-  noise = noised_sum(update, weight) - numbers(update)
-  assert abs(noise.std() / (2.0 * 0.5) - 1) < 0.02
+  drawn = noised_sum(update, weight) - numbers(update)
+  assert abs(drawn.std() / (2.0 * 0.5) - 1) < 0.02
 
 
-def test_a_sum_over_nobody_stays_exactly_zero():
-  zero = jax.tree.map(np.zeros_like, tree())
-  assert not noised_sum(zero, 0.0).any()
+def test_a_sum_over_nobody_is_noised_too():
+  """Else it would be known that nobody came."""
+  zero = jax.tree.map(np.zeros_like, tree(size=4000))
+  assert abs(noised_sum(zero, 0.0).std() / (2.0 * 0.5) - 1) < 0.02
 
 
 def test_nothing_is_done_where_nothing_is_configured():
   update, off = tree(), config.FederatedConfig()
-  line = channels.make(off.privacy, off.compression)
+  line = channels.make(off)
   sent = message(update)
-  received, memory, was_clipped = line.client(sent, (), KEY)
+  received, memory, was_clipped = line.client(sent, (), SENDER)
   assert received is sent
   assert memory == ()
   assert not was_clipped
   sums = algorithm.Sums(*sent)
-  assert line.server(sums, KEY) is sums
+  assert line.server(sums, (), KEY) == (sums, ())

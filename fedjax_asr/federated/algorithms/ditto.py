@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from fedjax_asr import config
-from fedjax_asr.federated import algorithm, local_gradient, privacy
+from fedjax_asr.federated import algorithm, clipping, local_gradient
 from fedjax_asr.models import model
 
 
@@ -40,7 +40,7 @@ def ditto(
     moved = base.step(broadcast, state, batch, key)
     slope, (norm_state, totals) = gradient(*state.memory, batch, key)
     if clip_norm:
-      slope = privacy.clipped(slope, clip_norm)
+      slope = clipping.clipped(slope, clip_norm)
     params = jax.tree.map(
       lambda v, g, w: (
         v - settings.learning_rate * (g + settings.regularization * (v - w))

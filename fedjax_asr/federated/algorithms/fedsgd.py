@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import optax
 
 from fedjax_asr import config
-from fedjax_asr.federated import algorithm, local_gradient, privacy
+from fedjax_asr.federated import algorithm, clipping, local_gradient
 from fedjax_asr.federated.algorithms import fedavg, local_steps
 
 
@@ -45,7 +45,7 @@ def fedsgd(
     message, memory = base.finish(broadcast, state)
     slope = state.opt_state
     if clip_norm:
-      slope = privacy.clipped(slope, clip_norm)
+      slope = clipping.clipped(slope, clip_norm)
     update = message.update._replace(params=slope)
     return message._replace(update=update), memory
 

@@ -12,8 +12,8 @@ from fedjax_asr import config
 from fedjax_asr.federated import (
   aggregation,
   algorithm,
+  clipping,
   local_gradient,
-  privacy,
 )
 from fedjax_asr.federated.algorithms import at_server, fedavg, frozen
 
@@ -33,7 +33,7 @@ def mimelite(
   """
 
   def limited(slope):
-    return privacy.clipped(slope, clip_norm) if clip_norm else slope
+    return clipping.clipped(slope, clip_norm) if clip_norm else slope
 
   def correct(slope, state, broadcast):
     del state

@@ -47,10 +47,12 @@ METHODS = {
 
 def clipped_and_coded() -> channel.Channel:
   return channels.make(
-    config.PrivacyConfig(clip_norm=CLIP),
-    config.CompressionConfig(
-      method=config.Compression.INT8, rounding=config.Rounding.NEAREST
-    ),
+    config.FederatedConfig(
+      privacy=config.PrivacyConfig(clip_norm=CLIP),
+      compression=config.CompressionConfig(
+        method=config.Compression.INT8, rounding=config.Rounding.NEAREST
+      ),
+    )
   )
 
 

@@ -6,7 +6,7 @@ import optax
 import pytest
 
 from fedjax_asr import config
-from fedjax_asr.federated import privacy
+from fedjax_asr.federated import clipping
 from fedjax_asr.federated.algorithms import feddyn
 
 RATE, ALPHA = 0.1, 0.6
@@ -66,7 +66,7 @@ def test_a_cohort_with_nothing_to_train_on_changes_nothing():
 def test_the_server_makes_its_h_of_what_came_out_of_the_channel():
   clip = 0.05
   simulation = linear.Simulation(
-    method(), SETTINGS, CLIENTS, privacy.clipping(clip)
+    method(), SETTINGS, CLIENTS, clipping.flat(clip)
   )
   simulation.round([1])
   h = np.asarray(simulation.state.memory['w'])

@@ -6,7 +6,7 @@ import optax
 import pytest
 
 from fedjax_asr import config
-from fedjax_asr.federated import privacy
+from fedjax_asr.federated import clipping
 from fedjax_asr.federated.algorithms import fedavg, fednova
 
 RATE = 0.1
@@ -77,7 +77,7 @@ def test_with_equally_many_steps_it_is_fedavg():
 def test_a_clipping_norm_is_of_one_step():
   clip = 1e-3
   simulation = linear.Simulation(
-    method(0.0), SETTINGS, CLIENTS, privacy.clipping(clip)
+    method(0.0), SETTINGS, CLIENTS, clipping.flat(clip)
   )
   simulation.round([2])
   assert np.linalg.norm(simulation.w) == pytest.approx(3 * clip, rel=1e-4)
