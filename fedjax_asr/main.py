@@ -34,7 +34,11 @@ from fedjax_asr import (
 from fedjax_asr import config as config_lib
 
 # A job that is started again goes on where it was interrupted, or starts anew.
-_RESUMED = (config_lib.Job.TRAIN, config_lib.Job.ATTACK)
+_RESUMED = (
+  config_lib.Job.TRAIN,
+  config_lib.Job.ATTACK,
+  config_lib.Job.AUDIT,
+)
 # What a shell makes of SIGPIPE.
 _BROKEN_PIPE = 141
 

@@ -226,6 +226,13 @@ class RunFiles:
     """The words of the language model, one a line."""
     return self.path / 'lexicon.txt'
 
+  # Of `audit`.
+
+  @property
+  def audit(self) -> pathlib.Path:
+    """What attacks on a run's promises reached, part by part."""
+    return self.path / 'audit.json'
+
   # Of `attack`.
 
   @property

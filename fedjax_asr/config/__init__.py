@@ -40,6 +40,8 @@ from fedjax_asr.config.attack import SeedAndGrowConfig as SeedAndGrowConfig
 from fedjax_asr.config.attack import SpanConfig as SpanConfig
 from fedjax_asr.config.attack import SpanDescentConfig as SpanDescentConfig
 from fedjax_asr.config.attack import SpeakerIdConfig as SpeakerIdConfig
+from fedjax_asr.config.audit import AuditConfig as AuditConfig
+from fedjax_asr.config.audit import AuditPart as AuditPart
 from fedjax_asr.config.data import AugmentConfig as AugmentConfig
 from fedjax_asr.config.data import Case as Case
 from fedjax_asr.config.data import Corpus as Corpus
@@ -129,6 +131,7 @@ class Job(enum.StrEnum):
   REPORT = 'report'
   LANGUAGE_MODEL = 'language_model'
   ATTACK = 'attack'
+  AUDIT = 'audit'
 
 
 @dataclasses.dataclass(slots=True, kw_only=True)
@@ -169,6 +172,7 @@ class Config:
   export: ExportConfig = dataclasses.field(default_factory=ExportConfig)
   report: ReportConfig = dataclasses.field(default_factory=ReportConfig)
   attack: AttackConfig = dataclasses.field(default_factory=AttackConfig)
+  audit: AuditConfig = dataclasses.field(default_factory=AuditConfig)
 
 
 def open_fields(config: Config) -> list[str]:

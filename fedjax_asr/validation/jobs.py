@@ -13,6 +13,7 @@ def check(cfg: config.Config) -> None:
     jobs.TRANSCRIBE,
     jobs.EXPORT,
     jobs.REPORT,
+    jobs.AUDIT,
   ):
     _check_run(cfg)
     _check_unread(cfg)
@@ -20,6 +21,8 @@ def check(cfg: config.Config) -> None:
     _check_transcribe(cfg)
   if cfg.job is jobs.ATTACK:
     _check_attack(cfg)
+  if cfg.job is jobs.AUDIT:
+    _check_audit(cfg)
   if cfg.job is jobs.CONVERGE:
     requirement.require(
       cfg,
@@ -66,6 +69,8 @@ def goes_by_a_run(cfg: config.Config) -> bool:
   if cfg.job in _OF_A_SUBSET:
     own = getattr(cfg, cfg.job)
     return bool(own.run) and own.subset is not config.Subset.CORPUS
+  if cfg.job is config.Job.AUDIT:
+    return True
   return cfg.job is config.Job.LANGUAGE_MODEL and bool(cfg.language_model.run)
 
 
@@ -92,6 +97,7 @@ _READ = {
   config.Job.EXPORT: {'export'},
   config.Job.REPORT: {'report'},
   config.Job.ATTACK: {'attack'},
+  config.Job.AUDIT: {'audit'},
 }
 
 
@@ -101,6 +107,8 @@ def _check_unread(cfg: config.Config) -> None:
   reason = f'the job {cfg.job} goes by that of the run'
   # Compiled programs are cached there, too.
   places: tuple[str, ...] = ('config.data.cache_dir',)
+  if cfg.job is config.Job.AUDIT:
+    places = _PLACES
   if cfg.job in _OF_A_SUBSET:
     if getattr(cfg, cfg.job).subset is config.Subset.CORPUS:
       read.add('data')
@@ -116,6 +124,16 @@ def _check_unread(cfg: config.Config) -> None:
       section in read or path in places or value == default,
       f'{config.plain(default)!r}: {reason}',
     )
+
+
+def _check_audit(cfg: config.Config) -> None:
+  names = [part.value for part in config.AuditPart]
+  requirement.require(
+    cfg,
+    'audit.parts',
+    all(name in names for name in cfg.audit.parts),
+    f'() or some of {", ".join(names)}',
+  )
 
 
 def _check_attack(cfg: config.Config) -> None:

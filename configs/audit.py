@@ -1,0 +1,24 @@
+"""Audits a finished run: is its epsilon true, and what do attacks reach?
+
+  python -m fedjax_asr.main --config=configs/audit.py --config.audit.run=RUN
+
+Leaves audit.json in RUN/audit (or give --workdir).
+
+Options:
+  --config.audit.parts="('canaries','membership','speakers','exposure')"
+"""
+
+from fedjax_asr import config, config_file
+
+
+def get_config(variant: str = '') -> config.Config:
+  """The config, for flags to override; there are no variants."""
+  return config_file.chosen(variant, {'': _default})()
+
+
+def _default() -> config.Config:
+  return config.Config(
+    job=config.Job.AUDIT,
+    name='audit',
+    audit=config.AuditConfig(run='runs/ds2_fedavg'),
+  )

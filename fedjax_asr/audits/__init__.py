@@ -1,0 +1,1 @@
+"""What attacks reach against a promise of privacy."""

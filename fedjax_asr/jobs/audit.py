@@ -1,0 +1,70 @@
+"""Tries to break what a run promises, and writes down how far it got."""
+
+import os
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import rich.console
+
+from fedjax_asr import config, json_file, run_directory
+from fedjax_asr.jobs import audited_run, disk_errors
+
+# (audited, config, directory, console) -> what `audit.json` has of the part.
+Part = Callable[
+  [
+    audited_run.AuditedRun,
+    config.Config,
+    run_directory.RunDirectory,
+    rich.console.Console,
+  ],
+  dict[str, Any],
+]
+PARTS: Mapping[config.AuditPart, Part] = {}
+
+
+def run(
+  cfg: config.Config,
+  workdir: str | os.PathLike[str],
+  *,
+  allow_config_change: bool = False,
+) -> None:
+  """Leaves `audit.json`, part by part.
+
+  A part that is done is not measured again: the same command goes on where an
+  interrupted one stopped.
+
+  Raises:
+    UserError: of any room; the run itself is only read.
+  """
+  console = rich.console.Console(highlight=False, markup=False, soft_wrap=True)
+  # First, so that a mistyped run leaves no directory.
+  audited = audited_run.load(cfg, workdir, console)
+  wanted = [config.AuditPart(name) for name in cfg.audit.parts] or [*PARTS]
+  with (
+    run_directory.open_run(
+      workdir, cfg, allow_config_change=allow_config_change
+    ) as directory,
+    disk_errors.explained(directory.path, '; the same command resumes'),
+  ):
+    found = _resumed(directory, audited)
+    directory.begin()
+    for part in wanted:
+      if part in found:
+        console.print(f'{part}: measured before')
+        continue
+      found[part] = PARTS[part](audited, cfg, directory, console)
+      json_file.write(directory.audit, audited_run.described(audited) | found)
+  console.print(f'written: {directory.audit}')
+
+
+def _resumed(
+  directory: run_directory.RunDirectory, audited: audited_run.AuditedRun
+) -> dict[str, Any]:
+  """Parts that were measured before, of the same round and versions."""
+  if not directory.audit.is_file():
+    return {}
+  before = json_file.read(directory.audit)
+  said = audited_run.described(audited)
+  if {name: before.get(name) for name in said} != said:
+    return {}
+  return {part: before[part] for part in config.AuditPart if part in before}
