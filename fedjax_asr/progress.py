@@ -70,6 +70,7 @@ class Progress:
     wer: float | None = None,
     clients_per_second: float | None = None,
     times_real_time: float | None = None,
+    epsilon: float | None = None,
   ) -> None:
     """One more round is done; a number left out keeps its last value."""
     fields = {
@@ -77,6 +78,7 @@ class Progress:
       'wer': wer,
       'clients_per_second': clients_per_second,
       'times_real_time': times_real_time,
+      'epsilon': epsilon,
     }
     given = {name: value for name, value in fields.items() if value is not None}
     self._fields |= given
@@ -256,6 +258,7 @@ def _numbers(fields: dict[str, float | None]) -> str:
     'wer': 'WER {:.1%}',
     'clients_per_second': '{:.1f} clients/s',
     'times_real_time': '{:.1f} times real time',
+    'epsilon': 'epsilon {:.3g}',
   }
   shown: dict[str, float | str | None] = dict(fields)
   loss = fields.get('loss')

@@ -55,7 +55,7 @@ def continued(
     ):
       continue
     section, _, field = name.rpartition('.')
-    if type(leaves.get(name)) is int:
+    if type(leaves.get(name)) in (int, float):
       setattr(operator.attrgetter(section)(config), field, leaves[name])
   return config
 

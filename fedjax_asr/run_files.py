@@ -111,6 +111,11 @@ class RunFiles:
     return self.client_memory / 'rows.json'
 
   @property
+  def noise_seed(self) -> pathlib.Path:
+    """What the noise of a private run comes from; never to be published."""
+    return self.path / 'noise_seed.secret'
+
+  @property
   def speakers(self) -> pathlib.Path:
     """Scores of each held-out speaker; of an attack, who was recognised."""
     return self.path / 'speakers.json'

@@ -34,9 +34,9 @@ class Stream(enum.IntEnum):
   # Of a run, on the host.
   PARTITION = 0x7061  # []
   COHORT = 0x636F  # [round]
-  # Of Poisson sampling, the seed and the first index being those of the secret.
-  POISSON = 0x706F  # [word, round]
-  SAMPLING_GROUPS = 0x7367  # [word]
+  # In place of a seed these have the first half of a run's secret.
+  PRIVATE_COHORT = 0x7063  # [second half, round]
+  SAMPLING_GROUPS = 0x7367  # [second half]
   CLIENT_UTTERANCES = 0x6375  # [round, client]
   SPEEDS = 0x7370  # []
   DROPOUT = 0x6472  # [draw]

@@ -25,6 +25,7 @@ from fedjax_asr.federated import (
   partition,
   schedule,
 )
+from fedjax_asr.federated import secret as secret_lib
 from fedjax_asr.models import model
 
 
@@ -129,6 +130,7 @@ def chosen(
   attack: config.AttackConfig,
   seed: int,
   round_index: int,
+  secret: secret_lib.Secret | None = None,
 ) -> list[int]:
   """The index of the named client, or the round's cohort as it was drawn.
 
@@ -137,7 +139,7 @@ def chosen(
     ConfigError: the run's clients as systems are not known any more.
   """
   if not attack.victim:
-    drawn = schedule.members(clients, federated, seed, round_index)
+    drawn = schedule.members(clients, federated, seed, round_index, secret)
     return [int(index) for index in drawn]
   names = [each.name for each in clients]
   if attack.victim not in names:

@@ -176,9 +176,13 @@ class Config:
 
 
 def open_fields(config: Config) -> list[str]:
-  """Those of `BY_CORPUS` that are left to the corpus."""
-  return [
+  """Those of `BY_CORPUS` that are left to the corpus, and noise to a target."""
+  found = [
     path
     for path, value in BY_CORPUS.items()
     if operator.attrgetter(path)(config) == value
   ]
+  privacy = config.federated.privacy
+  if privacy.target_epsilon and not privacy.central_noise_multiplier:
+    found.append('federated.privacy.central_noise_multiplier')
+  return found

@@ -86,6 +86,25 @@ class PrivacyConfig:
   # and is for experiments.
   noise_seed: int = bounded(-1, low=-1, below=2**32)
 
+  @property
+  def is_central(self) -> bool:
+    """Whether the sum of a round is noised."""
+    return bool(self.central_noise_multiplier or self.target_epsilon)
+
+  @property
+  def has_noise(self) -> bool:
+    """Of the server or of clients; sampling then is part of the guarantee."""
+    return self.is_central or bool(self.local_noise_multiplier)
+
+  @property
+  def period(self) -> int:
+    """Rounds from one chance of a client to be drawn to its next."""
+    return self.num_bands if self.mechanism is Mechanism.BANDED else 1
+
+  def count_deviation(self, cohort_size: int) -> float:
+    """Clients: of the noise on how many were not clipped."""
+    return (self.count_noise or 1 / 20) * cohort_size
+
 
 @dataclasses.dataclass(slots=True, kw_only=True)
 class CompressionConfig:

@@ -15,9 +15,6 @@ import optax
 from fedjax_asr import config, streams
 from fedjax_asr.federated import channel, clipping, noise
 
-# Of the clients of a round: deviation of the noise on how many are short.
-_COUNT_NOISE = 1 / 20
-
 
 def adaptive(cfg: config.PrivacyConfig, cohort_size: int) -> channel.Channel:
   """Clipping at a norm that begins with `clip_norm`, and the server's noise.
@@ -28,7 +25,7 @@ def adaptive(cfg: config.PrivacyConfig, cohort_size: int) -> channel.Channel:
   1 / z^2 = 1 / z_sum^2 + 1 / (2 b)^2, of which z is
   `central_noise_multiplier`. The clients' memory is empty.
   """
-  count_stddev = cfg.count_noise * cohort_size or _COUNT_NOISE * cohort_size
+  count_stddev = cfg.count_deviation(cohort_size)
   is_private = bool(cfg.central_noise_multiplier)
   multiplier = sum_multiplier(cfg.central_noise_multiplier, count_stddev)
 

@@ -265,14 +265,15 @@ def plan(
   seed: int,
   num_devices: int,
   working: Sequence[Working] | None = None,
+  num_places: int = 0,
 ) -> Layout:
   """The padded shape of every round of a run.
 
   Frame buckets are those that waste least on the first rounds, which are
   known in advance, being functions of the seed. `working`: of each round, as
-  `draw` takes it.
+  `draw` takes it. `num_places`: clients of a round at most; 0: the cohort.
   """
-  per_device = -(-federated.cohort_size // num_devices)
+  per_device = -(-(num_places or federated.cohort_size) // num_devices)
   block_size = min(federated.block_size, per_device)
   layout = Layout(
     num_devices=num_devices,

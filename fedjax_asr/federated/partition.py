@@ -91,6 +91,15 @@ def settled(
   )
 
 
+def num_clients(
+  federated: config.FederatedConfig, holders: Sequence[str]
+) -> int:
+  """Those that `partition` will make of utterances of these holders."""
+  if federated.partition is config.Partition.SPEAKER:
+    return len(set(holders))
+  return federated.num_clients
+
+
 def _mean_work(sizes: Sequence[float], client: config.ClientConfig) -> float:
   """Utterances that a client trains on in a round."""
   if client.local_steps:

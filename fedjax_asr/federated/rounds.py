@@ -8,6 +8,7 @@ are then kept in place of the sum: memory depends on the cohort. Which algorithm
 it is, and what a channel does to messages, is nowhere asked here.
 """
 
+import typing
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -109,6 +110,8 @@ class _Kept(NamedTuple):
 
 # Any number of arguments: the last, `scale` and `secret`, may be left out.
 RoundFn = Callable[..., tuple[server.ServerState, ClientMemory, Outcome]]
+# Which of what clients send by has an axis of clients.
+_SENDERS: Any = channel.Sender(*typing.cast(Any, (0, 0, None)))
 # What a stateless algorithm takes and gives back.
 NO_MEMORIES = ClientMemory((), ())
 
@@ -250,7 +253,7 @@ def _of_device(
     state = training(shared.sent, local.members, local.memories.algorithm, keys)
     sent, memory = finish(shared.sent, state)
     received, line_memory, was_clipped = jax.vmap(
-      line.client, (0, 0, channel.Sender(0, 0, None))
+      line.client, (0, 0, _SENDERS)
     )(sent, local.memories.channel, senders)
     memories = ClientMemory(memory, line_memory)
     reports = jax.vmap(client_report.of_client)(

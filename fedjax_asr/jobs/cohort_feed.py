@@ -9,7 +9,15 @@ from jaxtyping import Int
 
 from fedjax_asr import config
 from fedjax_asr.corpora import dataset
-from fedjax_asr.federated import cohort, devices, partition, schedule, systems
+from fedjax_asr.federated import (
+  cohort,
+  devices,
+  partition,
+  sampling,
+  schedule,
+  systems,
+)
+from fedjax_asr.federated import secret as secret_lib
 
 
 class Fed(NamedTuple):
@@ -54,7 +62,9 @@ class CohortFeed:
     federated: config.FederatedConfig,
     seed: int,
     device_list: Sequence[devices.Device],
+    secret: secret_lib.Secret | None = None,
   ):
+    """`secret`: of private sampling; None: what `seed` makes."""
     self._examples = examples
     self._federated = federated
     self._seed = seed
@@ -62,7 +72,8 @@ class CohortFeed:
     self.clients = partition.partition(
       examples.speakers, examples.texts, federated, seed, examples.clients
     )
-    self._schedule = schedule.rounds(self.clients, federated, seed)
+    sampling.check(federated, len(self.clients))
+    self._schedule = schedule.rounds(self.clients, federated, seed, secret)
     self.layout = cohort.plan(
       self.clients,
       examples,
@@ -70,8 +81,15 @@ class CohortFeed:
       seed,
       len(device_list),
       [timing.working for timing in self._schedule] if self._schedule else None,
+      sampling.places(federated, len(self.clients)),
     )
     _check_steps(federated, self.layout)
+
+  @property
+  def participants(self) -> list[np.ndarray]:
+    """Clients that send, of each round that is known in advance by more than
+    its sample; [] of others."""
+    return [timing.working.client_ids for timing in self._schedule or []]
 
   @property
   def shapes(self) -> cohort.Cohort:

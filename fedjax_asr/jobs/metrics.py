@@ -34,7 +34,9 @@ def of_clock(
   timing: systems.Round | None, federated: config.FederatedConfig
 ) -> dict[str, float]:
   """When a round's clients worked; {} where nothing but a sample decides."""
-  if timing is None:
+  is_lossy = bool(federated.systems.dropout)
+  is_lossy |= federated.systems.speeds is not config.Speeds.NONE
+  if timing is None or not is_lossy:
     return {}
   found: dict[str, float] = {'train/num_lost': timing.num_lost}
   if federated.systems.speeds is not config.Speeds.NONE:

@@ -28,6 +28,7 @@ from fedjax_asr.jobs import (
   early_stopping,
   heldout,
   metrics,
+  privacy_books,
   recovery,
   time_split,
 )
@@ -47,6 +48,7 @@ class RoundLoop(NamedTuple):
   frame_buckets: Sequence[int]
   memories: memory_place.Memories
   held_out: heldout.HeldOut
+  books: privacy_books.PrivacyBooks
   watch: divergence.LossWatch
   patience: early_stopping.Patience
   recovery: recovery.Recovery
@@ -88,7 +90,9 @@ def run(
     record |= metrics.of_clock(fed.timing, loop.cfg.federated)
     record |= loop.recovery.metrics()
     _tell_of_clients(loop, index, fed.client_ids, outcome, record)
-    if is_last or loop.held_out.is_due(index):
+    is_told = is_last or loop.held_out.is_due(index)
+    record |= loop.books.metrics(index, is_whole=is_told)
+    if is_told:
       with split.of('evaluation'):
         record |= loop.held_out.evaluate(state, loop.bar.print, loop.bar.within)
       record |= time_split.memory(jax.local_devices())
@@ -105,6 +109,7 @@ def run(
       wer=wer,
       clients_per_second=record['clients_per_second'],
       times_real_time=record['times_real_time'],
+      epsilon=record.get('privacy/epsilon_pld'),
     )
     if loop.signals.came and not is_last:
       _save(loop, index, state, wer, force=True)

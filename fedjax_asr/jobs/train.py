@@ -38,12 +38,14 @@ from fedjax_asr.jobs import (
   early_stopping,
   heldout,
   preparation,
+  privacy_books,
   recovery,
   round_loop,
   run_corpus,
   run_ending,
   run_memory,
   run_population,
+  run_secret,
   settling,
   starting_point,
   summary,
@@ -135,11 +137,15 @@ def _train(
   signals.check()
   acoustic = model.acoustic(cfg.model, cfg.features.num_features, data.alphabet)
   cfg = directory.config = settling.settled(cfg, data)
+  secret = run_secret.of_run(directory, cfg.federated)
   device_list = devices.select(cfg.federated)
   if is_resumed:
     run_corpus.check_resumed(directory, data, console)
   feed = cohort_feed.CohortFeed(
-    data.train, cfg.federated, cfg.seed, device_list
+    data.train, cfg.federated, cfg.seed, device_list, secret
+  )
+  books = privacy_books.PrivacyBooks(
+    cfg.federated, len(feed.clients), feed.participants
   )
   held_out = heldout.HeldOut(acoustic, data, cfg.evaluation, directory.path)
   start = functools.partial(
@@ -147,10 +153,15 @@ def _train(
   )
   begun = start()
   recovered = recovery.Recovery(cfg.recovery, directory, begun.round)
-  told = run_memory.told(begun.memories, len(feed.clients)) + recovered.told()
+  told = (
+    *run_memory.told(begun.memories, len(feed.clients)),
+    *recovered.told(),
+    *books.promise(cfg.federated.num_rounds),
+  )
   console.print(summary.text(cfg, data, feed, device_list, begun.state, told))
   signals.check()
   key = jax.random.key(cfg.seed)
+  noise_key = secret.key if secret else key
   with preparation.reported(console, 'compiling'):
     round_fn, compile_seconds = _compiled(
       _round_fn(cfg, acoustic, feed, device_list),
@@ -159,18 +170,23 @@ def _train(
       begun.memories.shapes(feed.shapes.client_ids.shape),
       key,
       recovered.scale,
+      noise_key,
     )
   signals.check()
   run_memory.begin(begun.memories, directory, feed.clients)
   recovered.begin()
+  run_secret.begin(directory, cfg.federated, secret)
   _begin(cfg, directory, data, feed, begun.round, console)
   run = _Run(
-    round_fn=lambda *of_round: round_fn(*of_round, key, recovered.scale),
+    round_fn=lambda *of_round: round_fn(
+      *of_round, key, recovered.scale, noise_key
+    ),
     cfg=cfg,
     directory=directory,
     checkpoints=checkpoints,
     feed=feed,
     held_out=held_out,
+    books=books,
     recovery=recovered,
     signals=signals,
     console=console,
@@ -238,6 +254,7 @@ class _Run(NamedTuple):
   checkpoints: checkpoint.Checkpoints
   feed: cohort_feed.CohortFeed
   held_out: heldout.HeldOut
+  books: privacy_books.PrivacyBooks
   recovery: recovery.Recovery
   signals: interruption.Interruption
   console: rich.console.Console
@@ -264,6 +281,7 @@ def _go_on(run: _Run, begun: _Start, compile_seconds: float) -> str:
       frame_buckets=run.feed.layout.frame_buckets,
       memories=begun.memories,
       held_out=run.held_out,
+      books=run.books,
       watch=divergence.LossWatch(line.get('train/loss') for line in lines),
       patience=early_stopping.of_run(
         run.directory.metrics, run.cfg.evaluation.patience, first
@@ -276,7 +294,7 @@ def _go_on(run: _Run, begun: _Start, compile_seconds: float) -> str:
       bar=bar,
     )
     round_loop.run(loop, begun.state, first, cohorts, compile_seconds)
-    endings = [loop.watch.at_end()]
+    endings = [run.books.ending(), loop.watch.at_end()]
     if loop.patience.is_over:
       endings.insert(0, f'stopped: {loop.patience.told()}')
     return '; '.join(filter(None, endings))
@@ -327,6 +345,7 @@ def _compiled(
   memories: rounds.ClientMemory,
   key: jax.Array,
   scale: optimizers.Scale,
+  noise_key: jax.Array,
 ) -> tuple[rounds.RoundFn, float]:
   """The function for arguments of these shapes, and the seconds it took.
 
@@ -335,6 +354,6 @@ def _compiled(
   """
   started = time.perf_counter()
   jitted = typing.cast(jax.stages.Wrapped, round_fn)
-  lowered = jitted.lower(state, members, memories, key, scale)
+  lowered = jitted.lower(state, members, memories, key, scale, noise_key)
   compiled = lowered.compile()
   return compiled, time.perf_counter() - started

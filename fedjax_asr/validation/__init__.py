@@ -11,6 +11,7 @@ from fedjax_asr.validation import (
   algorithms,
   jobs,
   personal,
+  privacy,
   recovery,
   requirement,
   systems,
@@ -35,7 +36,7 @@ def validate(cfg: config.Config) -> None:
   _check_federated(cfg)
   algorithms.check(cfg)
   personal.check(cfg)
-  _check_privacy(cfg)
+  privacy.check(cfg)
   _check_compression(cfg)
   systems.check(cfg)
   aggregation.check(cfg)
@@ -323,40 +324,6 @@ def _check_federated(cfg: config.Config) -> None:
       federated.cohort_size <= federated.num_clients,
       f'at most federated.num_clients={federated.num_clients}',
     )
-
-
-def _check_privacy(cfg: config.Config) -> None:
-  federated, privacy = cfg.federated, cfg.federated.privacy
-  for name in ('local_noise_multiplier', 'central_noise_multiplier'):
-    requirement.require(
-      cfg,
-      f'federated.privacy.{name}',
-      not getattr(privacy, name) or bool(privacy.clip_norm),
-      '0 without a federated.privacy.clip_norm, of which it is a multiple',
-    )
-  if privacy.central_noise_multiplier:
-    requirement.require(
-      cfg,
-      'federated.weighting',
-      federated.weighting is config.Weighting.UNIFORM,
-      'uniform with federated.privacy.central_noise_multiplier: a client may '
-      'move the sum by clip_norm at most',
-    )
-    requirement.require(
-      cfg,
-      'federated.compression.method',
-      federated.compression.method not in _LENGTHENING,
-      'none, sign or top_k with federated.privacy.central_noise_multiplier: '
-      'an update may exceed clip_norm once it is rounded',
-    )
-
-
-# Rounded numbers may be larger; sign and top_k never lengthen an update.
-_LENGTHENING = (
-  config.Compression.FLOAT16,
-  config.Compression.BFLOAT16,
-  config.Compression.INT8,
-)
 
 
 def _check_compression(cfg: config.Config) -> None:
