@@ -164,6 +164,7 @@ class Simulation:
       opt_state=optimizer.init(params),
       round=jnp.zeros((), jnp.int32),
       memory=method.init_server(params, {}),
+      channel_state=line.init_server(params) if line.init_server else (),
     )
     self.state = devices.replicate(state, self.devices)
     memory = rounds.ClientMemory(
@@ -179,6 +180,7 @@ class Simulation:
     self,
     client_ids: Sequence[int] | None = None,
     staleness: Sequence[int] | None = None,
+    secret: jax.Array | None = None,
   ) -> rounds.Outcome:
     """One round of these clients; all of them by default, and none stale."""
     if client_ids is None:
@@ -197,6 +199,8 @@ class Simulation:
       devices.spread(drawn, self.devices),
       devices.spread(memories, self.devices),
       jax.random.key(0),
+      None,
+      secret,
     )
     memories, outcome = jax.device_get((memories, outcome))
     for place, index in np.ndenumerate(drawn.client_ids):
