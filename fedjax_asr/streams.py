@@ -44,6 +44,10 @@ class Stream(enum.IntEnum):
   INITIAL_PARAMETERS = 0x6970  # []
   CLIENT = 0x636C  # [round, client], from which those of `ClientStream` come
   SERVER_NOISE = 0x736E  # [round]
+  # Of clients that audit a training.
+  CANARY = 0x6361  # [canary]
+  CANARY_ROUNDS = 0x6372  # [round]
+  CANARY_NOISE = 0x636E  # [round, canary]
   # Of other jobs.
   BOOTSTRAP = 0x626F  # []
   CONVERGE_BATCHES = 0x6366  # []

@@ -19,6 +19,33 @@ class AuditPart(enum.StrEnum):
   EXPOSURE = 'exposure'
 
 
+class PlantedBug(enum.StrEnum):
+  """What is wrong, on purpose, with the mechanism that is audited."""
+
+  NONE = 'none'
+  # The first layer gets no noise; updates are not clipped; every round has the
+  # noise of the first.
+  FORGOTTEN_LAYER = 'forgotten_layer'
+  NO_CLIPPING = 'no_clipping'
+  REPLAYED_NOISE = 'replayed_noise'
+
+
+@dataclasses.dataclass(slots=True, kw_only=True)
+class CanaryConfig:
+  """A training like the run's, with random clients among the others."""
+
+  # That take part, as any client does; as many never do, and half as many that
+  # the attacker learns from.
+  num_canaries: int = bounded(200, low=20)
+  # Rounds of that training; 0: the run's.
+  num_rounds: int = bounded(0, low=0)
+  # Of what a canary hands to its channel; 0: ten times privacy.clip_norm, or
+  # without one what clients of the run send, in the median.
+  norm: float = bounded(0.0, low=0.0)
+  # To see that the audit finds it.
+  planted_bug: PlantedBug = PlantedBug.NONE
+
+
 @dataclasses.dataclass(slots=True, kw_only=True)
 class AuditConfig:
   """Attacks that try to break what a run promises."""
@@ -30,3 +57,4 @@ class AuditConfig:
   parts: tuple[str, ...] = ()
   # Of every interval.
   confidence: float = bounded(0.95, above=0.5, below=1.0)
+  canaries: CanaryConfig = dataclasses.field(default_factory=CanaryConfig)

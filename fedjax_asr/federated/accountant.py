@@ -262,13 +262,13 @@ def noise_multiplier(
   while excess(low) <= 0:
     low, high = low / 1.2, low
   # Of the root, the side on which the target is kept.
-  return _root(excess, low, high, 1e-4) * (1 + 2e-4)
+  return root(excess, low, high, 1e-4) * (1 + 2e-4)
 
 
 def _by_limit(rate: float, count: int, epsilon: float, delta: float) -> float:
   """About how much noise, by the limit of many rounds (Bu et al. 2020,
   arXiv 1911.11607): mu = rate sqrt(count (exp(1 / noise^2) - 1))."""
-  mu = _root(lambda mu: gaussian_delta(mu, epsilon) - delta, 1e-6, 1e3)
+  mu = root(lambda mu: gaussian_delta(mu, epsilon) - delta, 1e-6, 1e3)
   return math.log1p((mu / rate) ** 2 / count) ** -0.5
 
 
@@ -314,10 +314,10 @@ def _gaussian_mu(epsilon: float, delta: float) -> float:
     high *= 2
     if high > 1e4:
       return math.inf
-  return _root(lambda mu: gaussian_delta(mu, epsilon) - delta, 1e-6, high)
+  return root(lambda mu: gaussian_delta(mu, epsilon) - delta, 1e-6, high)
 
 
-def _root(
+def root(
   function: Callable[[float], float],
   low: float,
   high: float,

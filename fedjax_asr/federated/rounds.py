@@ -23,6 +23,7 @@ from fedjax_asr.federated import (
   algorithm,
   algorithms,
   block,
+  canary,
   channel,
   channels,
   client_report,
@@ -64,10 +65,15 @@ class RoundMetrics(NamedTuple):
 
 
 class Outcome(NamedTuple):
-  """What a round says of itself; reports are [devices blocks clients]."""
+  """What a round says of itself; reports are [devices blocks clients].
+
+  canaries: how far what the server publishes of the round goes along the
+    direction of each, by layer [canaries layers]; () without any.
+  """
 
   metrics: RoundMetrics
   reports: client_report.ClientReport
+  canaries: Float[Array, 'canaries layers'] | tuple[()] = ()
 
 
 class ClientMemory(NamedTuple):
@@ -153,8 +159,9 @@ def of_algorithm(
   federated: config.FederatedConfig,
   frame_buckets: Sequence[int],
   device_list: Sequence[devices.Device],
+  canaries: canary.Canaries | None = None,
 ) -> RoundFn:
-  """`make_round` of any algorithm and channel."""
+  """`make_round` of any algorithm and channel, with canaries or without."""
   line = norm_bound.behind(line, federated.aggregation)
   aggregate = robust.make(federated.aggregation)
   training = block.Training(method, tuple(frame_buckets))
@@ -177,6 +184,10 @@ def of_algorithm(
     )
     if aggregate is not None:
       sums = aggregate(kept.messages, members.client_ids)
+    if canaries is not None:
+      sums = canaries.added(
+        sums, line, line.told(state.channel_state), state.round, secret
+      )
     mean = aggregation.mean(sums)
     reports = client_report.of_round(kept.reports, mean)
     noise_key = streams.of_root(
@@ -187,6 +198,7 @@ def of_algorithm(
       optimizers.server_rate(federated, state.round, of_server),
     )
     sums, channel_state = line.server(sums, state.channel_state, noise_key)
+    along = () if canaries is None else canaries.projections(sums.update.params)
     update, memory = method.combine(sent, sums)
     state = server.stepped(
       state,
@@ -197,7 +209,7 @@ def of_algorithm(
       channel_state,
     )
     metrics = _metrics(reports, update, state, rates)
-    return state, kept.memories, Outcome(metrics, reports)
+    return state, kept.memories, Outcome(metrics, reports, along)
 
   return jax.jit(round_fn, donate_argnums=(0, 2))
 
