@@ -8,8 +8,7 @@
 RESULT.json gets a row as soon as a point of the config's `sweep()` is done;
 points that it has are not run again. The table has, over seeds, the mean and
 the 95% interval (Student's t) of the WER on held-out speakers, by way of
-clipping, optimizer of the server and noise, with the epsilons that the runs have
-spent.
+clipping, optimizer of the server and noise, with the epsilons that were spent.
 --chosen says which setting of configs/privacy.py:tuning has the lowest WER.
 """
 
