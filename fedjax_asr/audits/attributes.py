@@ -36,8 +36,8 @@ def guessed(
   """Least squares with a penalty, of each fold by all others.
 
   Every vector has several blocks, brought to one variance by the speakers that
-  are fitted. Two classes are targets of -1 and 1: each then weighs as much as the other,
-  however many there are of it.
+  are fitted. Two classes are targets of -1 and 1: each then weighs as much as
+  the other, however many there are of it.
   """
   values = np.zeros(len(targets))
   penalties = []

@@ -58,24 +58,20 @@ def equal_error_interval(
   impostor: Scores,
   first: Int[np.ndarray, ' pairs'],
   second: Int[np.ndarray, ' pairs'],
-  speakers: Int[np.ndarray, ' _'],
   num_resamples: int,
   confidence: float,
   rng: np.random.Generator,
 ) -> Interval:
   """Quantiles over draws of speakers, with all of their trials.
 
-  `speakers` of the genuine scores; `first` and `second` of the impostors'. A
-  pair counts as often as both of its speakers were drawn, in product.
+  `first` and `second` are the speakers of impostors' scores, as places among
+  the genuine. A pair counts as often as its first was drawn, times its second.
   """
-  places = np.full(int(max(speakers.max(), 0)) + 1, -1)
-  places[speakers] = np.arange(len(speakers))
-  one, other = places[first], places[second]
   rates = []
   for _ in range(num_resamples):
-    drawn = rng.integers(len(speakers), size=len(speakers))
-    counts = np.bincount(drawn, minlength=len(speakers))
-    times = counts[one] * counts[other]
+    drawn = rng.integers(len(genuine), size=len(genuine))
+    counts = np.bincount(drawn, minlength=len(genuine))
+    times = counts[first] * counts[second]
     if times.any():
       rates.append(
         equal_error_rate(np.repeat(genuine, counts), np.repeat(impostor, times))

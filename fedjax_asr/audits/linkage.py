@@ -88,6 +88,8 @@ def apart_trials(
 
 def _trained(blocks, fitted, tested):
   pairs = feature_blocks.levelled(blocks, fitted)
+  # Once for all sizes and folds: their components lie in this span.
+  pairs = linkage_backend.spanned(pairs, fitted)
   size = _chosen_size(pairs[fitted])
   backend = linkage_backend.fitted(pairs[fitted], size)
   return linkage_backend.scores(backend, pairs[tested]), size

@@ -1,17 +1,17 @@
 """Scores of pairs of vectors, by what other speakers' vectors are like."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.linalg
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 # Of the covariance within speakers, towards a multiple of the identity: it is
 # estimated from two vectors of each.
 _SHRINKAGE = 0.4
 _TINY = 1e-12
 
-Pairs = Float[np.ndarray, 'speakers halves features']
+Pairs = Float[np.ndarray, '_ halves features']
 Scores = Float[np.ndarray, 'first second']
 
 
@@ -39,6 +39,13 @@ def cosines(fitting: Pairs, tested: Pairs) -> Scores:
 def most_components(num_speakers: int) -> int:
   """Of which two vectors of each speaker tell both covariances."""
   return max(num_speakers - 1, 1)
+
+
+def spanned(pairs: Pairs, fitting: Int[np.ndarray, ' fitting']) -> Any:
+  """Coordinates in the span of the fitted vectors, about their mean."""
+  known = pairs[fitting].reshape(-1, pairs.shape[-1])
+  mean = known.mean(0)
+  return (pairs - mean) @ _principal(known - mean, len(known))
 
 
 def fitted(pairs: Pairs, num_components: int) -> Backend:

@@ -22,8 +22,8 @@ from fedjax_asr.jobs import (
   speaker_updates,
 )
 
-# Speakers of each fold, at least: in one of two a guess is half right.
-_FEWEST_OF_A_FOLD = 3
+# Speakers of each fold, at least: of one, nobody is an impostor.
+_FEWEST_OF_A_FOLD = 2
 
 
 class _Seen(NamedTuple):

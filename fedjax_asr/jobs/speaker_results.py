@@ -23,7 +23,6 @@ def of_trials(trials: linkage.Trials, cfg: config.Config) -> dict[str, Any]:
     trials.impostor,
     trials.first,
     trials.second,
-    np.arange(count),
     own.num_resamples,
     confidence,
     _resamples(cfg),
