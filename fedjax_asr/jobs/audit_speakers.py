@@ -42,8 +42,8 @@ def measured(
 ) -> dict[str, Any]:
   """What `audit.json` has of the part; with `missing`, why it has nothing.
 
-  Of the updates, and of the speech behind them, which no update can beat: as
-  it is (`speech`), and as the model is given it (`inputs`).
+  Of the updates, and beside them of moments of the speech behind them: as it is
+  (`speech`), and as the model is given it (`inputs`).
   """
   del directory
   own = cfg.audit.speakers

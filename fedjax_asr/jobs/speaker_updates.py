@@ -69,6 +69,7 @@ def speakers(
   rng = streams.rng(seed, streams.Stream.AUDITED_SPEAKERS)
   chosen = np.sort(rng.permutation(len(usable))[: own.num_speakers or None])
   places = {each.name: index for index, each in enumerate(audited.clients)}
+  num_clients = len(audited.clients)
   found = []
   for index in chosen.tolist():
     name, examples, positions = usable[index]
@@ -78,7 +79,7 @@ def speakers(
     found.append(
       Speaker(
         name=name,
-        client=places.get(name, len(audited.clients) + index),
+        client=places[name] if name in places else num_clients + index,
         was_trained_on=examples is audited.examples,
         examples=examples,
         halves=tuple(np.array_split(shuffled, NUM_HALVES)),
@@ -175,29 +176,16 @@ def _steps(
   audited: audited_run.AuditedRun, speaker: Speaker, half: int
 ) -> Int[np.ndarray, 'steps batch']:
   """Those of a client that holds this half of the speaker's utterances."""
+  client = partition.Client(speaker.name, speaker.halves[half])
   return cohort.client_steps(
-    _Only(speaker.client, partition.Client(speaker.name, speaker.halves[half])),
+    # Its index decides what is drawn; nobody else is looked at.
+    [client] * (speaker.client + 1),
     speaker.client,
     speaker.examples.num_frames,
     audited.settings.client,
     audited.saved.config.seed,
     audited.saved.round + half,
   )
-
-
-class _Only(Sequence[partition.Client]):
-  """A population of which one client is known."""
-
-  def __init__(self, index: int, client: partition.Client):
-    self._index, self._client = index, client
-
-  def __len__(self) -> int:
-    return self._index + 1
-
-  def __getitem__(self, index):
-    if index != self._index:
-      raise IndexError(index)
-    return self._client
 
 
 class _Shape(NamedTuple):
