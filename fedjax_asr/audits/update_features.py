@@ -91,8 +91,9 @@ def _top_inputs(kernel: Float[Array, 'rows units']):
   size = jnp.linalg.norm(kernel)
   level = kernel / jnp.where(size > 0, size, 1.0)
   count = min(_NUM_SINGULAR, *kernel.shape)
+  turns = jnp.arange(1, count + 1) / 8
   # The same start for every update: cosines of an eighth and a quarter turn.
-  start = jnp.cos(jnp.pi * jnp.outer(jnp.arange(len(kernel)), _turns(count)))
+  start = jnp.cos(jnp.pi * jnp.outer(jnp.arange(len(kernel)), turns))
 
   def step(_, basis):
     ahead = jnp.matmul(level.T, basis, precision='highest')
@@ -104,10 +105,6 @@ def _top_inputs(kernel: Float[Array, 'rows units']):
   )
   signs = jnp.where(basis.sum(0) < 0, -1, 1)
   return (basis * signs * shares).T.ravel()
-
-
-def _turns(count: int) -> Float[np.ndarray, ' count']:
-  return np.arange(1, count + 1) / 8
 
 
 def _unit(vector: Float[Array, ' size']) -> Float[Array, ' size']:

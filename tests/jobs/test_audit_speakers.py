@@ -4,6 +4,7 @@ import json
 import pathlib
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 import rich.console
@@ -162,7 +163,7 @@ def test_features_do_not_depend_on_an_updates_size(cached, audited):
   other = update_features.of_update(larger.params, larger.norm_state)
   for mine, theirs in zip(one, other, strict=True):
     np.testing.assert_allclose(mine, theirs, atol=1e-4)
-  nothing = jax.tree.map(np.zeros_like, update)
+  nothing = jax.tree.map(jnp.zeros_like, update)
   for block in update_features.of_update(nothing.params, nothing.norm_state):
     np.testing.assert_array_equal(block, np.zeros_like(block))
 
