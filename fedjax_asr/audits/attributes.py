@@ -118,4 +118,4 @@ def rank_correlation(guesses: Targets, targets: Targets) -> float:
   """Spearman's; NaN where one of them is constant."""
   if np.ptp(guesses) == 0 or np.ptp(targets) == 0:
     return float('nan')
-  return float(scipy.stats.spearmanr(guesses, targets).statistic)
+  return float(scipy.stats.spearmanr(guesses, targets)[0])
