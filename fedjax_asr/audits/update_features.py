@@ -44,7 +44,7 @@ class UpdateFeatures(NamedTuple):
 def of_update(
   params: model.Params, norm_state: model.NormState
 ) -> UpdateFeatures:
-  """All are zero of an update that is zero. May be jitted.
+  """All are zero, up to rounding, of an update that is zero. May be jitted.
 
   `norm_state` is sent, too: batch normalisation's statistics.
   """
