@@ -59,6 +59,11 @@ class Stream(enum.IntEnum):
   VICTIMS = 0x6174  # [round]
   VICTIM_UTTERANCES = 0x7675  # [round, client]
   PUBLIC_SPEECH = 0x7073  # []
+  # Whose updates are audited, of what speech, and how results are tested.
+  AUDITED_SPEAKERS = 0x73706B  # []
+  SPEAKER_HALVES = 0x7368  # [speaker]
+  SPEAKER_FOLDS = 0x7366  # []
+  SPEAKER_RESAMPLES = 0x7372  # []
   # What an attacker draws.
   ATTACKER = 0x6173  # [client]
   SPEAKER_ID = 0x7369  # []

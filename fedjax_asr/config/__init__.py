@@ -42,6 +42,7 @@ from fedjax_asr.config.attack import SpanDescentConfig as SpanDescentConfig
 from fedjax_asr.config.attack import SpeakerIdConfig as SpeakerIdConfig
 from fedjax_asr.config.audit import AuditConfig as AuditConfig
 from fedjax_asr.config.audit import AuditPart as AuditPart
+from fedjax_asr.config.audit import AuditSpeakersConfig as AuditSpeakersConfig
 from fedjax_asr.config.audit import CanaryConfig as CanaryConfig
 from fedjax_asr.config.audit import PlantedBug as PlantedBug
 from fedjax_asr.config.data import AugmentConfig as AugmentConfig

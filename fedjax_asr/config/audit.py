@@ -47,6 +47,23 @@ class CanaryConfig:
 
 
 @dataclasses.dataclass(slots=True, kw_only=True)
+class AuditSpeakersConfig:
+  """Speakers and what they are like, told from updates of other speech."""
+
+  # Drawn of all with enough to say; 0: all of them.
+  num_speakers: int = bounded(200, low=0)
+  # Behind each update, the same of all: how many would tell who it is. Whoever
+  # has fewer than twice as many is left out.
+  num_utterances: int = bounded(10, low=1)
+  # Of speakers; each is tested by what was fitted on the others.
+  num_folds: int = bounded(5, low=2)
+  # Draws of speakers, for the intervals.
+  num_resamples: int = bounded(1000, low=1)
+  # Impostors' scores that are kept to be drawn, of each method.
+  num_scores: int = bounded(500, low=1)
+
+
+@dataclasses.dataclass(slots=True, kw_only=True)
 class AuditConfig:
   """Attacks that try to break what a run promises."""
 
@@ -58,3 +75,6 @@ class AuditConfig:
   # Of every interval.
   confidence: float = bounded(0.95, above=0.5, below=1.0)
   canaries: CanaryConfig = dataclasses.field(default_factory=CanaryConfig)
+  speakers: AuditSpeakersConfig = dataclasses.field(
+    default_factory=AuditSpeakersConfig
+  )

@@ -50,6 +50,9 @@ class SyntheticSpeech(NamedTuple):
   def sample_rate(self) -> int:
     return SAMPLE_RATE
 
+  def voice(self) -> voices.Speaker:
+    return voices.speaker(self.seed, self.speaker, self.language)
+
   def describe(self) -> str:
     return f'synthetic speaker {self.speaker} utterance {self.number}'
 
@@ -103,7 +106,7 @@ def _synthesizer(language: str) -> espeak.Synthesizer:
 
 def _render(speech: SyntheticSpeech) -> _Waveform:
   """The waveform at `SAMPLE_RATE`, as the speaker's channel leaves it."""
-  speaker = voices.speaker(speech.seed, speech.speaker, speech.language)
+  speaker = speech.voice()
   rng = streams.rng(
     speech.seed, streams.Stream.RENDER, speech.speaker, speech.number
   )

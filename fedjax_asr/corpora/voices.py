@@ -4,6 +4,7 @@ A thousand of them are 70-80% identifiable by nearest centroid (chance 0.1%),
 so speakers differ as clients of a federation should.
 """
 
+import re
 from typing import NamedTuple
 
 import numpy as np
@@ -40,6 +41,11 @@ class Speaker(NamedTuple):
   tilt: float  # One-tap spectral tilt of the channel.
   snr_db: float
   peak: float
+
+  @property
+  def gender(self) -> str:
+    """'male' or 'female', which children's voices are, too."""
+    return re.findall(r'^gender (\w+)$', self.variant, re.MULTILINE)[0]
 
 
 def speaker(

@@ -154,7 +154,7 @@ def test_more_noise_proves_less():
 
 
 def test_bounds_are_those_that_the_library_was_published_with():
-  """2,000 scores of N(1, 1) against 2,000 of N(0, 1), whose epsilon is 4.377."""
+  """Scores of N(1, 1) against N(0, 1), whose epsilon is 4.377."""
   rng = np.random.default_rng(0)
   found = empirical_epsilon.measured(
     rng.normal(1, 1, 2000), rng.normal(0, 1, 2000), DELTA, 0.95
