@@ -5,15 +5,18 @@ before it is written. They are found by counting: no copy and no sort of the
 whole update.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, PyTree, UInt32
 
 from fedjax_asr import streams
 
 Seed = UInt32[Array, '2']
+_Rank = UInt32[Array, '...']
 # Of a seed that is sent, whatever JAX's default is.
 _GENERATOR = 'threefry2x32'
 
@@ -85,7 +88,7 @@ def filled(chosen: Chosen) -> PyTree:
   )
 
 
-def shaped(flat, like: PyTree) -> PyTree:
+def shaped(flat: jax.Array | np.ndarray, like: PyTree) -> PyTree:
   """A vector, cut into the shapes of a tree."""
   leaves, tree = jax.tree.flatten(like)
   first, cut = 0, []
@@ -117,16 +120,18 @@ def _largest(ranks: PyTree, k: int) -> PyTree:
   )
 
 
-def _at_least(bound):
+def _at_least(bound: _Rank) -> Callable[[_Rank], jax.Array]:
   return lambda rank: rank >= bound
 
 
-def _number(ranks: PyTree, holds):
+def _number(
+  ranks: PyTree, holds: Callable[[_Rank], jax.Array]
+) -> jax.Array | int:
   """Of how many it holds."""
   return sum(holds(rank).sum() for rank in jax.tree.leaves(ranks))
 
 
-def _greatest(num_bits: int, holds) -> UInt32[Array, '']:
+def _greatest(num_bits: int, holds: Callable[[_Rank], jax.Array]) -> _Rank:
   """The greatest number for which something holds that holds for all below.
 
   Its bits are found one after another.

@@ -258,7 +258,9 @@ def _symbols(cfg: config.CompressionConfig, data: bytes, like: PyTree) -> Any:
   )
 
 
-def _told_places(cfg, data: bytes, like: PyTree) -> sparsity.Chosen:
+def _told_places(
+  cfg: config.CompressionConfig, data: bytes, like: PyTree
+) -> sparsity.Chosen:
   size = sparsity.count(like)
   k = sparsity.num_sent(size, cfg.top_fraction)
   end = bit_packing.num_bytes(k, _place_bits(size))
@@ -266,7 +268,10 @@ def _told_places(cfg, data: bytes, like: PyTree) -> sparsity.Chosen:
   return _scattered(places, data[end:], like)
 
 
-def _scattered(places, data: bytes, like: PyTree) -> sparsity.Chosen:
+def _scattered(
+  places: np.ndarray, data: bytes, like: PyTree
+) -> sparsity.Chosen:
+  """Numbers at their places, ascending."""
   size = sparsity.count(like)
   values, is_sent = np.zeros(size, np.float32), np.zeros(size, bool)
   values[places] = np.frombuffer(data, '<f4')

@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import jax
+
 from fedjax_asr import config
 from fedjax_asr.federated import algorithms, channels, server, systems, wire
 from fedjax_asr.models import model
@@ -19,11 +21,12 @@ def client_sizes(
   `num_clients`: in the population.
   """
   federated = cfg.federated
+  sent = jax.eval_shape(lambda state: server.broadcast(state, federated), state)
   return wire.sizes(
     algorithms.make(acoustic, federated, cfg.augment, num_clients),
     channels.make(federated),
     federated.compression,
-    server.broadcast(state, federated),
+    sent,
     state.channel_state,
   )
 

@@ -150,11 +150,8 @@ def test_a_client_of_a_block_is_coded_as_it_would_be_alone(method):
 @pytest.mark.parametrize('method', METHOD)
 @pytest.mark.parametrize('garbage', [np.nan, np.inf])
 def test_what_is_not_finite_is_not_coded_away(method, garbage):
-  """Else a client that is broken would not be left out."""
+  """Else a client that is broken would not be left out; float16 saturates."""
   update = jax.tree.map(lambda x: np.full_like(x, garbage), tree())
-  got = decoded(update, method)
-  if method is METHOD.FLOAT16 and garbage == np.inf:
-    pytest.skip('its largest value, as of all that is too large')
-  assert not np.isfinite(
-    np.concatenate(list(map(np.ravel, got.values())))
-  ).all()
+  got = np.concatenate(list(map(np.ravel, decoded(update, method).values())))
+  saturates = method is METHOD.FLOAT16 and np.isinf(garbage)
+  assert np.isfinite(got).all() == saturates
