@@ -77,7 +77,7 @@ def sizes(
 
   def message(sent):
     kept = method.init_client(sent.params, sent.norm_state)
-    nobody = algorithm.Participant(np.int32(0))
+    nobody = algorithm.Participant(np.zeros((), np.int32))
     return method.finish(sent, method.start(sent, nobody, kept))[0]
 
   down = (
