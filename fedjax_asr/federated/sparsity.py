@@ -110,7 +110,7 @@ def _largest(ranks: PyTree, k: int) -> PyTree:
 
   def fits(bound):
     found = jax.tree.map(lambda r, p: is_tie(r, p, bound).sum(), ranks, places)
-    return sum(jax.tree.leaves(found)) <= left
+    return _total(found) <= left
 
   bound = _greatest(size.bit_length(), fits)
   return jax.tree.map(
@@ -124,11 +124,13 @@ def _at_least(bound: _Rank) -> Callable[[_Rank], jax.Array]:
   return lambda rank: rank >= bound
 
 
-def _number(
-  ranks: PyTree, holds: Callable[[_Rank], jax.Array]
-) -> jax.Array | int:
+def _number(ranks: PyTree, holds: Callable[[_Rank], jax.Array]) -> jax.Array:
   """Of how many it holds."""
-  return sum(holds(rank).sum() for rank in jax.tree.leaves(ranks))
+  return _total(jax.tree.map(lambda rank: holds(rank).sum(), ranks))
+
+
+def _total(counts: PyTree) -> jax.Array:
+  return jnp.asarray(sum(jax.tree.leaves(counts)))
 
 
 def _greatest(num_bits: int, holds: Callable[[_Rank], jax.Array]) -> _Rank:
