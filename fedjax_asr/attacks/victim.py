@@ -52,7 +52,8 @@ def make_send(
 
   The message of that client as the server decodes it, after local training on
   `batches`, whose leading axis are its steps; `key` is the client's in the
-  round, and `told` (of the channel, () for most) may follow it. For a delta it
+  round, and `told` and `kept` (of the channel, () for most: what it says of its
+  state, and the client's memory of it) may follow it. For a delta it
   is what `rounds.make_round` adds up for this client, whatever the cohort; for
   a gradient, what FedSGD would send of the only step, through the same channel.
   `num_clients` are in the population. Jitted: compiled once for each shape of
@@ -65,7 +66,7 @@ def make_send(
       method = algorithms.make(acoustic, federated, augmentation, num_clients)
   line = channels.make(federated)
 
-  def send(broadcast, participant, memory, batches, key, told=()):
+  def send(broadcast, participant, memory, batches, key, told=(), kept=()):
     num_steps = len(batches.num_frames)
     if observed is config.Observed.GRADIENT and num_steps != 1:
       raise VictimError(
@@ -74,7 +75,7 @@ def make_send(
     message, _ = client.message(
       method, broadcast, participant, memory, batches, key
     )
-    received, _, _ = line.client(message, (), channel.Sender(key, key, told))
+    received, _, _ = line.client(message, kept, channel.Sender(key, key, told))
     return received
 
   return jax.jit(send)

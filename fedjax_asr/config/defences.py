@@ -14,8 +14,10 @@ class Compression(enum.StrEnum):
   FLOAT16 = 'float16'
   BFLOAT16 = 'bfloat16'
   INT8 = 'int8'
+  QUANTIZED = 'quantized'
   SIGN = 'sign'
   TOP_K = 'top_k'
+  RANDOM_K = 'random_k'
 
 
 class Rounding(enum.StrEnum):
@@ -108,10 +110,16 @@ class PrivacyConfig:
 
 @dataclasses.dataclass(slots=True, kw_only=True)
 class CompressionConfig:
-  """How a client codes its update; nothing is carried to the next round."""
+  """How a client codes its update; docs/communication.md has the bytes."""
 
   method: Compression = Compression.NONE
-  # Of int8.
+  # Of int8 and quantized.
   rounding: Rounding = Rounding.STOCHASTIC
-  # Of top_k: the fraction of an update's numbers, largest first, that is sent.
+  # Of quantized: bits of a number.
+  bits: int = bounded(4, low=1, high=8)
+  # Of top_k and random_k: the fraction of an update's numbers that is sent, the
+  # largest or any.
   top_fraction: float = bounded(0.1, above=0.0, high=1.0)
+  # What the code loses is kept by the client, and added to what it sends when
+  # it takes part the next time.
+  error_feedback: bool = False

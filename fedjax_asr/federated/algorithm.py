@@ -110,6 +110,7 @@ class Algorithm(NamedTuple):
   combine(broadcast, sums) -> (Update along which the server steps, its memory)
   shares_start: all clients start from the same values (but for their memory),
     so that the first step may be computed on shared weights
+  told(memory) -> what of the server's memory is sent to clients
   personal(params, norm_state, memory) -> the values that a client recognises
     its own speech with, of the server's values and its memory; None: with the
     server's
@@ -122,6 +123,7 @@ class Algorithm(NamedTuple):
   finish: Callable[[Broadcast, ClientState], tuple[Message, Memory]]
   combine: Callable[[Broadcast, Sums], tuple[Update, Memory]]
   shares_start: bool
+  told: Callable[[Memory], Any] = lambda memory: memory
   personal: (
     Callable[
       [model.Params, model.NormState, Memory],

@@ -225,6 +225,7 @@ def observations(
     ),
   )
   memory = _memories(saved, attack.observed)
+  kept = run_memory.channel_memories(saved)
   told = channels.make(attacked.settings).told(saved.channel_state)
   # Jitted: it is an operation or two for each parameter.
   aggregate = jax.jit(
@@ -241,6 +242,7 @@ def observations(
         victim.padded(_batches(each.spoken, steps)),
         streams.of_root(root, streams.Stream.CLIENT, saved.round, client),
         told,
+        kept(attacked.clients[client].name),
       )
       for client, steps in zip(each.clients, each.steps, strict=True)
     ]
@@ -312,14 +314,18 @@ def _treatment(
 
 
 def _compression(cfg: config.CompressionConfig) -> str:
+  """The code with its parameters, as the ledger names it."""
+  name = cfg.method.value
   match cfg.method:
     case config.Compression.NONE:
       return ''
     case config.Compression.INT8:
-      return f'{cfg.method.value} {cfg.rounding.value}'
-    case config.Compression.TOP_K:
-      return f'{cfg.method.value} {cfg.top_fraction:g}'
-  return cfg.method.value
+      name += f' {cfg.rounding.value}'
+    case config.Compression.QUANTIZED:
+      name += f' {cfg.bits} {cfg.rounding.value}'
+    case config.Compression.TOP_K | config.Compression.RANDOM_K:
+      name += f' {cfg.top_fraction:g}'
+  return f'{name} error_feedback' if cfg.error_feedback else name
 
 
 def public_speech(

@@ -55,6 +55,7 @@ def load(
     saved = untrained(cfg, pathlib.Path(workdir), report)
   _check_normalization(saved)
   _check_algorithm(attack, saved.config.federated.algorithm)
+  _check_feedback(attack, saved.config.federated)
   found = evaluated_set.load(
     attack.subset, 'attack.subset', cfg.data, saved, report
   )
@@ -100,6 +101,22 @@ def _check_algorithm(
       f'config.attack.observed={attack.observed} of a run with config.'
       f'federated.algorithm={trained}; want gradient, or a run of fedavg '
       'or ditto.'
+    )
+
+
+def _check_feedback(
+  attack: config.AttackConfig, trained: config.FederatedConfig
+) -> None:
+  """What clients keep is of what they send in the run."""
+  if not trained.compression.error_feedback or not attack.run:
+    return
+  sends_gradients = trained.algorithm is config.AlgorithmName.FEDSGD
+  if (attack.observed is config.Observed.GRADIENT) is not sends_gradients:
+    wanted = 'gradient' if sends_gradients else 'delta'
+    raise config.ConfigError(
+      f'config.attack.observed={attack.observed} of a run of '
+      f'{trained.algorithm} with federated.compression.error_feedback; want '
+      f'{wanted}, which its clients send and keep what was lost of.'
     )
 
 

@@ -24,6 +24,7 @@ from fedjax_asr.federated import (
 )
 from fedjax_asr.jobs import (
   cohort_feed,
+  communication,
   divergence,
   early_stopping,
   heldout,
@@ -52,6 +53,7 @@ class RoundLoop(NamedTuple):
   watch: divergence.LossWatch
   patience: early_stopping.Patience
   recovery: recovery.Recovery
+  traffic: communication.Traffic
   checkpoints: checkpoint.Checkpoints
   signals: interruption.Interruption
   log: run_log.MetricsLog
@@ -88,6 +90,8 @@ def run(
     seconds = time.perf_counter() - clock
     record |= metrics.of_round(outcome.metrics, seconds, loop.cfg.features)
     record |= metrics.of_clock(fed.timing, loop.cfg.federated)
+    num_senders = int((fed.client_ids >= 0).sum())
+    record |= loop.traffic.of_round(num_senders, fed.timing)
     record |= loop.recovery.metrics()
     _tell_of_clients(loop, index, fed.client_ids, outcome, record)
     is_told = is_last or loop.held_out.is_due(index)

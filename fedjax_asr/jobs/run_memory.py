@@ -15,6 +15,7 @@ from fedjax_asr import (
 from fedjax_asr.federated import (
   algorithm,
   algorithms,
+  channel,
   channels,
   client_memory,
   client_rows,
@@ -30,6 +31,7 @@ from fedjax_asr.models import model
 PersonalFn = Callable[[str], tuple[model.Params, model.NormState] | None]
 KeptFn = Callable[[str], rounds.ClientMemory | None]
 MemoryFn = Callable[[str], algorithm.Memory]
+ChannelMemoryFn = Callable[[str], channel.Memory]
 _TOLD = {
   config.MemoryPlace.DEVICE: 'on the devices',
   config.MemoryPlace.HOST: 'in memory',
@@ -132,6 +134,21 @@ def algorithm_memories(saved: saved_run.SavedRun) -> MemoryFn:
     if found is None:
       return method.init_client(saved.params, saved.norm_state)
     return found.algorithm
+
+  return memory
+
+
+def channel_memories(saved: saved_run.SavedRun) -> ChannelMemoryFn:
+  """The same of the channel's part, such as what a code lost."""
+  line = channels.make(saved.config.federated)
+  if line.init is None:
+    return lambda name: ()
+  begin = line.init(saved.params)
+  kept = _kept(saved)
+
+  def memory(name):
+    found = kept(name)
+    return begin if found is None else found.channel
 
   return memory
 

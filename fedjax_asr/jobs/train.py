@@ -30,9 +30,11 @@ from fedjax_asr.federated import (
   optimizers,
   rounds,
   server,
+  wire,
 )
 from fedjax_asr.jobs import (
   cohort_feed,
+  communication,
   disk_errors,
   divergence,
   early_stopping,
@@ -188,6 +190,9 @@ def _train(
     held_out=held_out,
     books=books,
     recovery=recovered,
+    sizes=communication.client_sizes(
+      cfg, acoustic, begun.state, len(feed.clients)
+    ),
     signals=signals,
     console=console,
   )
@@ -256,6 +261,7 @@ class _Run(NamedTuple):
   held_out: heldout.HeldOut
   books: privacy_books.PrivacyBooks
   recovery: recovery.Recovery
+  sizes: wire.Sizes
   signals: interruption.Interruption
   console: rich.console.Console
 
@@ -287,6 +293,7 @@ def _go_on(run: _Run, begun: _Start, compile_seconds: float) -> str:
         run.directory.metrics, run.cfg.evaluation.patience, first
       ),
       recovery=run.recovery,
+      traffic=communication.Traffic(run.sizes, lines),
       checkpoints=run.checkpoints,
       signals=run.signals,
       log=log,

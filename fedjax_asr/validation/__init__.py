@@ -327,15 +327,63 @@ def _check_federated(cfg: config.Config) -> None:
 
 
 def _check_compression(cfg: config.Config) -> None:
-  for name, method in (
-    ('rounding', config.Compression.INT8),
-    ('top_fraction', config.Compression.TOP_K),
-  ):
+  code = cfg.federated.compression
+  for name, methods in _READERS.items():
     requirement.read(
       cfg,
       f'federated.compression.{name}',
-      cfg.federated.compression.method is method,
-      f'federated.compression.method={method}',
+      code.method in methods,
+      f'federated.compression.method={" or ".join(methods)}',
+    )
+  if code.method is config.Compression.QUANTIZED:
+    requirement.require(
+      cfg,
+      'federated.compression.bits',
+      code.bits > 1 or code.rounding is config.Rounding.STOCHASTIC,
+      '2 to 8 with federated.compression.rounding=nearest (or method=sign)',
+    )
+  if code.error_feedback:
+    _check_error_feedback(cfg)
+
+
+_READERS = {
+  'rounding': (config.Compression.INT8, config.Compression.QUANTIZED),
+  'bits': (config.Compression.QUANTIZED,),
+  'top_fraction': (config.Compression.TOP_K, config.Compression.RANDOM_K),
+}
+
+
+def _check_error_feedback(cfg: config.Config) -> None:
+  code, privacy = cfg.federated.compression, cfg.federated.privacy
+  path = 'federated.compression.error_feedback'
+  requirement.require(
+    cfg,
+    path,
+    code.method is not config.Compression.NONE,
+    'false without a federated.compression.method, which loses something',
+  )
+  for name in ('local_noise_multiplier', 'central_noise_multiplier'):
+    requirement.require(
+      cfg,
+      path,
+      not getattr(privacy, name),
+      f'false with federated.privacy.{name}: what is kept and added later '
+      'would exceed the clip_norm that noise is for',
+    )
+  requirement.require(
+    cfg,
+    path,
+    not privacy.target_epsilon,
+    'false with federated.privacy.target_epsilon: what is kept and added later '
+    'would exceed the clip_norm that noise is for',
+  )
+  if code.method in _READERS['rounding']:
+    requirement.require(
+      cfg,
+      'federated.compression.rounding',
+      code.rounding is config.Rounding.NEAREST,
+      'nearest with federated.compression.error_feedback: what stochastic '
+      'rounding loses may be longer than the update, and would grow',
     )
 
 

@@ -5,11 +5,14 @@ import math
 from fedjax_asr import config
 from fedjax_asr.validation import requirement
 
-# Rounded numbers may be larger; sign and top_k never lengthen an update.
+# Rounded or scaled numbers may be larger; sign and top_k never lengthen an
+# update.
 _LENGTHENING = (
   config.Compression.FLOAT16,
   config.Compression.BFLOAT16,
   config.Compression.INT8,
+  config.Compression.QUANTIZED,
+  config.Compression.RANDOM_K,
 )
 _NOISES = ('local_noise_multiplier', 'central_noise_multiplier')
 

@@ -117,10 +117,11 @@ def test_top_k_keeps_the_largest_of_the_whole_update(fraction):
     assert sum((x != 0).sum() for x in jax.tree.leaves(got)) == kept
 
 
-def test_top_k_keeps_all_that_equal_the_smallest_kept():
-  update = {'a': np.float32([3, -2, 2, 1, -2])}
-  got = decoded(update, METHOD.TOP_K, top_fraction=0.4)
-  np.testing.assert_array_equal(got['a'], [3, -2, 2, 0, -2])
+def test_top_k_of_equals_keeps_the_first():
+  update = {'a': np.float32([3, -2]), 'b': np.float32([2, 1, -2])}
+  got = decoded(update, METHOD.TOP_K, top_fraction=0.6)
+  np.testing.assert_array_equal(got['a'], [3, -2])
+  np.testing.assert_array_equal(got['b'], [2, 0, 0])
 
 
 @pytest.mark.parametrize('method', METHOD)
@@ -144,3 +145,13 @@ def test_a_client_of_a_block_is_coded_as_it_would_be_alone(method):
     jax.tree.map(
       lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-6), got, alone
     )
+
+
+@pytest.mark.parametrize('method', METHOD)
+@pytest.mark.parametrize('garbage', [np.nan, np.inf])
+def test_what_is_not_finite_is_not_coded_away(method, garbage):
+  """Else a client that is broken would not be left out; float16 saturates."""
+  update = jax.tree.map(lambda x: np.full_like(x, garbage), tree())
+  got = np.concatenate(list(map(np.ravel, decoded(update, method).values())))
+  saturates = method is METHOD.FLOAT16 and np.isinf(garbage)
+  assert np.isfinite(got).all() == saturates

@@ -50,6 +50,10 @@ def test_metrics_have_every_round_and_name(finished):
     'computing_seconds',
     'clients_per_second',
     'times_real_time',
+    'communication/bytes_up',
+    'communication/bytes_down',
+    'communication/total_bytes_up',
+    'communication/total_bytes_down',
   }
   scores = {'eval/wer', 'eval/cer', 'eval/loss'}
   scores |= {'eval/utterance_wer', 'eval/utterance_cer'}

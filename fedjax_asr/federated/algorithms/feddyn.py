@@ -66,4 +66,6 @@ def feddyn(
     init_client=lambda params, _: jax.tree.map(jnp.zeros_like, params),
     finish=finish,
     combine=combine,
+    # h is the server's alone.
+    told=lambda memory: (),
   )
