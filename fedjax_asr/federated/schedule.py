@@ -97,5 +97,6 @@ def synchronous(
       start=time,
       end=end,
       num_lost=wanted - len(senders),
+      drawn=found.speeds.client[windows],
     )
     time = end
