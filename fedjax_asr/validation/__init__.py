@@ -13,6 +13,7 @@ from fedjax_asr.validation import (
   personal,
   recovery,
   requirement,
+  secure,
   systems,
 )
 
@@ -39,6 +40,7 @@ def validate(cfg: config.Config) -> None:
   _check_compression(cfg)
   systems.check(cfg)
   aggregation.check(cfg)
+  secure.check(cfg)
   _check_checkpoint(cfg)
   recovery.check(cfg)
   jobs.check(cfg)
