@@ -13,6 +13,6 @@ class SecureAggregationConfig:
   # Clients that each one shares masks and secrets with, an even number; 0: so
   # many that hardly a round is lost to federated.systems.dropout.
   degree: int = bounded(0, low=0)
-  # More than this fraction of a client's neighbours have to send for its masks
-  # to be found, and more than this fraction of those drawn for a sum to be told.
+  # For its masks to be found more than this fraction of a client's neighbours
+  # have to send, and for a sum to be told more than this fraction of all drawn.
   threshold: float = bounded(0.5, above=0.0, below=1.0)

@@ -1,9 +1,9 @@
 """Updates as integers modulo 2^32, whose sums are exact in any order.
 
 A number is so many units, and 2^bits units are the norm at which updates are
-clipped: a public factor. Negative numbers are two's complements. Bits are so few
-that the sum over a cohort, noise and all, stays within 31 bits and a sign, so
-that wrapping around never changes what is decoded.
+clipped: a public factor. Negative numbers are two's complements. Bits are so
+few that the sum over a cohort, noise and all, stays within 31 bits and a sign,
+so that wrapping around never changes what is decoded.
 """
 
 import math
@@ -42,7 +42,7 @@ def encoded(
 
   Raises:
     config.ConfigError: the update has so many numbers that hardly anything is
-      left; said when the round is compiled.
+      left; when the round is compiled.
   """
   most = 2**form.bits - math.sqrt(flat.size)
   if most < 2 ** (form.bits - 1):

@@ -28,7 +28,7 @@ def public_key(private: int) -> int:
 
 
 def agreed_seed(private: int, public: int) -> tuple[int, int]:
-  """Two words, the same for either of a pair, of its own key and the other's."""
+  """Two words that either of a pair has, by its own key and the other's."""
   shared = pow(public, private, _PRIME)
   digest = hashlib.blake2b(shared.to_bytes(16), digest_size=8).digest()
   return words(int.from_bytes(digest))

@@ -1,8 +1,8 @@
 """Who shares masks with whom: a sparse graph, new in each round.
 
-Bell et al. 2020 (arXiv: ePrint 2020/704): in place of all pairs of clients, each
-has as many neighbours as the logarithm of their number asks for, on a ring that
-was shuffled.
+Bell et al. 2020 (ePrint 2020/704): in place of all pairs of clients, each has as
+many neighbours as the logarithm of their number asks for, on a ring that was
+shuffled.
 """
 
 import math
@@ -23,7 +23,7 @@ def degree(num_clients: int, threshold: float, dropout: float) -> int:
   """Neighbours of each: an even number, or all others.
 
   The fewest with which a round, whose clients drop out independently with the
-  probability `dropout`, has all the shares that it needs but in one of a million
+  probability `dropout`, has all the shares that it needs but once in a million
   (a bound over its clients, by the binomial distribution); twice the binary
   logarithm of their number at least, so that the graph hangs together.
   """

@@ -2,7 +2,7 @@
 
 Bonawitz et al. 2017: a client adds what its own seed expands to, and for each
 neighbour what their common seed expands to, the one with a plus and the other
-with a minus. Numbers are modulo 2^32. The generator is counter-based (threefry),
+with a minus. Numbers are modulo 2^32. The generator is counter-based, threefry,
 so that a mask is a function of its seed.
 """
 
@@ -34,13 +34,13 @@ class ClientMasks(NamedTuple):
 class Recovered(NamedTuple):
   """What the server found of the masks in the sum: seeds and their factors.
 
-  They are shared out over the devices, the first `count` of each being real.
+  They are shared out over the devices, the first `num_terms` of each are real.
   is_abandoned: too few sent; the sum stays what it is, and is not used.
   """
 
   seeds: UInt32[cohort.AnyArray, '*devices terms 2']
   factors: UInt32[cohort.AnyArray, '*devices terms']
-  count: Int[cohort.AnyArray, '*devices']
+  num_terms: Int[cohort.AnyArray, '*devices']
   is_abandoned: Bool[cohort.AnyArray, '*devices']
 
 
@@ -52,10 +52,10 @@ class Masks(NamedTuple):
 
 
 def expanded(
-  seed: UInt32[Array, '2'], size: int
+  seed: UInt32[cohort.AnyArray, '2'], size: int
 ) -> UInt32[Array, ' size']:
   """A seed's mask."""
-  key = jax.random.wrap_key_data(seed, impl='threefry2x32')
+  key = jax.random.wrap_key_data(jnp.asarray(seed), impl='threefry2x32')
   return jax.random.bits(key, (size,), jnp.uint32)
 
 
@@ -81,4 +81,4 @@ def found(recovered: Recovered, like: PyTree) -> PyTree:
 
   # As many as there are and not as there may be: most rounds lose few.
   start = jnp.zeros_like(flat)
-  return like_message(jax.lax.fori_loop(0, recovered.count, add, start))
+  return like_message(jax.lax.fori_loop(0, recovered.num_terms, add, start))

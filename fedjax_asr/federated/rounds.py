@@ -4,11 +4,13 @@ Each device scans over its blocks of clients; a block is a vmap of local
 training; weighted messages are added to a running sum, so memory depends on the
 block and not on the cohort. The sums are added across devices and the server
 takes one optimizer step. With secure aggregation what is summed are masked
-integers, and beside them the masks that the server found. A robust aggregator needs all messages at once, which
-are then kept in place of the sum: memory depends on the cohort. Which algorithm
-it is, and what a channel does to messages, is nowhere asked here.
+integers, and beside them the masks that the server found. A robust aggregator
+needs all messages at once, which are then kept in place of the sum: memory
+depends on the cohort. Which algorithm it is, and what a channel does to
+messages, is nowhere asked here.
 """
 
+import typing
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -181,7 +183,8 @@ def of_algorithm(
     is_abandoned = jnp.array(False)
     if secure is not None:
       is_abandoned = members.masks.recovered.is_abandoned.any()
-      sums = secure.decoded(secure_sum.unmasked(*sums), is_abandoned)
+      masked, found = typing.cast(tuple[algorithm.Sums, Any], sums)
+      sums = secure.decoded(secure_sum.unmasked(masked, found), is_abandoned)
     mean = aggregation.mean(sums)
     reports = client_report.of_round(kept.reports, mean)
     noise_key = streams.of_root(
@@ -237,6 +240,10 @@ def _metrics(
   )
 
 
+# Keys are a client's own, and what it is told is everybody's.
+_SENDER_AXES = channel.Sender(*[typing.cast(Any, 0)] * 2, told=None)
+
+
 def _of_device(
   training: block.Training,
   line: channel.Channel,
@@ -264,7 +271,7 @@ def _of_device(
     state = training(shared.sent, local.members, local.memories.algorithm, keys)
     sent, memory = finish(shared.sent, state)
     received, line_memory, was_clipped = jax.vmap(
-      line.client, (0, 0, channel.Sender(0, 0, None))
+      line.client, (0, 0, _SENDER_AXES)
     )(sent, local.memories.channel, senders)
     memories = ClientMemory(memory, line_memory)
     reports = jax.vmap(client_report.of_client)(
@@ -274,9 +281,7 @@ def _of_device(
     if keeps_messages:
       return (), _Kept(memories, reports, usable)
     if secure is not None:
-      usable = jax.vmap(secure.encoded, (0, channel.Sender(0, 0, None)))(
-        usable, senders
-      )
+      usable = jax.vmap(secure.encoded, (0, _SENDER_AXES))(usable, senders)
       usable = jax.vmap(secure_sum.hidden)(usable, local.members.masks.clients)
     return aggregation.summed(usable), _Kept(memories, reports, ())
 

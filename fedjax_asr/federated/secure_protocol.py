@@ -180,7 +180,9 @@ def _sign(row: int, other: int) -> int:
 
 
 def recovered(
-  clients: Sequence[Client], sends: Bool[np.ndarray, ' clients'], threshold: float
+  clients: Sequence[Client],
+  sends: Bool[np.ndarray, ' clients'],
+  threshold: float,
 ) -> Seeds | None:
   """All masks in the sum of those who sent, of shares that they hold.
 
@@ -259,7 +261,7 @@ def _shared_out(
   return masks.Recovered(
     seeds=seeds,
     factors=factors,
-    count=count,
+    num_terms=count,
     is_abandoned=np.full(num_devices, found is None),
   )
 

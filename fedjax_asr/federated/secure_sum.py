@@ -1,9 +1,9 @@
-"""A sum of updates that nobody sees one of: what the compiled round does for it.
+"""A sum of updates that nobody sees one of: the compiled round's part of it.
 
-Behind the channel: a clipped update is encoded (`fixed_point`), has its share of
-the noise where that is distributed (`skellam`), and is hidden (`masks`). The sum
-over blocks and devices is one of integers modulo 2^32, from which the server
-takes the masks that `secure_protocol` found.
+Behind the channel: a clipped update is encoded (`fixed_point`), has its share
+of the noise where that is distributed (`skellam`), and is hidden (`masks`). The
+sum over blocks and devices is one of integers modulo 2^32, from which the
+server takes the masks that `secure_protocol` found.
 """
 
 import functools
@@ -67,9 +67,7 @@ class SecureSum(NamedTuple):
 
 def _as_integers(params: Any):
   """`unravel` of a tree of such shapes, of 32 bits without a sign."""
-  like = jax.tree.map(
-    lambda leaf: jnp.zeros(leaf.shape, jnp.uint32), params
-  )
+  like = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, jnp.uint32), params)
   return jax.flatten_util.ravel_pytree(like)[1]
 
 
@@ -77,9 +75,7 @@ def hidden(
   message: algorithm.Message, own: masks.ClientMasks
 ) -> algorithm.Message:
   """An encoded message as it is sent; nothing, of padding."""
-  return channel.with_params(
-    message, masks.hidden(message.update.params, own)
-  )
+  return channel.with_params(message, masks.hidden(message.update.params, own))
 
 
 def unmasked(sums: algorithm.Sums, found: Any) -> algorithm.Sums:

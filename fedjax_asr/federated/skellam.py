@@ -64,12 +64,9 @@ def table(variance: float) -> Table:
   return Table(high.astype(np.uint32), low.astype(np.uint32))
 
 
-def draws(
-  found: Table, size: int, key: jax.Array
-) -> Int[Array, ' size']:
+def draws(found: Table, size: int, key: jax.Array) -> Int[Array, ' size']:
   """Independent ones."""
   high, low, sign = jax.random.bits(key, (3, size), jnp.uint32)
-  # One word holds 32 signs; it is drawn whole to be the simplest.
   entries = len(found.high)
   table_high, table_low = jnp.asarray(found.high), jnp.asarray(found.low)
 

@@ -3,9 +3,9 @@
 Renyi differential privacy of integer orders (Agarwal, Kairouz and Liu 2021,
 arXiv 2110.04995, section 3), amplified by Poisson sampling of clients with a
 bound for any mechanism (Zhu and Wang 2019, Theorem 5), added up over rounds and
-converted by dp_accounting. Neighbours are runs with a client and runs in which it
-sends zeros and noise; the noise is that of the least number of senders, without
-that of clients who tell theirs.
+converted by dp_accounting. Neighbours are runs with a client and runs in which
+it sends zeros and noise; the noise is that of the least number of senders, none
+of whom tells its own.
 """
 
 import math
@@ -38,8 +38,8 @@ def of_config(federated: config.FederatedConfig, num_params: int) -> Noise:
   """Of a round of `privacy.mechanism=distributed`.
 
   The norm of an encoded update is that of `clip_norm`, rounding included
-  (`fixed_point.encoded`). Of integers the sum of magnitudes is no more than that
-  of squares.
+  (`fixed_point.encoded`). Of integers the sum of magnitudes is no more than
+  that of squares.
 
   Raises:
     ValueError: there is no such noise.

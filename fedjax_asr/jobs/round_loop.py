@@ -149,9 +149,7 @@ def _save(
   loop.memories.prune(loop.checkpoints.rounds)
 
 
-def _tell_of_secure(
-  loop: RoundLoop, index: int, fed: cohort_feed.Fed
-) -> None:
+def _tell_of_secure(loop: RoundLoop, index: int, fed: cohort_feed.Fed) -> None:
   if fed.secure is None or fed.secure.found is not None:
     return
   num_drawn, dropped = len(fed.secure.client_ids), fed.secure.num_dropped

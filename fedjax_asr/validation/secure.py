@@ -1,4 +1,4 @@
-"""What secure aggregation goes with: sums of updates of clients that weigh 1."""
+"""What secure aggregation goes with: sums of updates, each of weight 1."""
 
 import math
 

@@ -87,7 +87,7 @@ def test_the_degree_grows_with_the_logarithm_and_holds_what_it_says():
   found = [mask_graph.degree(n, 0.5, 0.1) for n in (100, 1000, 10_000, 100_000)]
   steps = np.diff(found)
   assert found[-1] < 60
-  assert 0 < steps.min()
+  assert steps.min() > 0
   assert steps.max() <= 8
   rng = np.random.default_rng(0)
   degree = mask_graph.degree(1000, 0.5, 0.2)
@@ -99,9 +99,7 @@ def test_the_degree_grows_with_the_logarithm_and_holds_what_it_says():
 
 
 def simulated(drawn, senders, degree=4, threshold=0.5):
-  protocol = secure_protocol.Protocol(
-    len(drawn), len(drawn), degree, threshold
-  )
+  protocol = secure_protocol.Protocol(len(drawn), len(drawn), degree, threshold)
   return secure_protocol.simulated(
     np.array(drawn), np.array(senders, int), protocol, SEED, ROUND
   )

@@ -16,7 +16,9 @@ def test_probabilities_sum_to_one_and_have_the_variance(variance):
   values = np.arange(skellam.reach(variance) + 1)
   found = skellam.probability(values, variance)
   assert abs(found[0] + 2 * found[1:].sum() - 1) < 1e-9
-  assert abs(2 * (found * values.astype(float) ** 2).sum() / variance - 1) < 1e-9
+  assert (
+    abs(2 * (found * values.astype(float) ** 2).sum() / variance - 1) < 1e-9
+  )
   # Nothing of note is cut off, by the ratio of the last two entries.
   ratio = found[-1] / found[-2]
   assert 2 * found[-1] * ratio / (1 - ratio) < 2.0**-64
@@ -91,7 +93,9 @@ def test_the_bound_holds_and_is_close_for_one_number(order, shift, variance):
 def test_amplification_is_between_none_and_the_gaussians_own():
   """Of a fine unit the noise is as good as Gaussian."""
   multiplier, rate, rounds, delta = 1.0, 0.02, 200, 1e-5
-  noise = skellam_accounting.Noise(2.0**16, 2.0**16, (multiplier * 2.0**16) ** 2)
+  noise = skellam_accounting.Noise(
+    2.0**16, 2.0**16, (multiplier * 2.0**16) ** 2
+  )
 
   def gaussian(rate):
     accountant = rdp_privacy_accountant.RdpAccountant(
