@@ -37,8 +37,8 @@ def encoded(
   """In units, rounded up or down at random, so that the mean is the number.
 
   No longer than 2^bits units whatever is drawn: rounding lengthens an update by
-  less than the root of its size, and one that is longer than what that leaves is
-  scaled to it. `key` is of what anybody may know.
+  less than the root of its size, and one that is longer than what that leaves
+  is scaled to it. `key` is of what anybody may know.
 
   Raises:
     config.ConfigError: the update has so many numbers that hardly anything is

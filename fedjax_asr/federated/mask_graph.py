@@ -1,7 +1,7 @@
 """Who shares masks with whom: a sparse graph, new in each round.
 
-Bell et al. 2020 (ePrint 2020/704): in place of all pairs of clients, each has as
-many neighbours as the logarithm of their number asks for, on a ring that was
+Bell et al. 2020 (ePrint 2020/704): in place of all pairs of clients, each has
+as many neighbours as the logarithm of their number asks for, on a ring that was
 shuffled.
 """
 

@@ -62,12 +62,13 @@ def expanded(
 def hidden(message: PyTree, masks: ClientMasks) -> PyTree:
   """One client's numbers with its masks; zero where nobody sends."""
   flat, like_message = jax.flatten_util.ravel_pytree(message)
+  seeds = jnp.concatenate([masks.own[None], masks.pairs])
+  factors = jnp.concatenate([jnp.full(1, PLUS, jnp.uint32), masks.signs])
 
   def add(index, total):
-    return total + masks.signs[index] * expanded(masks.pairs[index], flat.size)
+    return total + factors[index] * expanded(seeds[index], flat.size)
 
-  total = flat + expanded(masks.own, flat.size)
-  total = jax.lax.fori_loop(0, len(masks.signs), add, total)
+  total = jax.lax.fori_loop(0, len(seeds), add, flat)
   return like_message(jnp.where(masks.is_sender, total, 0))
 
 
