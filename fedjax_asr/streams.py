@@ -40,6 +40,8 @@ class Stream(enum.IntEnum):
   CLIENT_UTTERANCES = 0x6375  # [round, client]
   SPEEDS = 0x7370  # []
   DROPOUT = 0x6472  # [draw]
+  MASK_GRAPH = 0x6D67  # [round]
+  MASKS = 0x6D61  # [round, client]: keys, seeds and shares
   # Of a run, on the devices.
   INITIAL_PARAMETERS = 0x6970  # []
   CLIENT = 0x636C  # [round, client], from which those of `ClientStream` come

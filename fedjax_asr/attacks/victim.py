@@ -21,9 +21,11 @@ from fedjax_asr.federated import (
   channel,
   channels,
   client,
+  client_report,
   cohort,
   partition,
   schedule,
+  secure_sum,
 )
 from fedjax_asr.federated import secret as secret_lib
 from fedjax_asr.models import model
@@ -56,6 +58,7 @@ def make_send(
   state, and the client's memory of it) may follow it. For a delta it
   is what `rounds.make_round` adds up for this client, whatever the cohort; for
   a gradient, what FedSGD would send of the only step, through the same channel.
+  With secure aggregation its numbers are integers, as they are before masks.
   `num_clients` are in the population. Jitted: compiled once for each shape of
   `batches` (`padded` makes few).
   """
@@ -65,6 +68,7 @@ def make_send(
     case config.Observed.DELTA:
       method = algorithms.make(acoustic, federated, augmentation, num_clients)
   line = channels.make(federated)
+  secure = secure_sum.make(federated)
 
   def send(broadcast, participant, memory, batches, key, told=(), kept=()):
     num_steps = len(batches.num_frames)
@@ -75,8 +79,12 @@ def make_send(
     message, _ = client.message(
       method, broadcast, participant, memory, batches, key
     )
-    received, _, _ = line.client(message, kept, channel.Sender(key, key, told))
-    return received
+    sender = channel.Sender(key, key, told)
+    received, _, _ = line.client(message, kept, sender)
+    if secure is None:
+      return received
+    is_broken = ~client_report.is_finite(received)
+    return secure.encoded(aggregation.emptied(received, is_broken), sender)
 
   return jax.jit(send)
 
@@ -94,7 +102,10 @@ def aggregate(
   update as it was sent (and the noise that one who knows all others' updates
   has to deal with). Exactly zero where no utterance was usable. `key` is that
   of the server's noise in the round, and `state` the channel's at the server.
+  With `federated.secure_aggregation` the sum is that of the encoded updates,
+  without masks; of how many it may be, `attacked_run` says.
   """
+  secure = secure_sum.make(federated)
   # They are the whole round: by their number the server's mean divides.
   federated = dataclasses.replace(federated, cohort_size=len(messages))
   if len(messages) == 1:
@@ -105,6 +116,8 @@ def aggregate(
   sums = aggregation.summed(
     jax.tree.map(lambda *leaves: jnp.stack(leaves), *messages)
   )
+  if secure is not None:
+    sums = secure.decoded(sums)
   line = channels.make(federated)
   sums, _ = line.server(sums, state, key)
   return aggregation.mean(sums).params

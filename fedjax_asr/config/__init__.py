@@ -109,6 +109,9 @@ from fedjax_asr.config.models import Dtype as Dtype
 from fedjax_asr.config.models import ModelConfig as ModelConfig
 from fedjax_asr.config.models import Norm as Norm
 from fedjax_asr.config.recovery import RecoveryConfig as RecoveryConfig
+from fedjax_asr.config.secure_aggregation import (
+  SecureAggregationConfig as SecureAggregationConfig,
+)
 from fedjax_asr.config.systems import LateWork as LateWork
 from fedjax_asr.config.systems import Speeds as Speeds
 from fedjax_asr.config.systems import SystemsConfig as SystemsConfig

@@ -39,10 +39,11 @@ class LayerBounds(enum.StrEnum):
 
 
 class Mechanism(enum.StrEnum):
-  """How the server's noise of one round goes with that of others."""
+  """Whose noise is on the sum, and how that of one round goes with others."""
 
   INDEPENDENT = 'independent'
   BANDED = 'banded'
+  DISTRIBUTED = 'distributed'
 
 
 @dataclasses.dataclass(slots=True, kw_only=True)
@@ -63,7 +64,7 @@ class PrivacyConfig:
   quantile_learning_rate: float = bounded(0.2, above=0.0)
   count_noise: float = bounded(0.0, low=0.0)
   # Standard deviation over clip_norm: of the noise that each client adds, and
-  # of the noise that the server adds to the sum.
+  # of the noise on the sum (mechanism says whose).
   local_noise_multiplier: float = bounded(0.0, low=0.0)
   central_noise_multiplier: float = bounded(0.0, low=0.0)
   # The central_noise_multiplier is found that spends this epsilon by the last
@@ -73,6 +74,8 @@ class PrivacyConfig:
   delta: float = bounded(1e-5, above=0.0, below=1.0)
   # The server's noise: of each round by itself, or of up to num_bands rounds
   # together, in which a client takes part once (banded matrix factorisation).
+  # distributed: each client of federated.secure_aggregation adds a share of it,
+  # so that the server never sees a sum without.
   mechanism: Mechanism = Mechanism.INDEPENDENT
   num_bands: int = bounded(1, low=1)
   # Clients beyond which Poisson sampling cuts a cohort; 0: so many that it

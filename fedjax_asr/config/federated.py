@@ -20,6 +20,7 @@ from fedjax_asr.config.algorithms import (
 )
 from fedjax_asr.config.defences import CompressionConfig, PrivacyConfig
 from fedjax_asr.config.fields import bounded
+from fedjax_asr.config.secure_aggregation import SecureAggregationConfig
 from fedjax_asr.config.systems import SystemsConfig
 
 
@@ -199,5 +200,8 @@ class FederatedConfig:
   systems: SystemsConfig = dataclasses.field(default_factory=SystemsConfig)
   aggregation: AggregationConfig = dataclasses.field(
     default_factory=AggregationConfig
+  )
+  secure_aggregation: SecureAggregationConfig = dataclasses.field(
+    default_factory=SecureAggregationConfig
   )
   fedbuff: FedBuffConfig = dataclasses.field(default_factory=FedBuffConfig)

@@ -28,9 +28,15 @@ def emptied(
 
 
 def summed(messages: algorithm.Message) -> algorithm.Sums:
-  """Of messages whose outermost axis is the clients."""
+  """Of messages whose outermost axis is the clients.
+
+  Integers are what secure aggregation sends: they are added up as they are,
+  whatever their clients weigh, and wrap around.
+  """
 
   def weighted(updates):
+    if jnp.issubdtype(updates.dtype, jnp.integer):
+      return updates.sum(0, dtype=updates.dtype)
     # Highest: a GPU would round updates to TF32.
     return jnp.tensordot(messages.weight, updates, 1, precision='highest')
 

@@ -49,6 +49,7 @@ class Cohort(NamedTuple):
 
   utterances: of each client, each once; axes: devices blocks clients batch.
   indices: those of a step, among its client's; -1 is padding.
+  masks: of secure aggregation (`masks.Masks`); () without.
   """
 
   utterances: Batch
@@ -56,6 +57,7 @@ class Cohort(NamedTuple):
   bucket: Int[AnyArray, 'devices blocks steps']
   client_ids: Int[AnyArray, 'devices blocks clients']
   staleness: Int[AnyArray, 'devices blocks clients']
+  masks: Any = ()
 
 
 class Layout(NamedTuple):

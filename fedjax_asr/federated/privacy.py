@@ -42,4 +42,6 @@ def stages(federated: config.FederatedConfig) -> list[channel.Channel]:
       found.append(
         banded_noise.of_server(stddev, cfg.num_bands, federated.num_rounds)
       )
+    case config.Mechanism.DISTRIBUTED:
+      pass  # It is on the messages (`secure_sum`).
   return found

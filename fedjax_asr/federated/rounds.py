@@ -3,9 +3,11 @@
 Each device scans over its blocks of clients; a block is a vmap of local
 training; weighted messages are added to a running sum, so memory depends on the
 block and not on the cohort. The sums are added across devices and the server
-takes one optimizer step. A robust aggregator needs all messages at once, which
-are then kept in place of the sum: memory depends on the cohort. Which algorithm
-it is, and what a channel does to messages, is nowhere asked here.
+takes one optimizer step. With secure aggregation what is summed are masked
+integers, and beside them the masks that the server found. A robust aggregator
+needs all messages at once, which are then kept in place of the sum: memory
+depends on the cohort. Which algorithm it is, and what a channel does to
+messages, is nowhere asked here.
 """
 
 import typing
@@ -29,9 +31,11 @@ from fedjax_asr.federated import (
   client_report,
   cohort,
   devices,
+  masks,
   norm_bound,
   optimizers,
   robust,
+  secure_sum,
   server,
 )
 from fedjax_asr.models import model
@@ -164,9 +168,10 @@ def of_algorithm(
   """`make_round` of any algorithm and channel, with canaries or without."""
   line = norm_bound.behind(line, federated.aggregation)
   aggregate = robust.make(federated.aggregation)
+  secure = secure_sum.make(federated)
   training = block.Training(method, tuple(frame_buckets))
   over_clients = devices.over_clients(
-    _of_device(training, line, keeps_messages=aggregate is not None),
+    _of_device(training, line, secure, keeps_messages=aggregate is not None),
     device_list,
     federated.device_map,
   )
@@ -184,6 +189,11 @@ def of_algorithm(
     )
     if aggregate is not None:
       sums = aggregate(kept.messages, members.client_ids)
+    is_abandoned = jnp.array(False)
+    if secure is not None:
+      is_abandoned = members.masks.recovered.is_abandoned.any()
+      masked, found = typing.cast(tuple[algorithm.Sums, Any], sums)
+      sums = secure.decoded(secure_sum.unmasked(masked, found), is_abandoned)
     if canaries is not None:
       sums = canaries.added(
         sums, line, line.told(state.channel_state), state.round, secret
@@ -208,7 +218,7 @@ def of_algorithm(
       federated.server.ema_decay,
       channel_state,
     )
-    metrics = _metrics(reports, update, state, rates)
+    metrics = _metrics(reports, update, state, rates, is_abandoned)
     return state, kept.memories, Outcome(metrics, reports, along)
 
   return jax.jit(round_fn, donate_argnums=(0, 2))
@@ -219,6 +229,7 @@ def _metrics(
   update: algorithm.Update,
   state: server.ServerState,
   rates: Rates,
+  is_abandoned: Bool[Array, ''],
 ) -> RoundMetrics:
   # Broken ones have a weight; those beyond a bound have utterances.
   took_part = (reports.totals.num_utterances > 0) & (reports.weight > 0)
@@ -236,19 +247,27 @@ def _metrics(
     num_utterances=totals.num_utterances,
     num_frames=totals.num_frames,
     num_infeasible=totals.num_infeasible,
-    num_clients=num_clients,
+    num_clients=jnp.where(is_abandoned, 0.0, num_clients),
     num_broken=num_broken,
     is_broken=nobody_left | ~client_report.is_finite(state),
     learning_rates=rates,
   )
 
 
+# Keys are a client's own, and what it is told is everybody's.
+
+
 def _of_device(
-  training: block.Training, line: channel.Channel, *, keeps_messages: bool
+  training: block.Training,
+  line: channel.Channel,
+  secure: secure_sum.SecureSum | None,
+  *,
+  keeps_messages: bool,
 ):
   """`(_Shared, _Local) -> (Sums, _Kept)` over the blocks of one device.
 
-  The sums are () where messages are kept.
+  The sums are () where messages are kept; of a secure sum, a pair: masked, and
+  the masks that were found.
   """
   finish = jax.vmap(training.method.finish, (None, 0))
 
@@ -274,6 +293,9 @@ def _of_device(
     usable = aggregation.without(received, reports.report.is_broken)
     if keeps_messages:
       return (), _Kept(memories, reports, usable)
+    if secure is not None:
+      usable = jax.vmap(secure.encoded, (0, _SENDERS))(usable, senders)
+      usable = jax.vmap(secure_sum.hidden)(usable, local.members.masks.clients)
     return aggregation.summed(usable), _Kept(memories, reports, ())
 
   def of_device(shared: _Shared, local: _Local):
@@ -281,15 +303,32 @@ def _of_device(
       more, kept = of_block(shared, local)
       return jax.tree.map(jnp.add, sums, more), kept
 
-    start = () if keeps_messages else _nothing(training, line, shared, local)
-    return jax.lax.scan(add_block, start, local)
+    if keeps_messages:
+      return jax.lax.scan(add_block, (), local)
+    if secure is None:
+      start = _nothing(training, line, None, shared, local)
+      return jax.lax.scan(add_block, start, local)
+    members, recovered = _without_server(local.members)
+    local = local._replace(members=members)
+    start = _nothing(training, line, secure, shared, local)
+    sums, kept = jax.lax.scan(add_block, start, local)
+    return (sums, masks.found(recovered, start.update.params)), kept
 
   return of_device
+
+
+def _without_server(
+  members: cohort.Cohort,
+) -> tuple[cohort.Cohort, masks.Recovered]:
+  """What has an axis of blocks, and what the server found, which has none."""
+  own = members.masks
+  return members._replace(masks=own._replace(recovered=())), own.recovered
 
 
 def _nothing(
   training: block.Training,
   line: channel.Channel,
+  secure: secure_sum.SecureSum | None,
   shared: _Shared,
   local: _Local,
 ) -> algorithm.Sums:
@@ -301,6 +340,7 @@ def _nothing(
     start = training.method.start(shared.sent, nobody, kept.algorithm)
     sent, _ = training.method.finish(shared.sent, start)
     sender = channel.Sender(shared.key, shared.secret, shared.told)
-    return line.client(sent, kept.channel, sender)[0]
+    received, _, _ = line.client(sent, kept.channel, sender)
+    return received if secure is None else secure.encoded(received, sender)
 
   return aggregation.nothing(jax.eval_shape(idle, shared, kept))

@@ -111,6 +111,7 @@ def sampled(
       start=0.0,
       end=0.0,
       num_lost=int(is_dropped.sum()),
+      drawn=drawn,
     )
 
 
@@ -150,5 +151,6 @@ def synchronous(
       start=time,
       end=end,
       num_lost=wanted - len(senders),
+      drawn=found.speeds.client[windows],
     )
     time = end

@@ -22,12 +22,15 @@ class Round(NamedTuple):
   start, end: virtual seconds since the run began, from the end of the round
     before it to the server's step.
   num_lost: clients whose work did not come, or too late.
+  drawn: all that began in it, some of which may not send; None where clients
+    begin and end in different rounds.
   """
 
   working: cohort.Working
   start: float
   end: float
   num_lost: int
+  drawn: Int[np.ndarray, ' drawn'] | None = None
 
 
 class Works(NamedTuple):

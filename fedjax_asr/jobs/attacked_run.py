@@ -9,7 +9,7 @@ import jax
 
 from fedjax_asr import config, saved_run, streams
 from fedjax_asr.corpora import dataset, datasets, store, utterance
-from fedjax_asr.federated import partition
+from fedjax_asr.federated import partition, secure_protocol
 from fedjax_asr.jobs import evaluated_set
 from fedjax_asr.models import model
 from fedjax_asr.speech import alphabets, features
@@ -70,6 +70,7 @@ def load(
       systems=config.SystemsConfig(),
     )
   settings = partition.settled(settings, found.examples.clients)
+  _check_secure(attack, settings)
   clients = partition.partition(
     found.examples.speakers,
     found.examples.texts,
@@ -117,6 +118,21 @@ def _check_feedback(
       f'config.attack.observed={attack.observed} of a run of '
       f'{trained.algorithm} with federated.compression.error_feedback; want '
       f'{wanted}, which its clients send and keep what was lost of.'
+    )
+
+
+def _check_secure(
+  attack: config.AttackConfig, settings: config.FederatedConfig
+) -> None:
+  """What is unmasked is a round's sum: of one client nothing is seen."""
+  if not settings.secure_aggregation.enabled:
+    return
+  least = secure_protocol.of_config(settings).least_senders
+  if not least <= attack.num_aggregated <= settings.cohort_size:
+    raise config.ConfigError(
+      f'config.attack.num_aggregated={attack.num_aggregated} of a run with '
+      f'federated.secure_aggregation; want {least} to {settings.cohort_size}, '
+      'the clients whose sum a round tells.'
     )
 
 

@@ -15,6 +15,7 @@ from fedjax_asr.federated import (
   partition,
   sampling,
   schedule,
+  secure_protocol,
   systems,
 )
 from fedjax_asr.federated import secret as secret_lib
@@ -26,12 +27,14 @@ class Fed(NamedTuple):
   frames: of each frame bucket, how many are speech and how many computed.
   client_ids: those of `members`, on the host.
   timing: when they work; None where nothing but a sample decides.
+  secure: the round of secure aggregation; None without.
   """
 
   members: cohort.Cohort
   client_ids: Int[np.ndarray, 'devices blocks clients']
   frames: cohort.BucketFrames
   timing: systems.Round | None
+  secure: secure_protocol.Round | None = None
 
 
 def _check_steps(
@@ -84,6 +87,9 @@ class CohortFeed:
       sampling.places(federated, len(self.clients)),
     )
     _check_steps(federated, self.layout)
+    self._protocol = None
+    if federated.secure_aggregation.enabled:
+      self._protocol = secure_protocol.of_config(federated)
 
   @property
   def participants(self) -> list[np.ndarray]:
@@ -95,6 +101,9 @@ class CohortFeed:
   def shapes(self) -> cohort.Cohort:
     """Of every cohort, as `jax.ShapeDtypeStruct`s on the devices."""
     shapes = cohort.shapes(self.layout, self._examples.num_features)
+    if self._protocol:
+      masks = secure_protocol.shapes(self._protocol, shapes.client_ids.shape)
+      shapes = shapes._replace(masks=masks)
     return devices.spread_shapes(shapes, self._devices)
 
   def __call__(self, round_index: int) -> Fed:
@@ -110,7 +119,20 @@ class CohortFeed:
     members = cohort.assemble(drawn, self._examples, self.layout)
     frames = cohort.bucket_frames(members, self.layout)
     ids = np.asarray(members.client_ids)
-    return Fed(devices.spread(members, self._devices), ids, frames, timing)
+    secure = None
+    if self._protocol:
+      begun = timing.drawn if timing else None
+      secure = secure_protocol.simulated(
+        drawn.client_ids if begun is None else begun,
+        drawn.client_ids,
+        self._protocol,
+        self._seed,
+        round_index,
+      )
+      masks = secure_protocol.placed(secure, ids, self._protocol)
+      members = members._replace(masks=masks)
+    spread = devices.spread(members, self._devices)
+    return Fed(spread, ids, frames, timing, secure)
 
   def ahead(self, rounds: Iterable[int]) -> Generator[Fed, None, None]:
     """The cohorts of these rounds, each assembled while the last one is used.

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from fedjax_asr import config
-from fedjax_asr.federated import cohort, rounds, systems
+from fedjax_asr.federated import cohort, rounds, secure_protocol, systems
 
 
 def of_round(
@@ -45,6 +45,16 @@ def of_clock(
   if federated.algorithm is config.AlgorithmName.FEDBUFF:
     found['train/staleness'] = float(timing.working.staleness.mean())
   return found
+
+
+def of_secure(of_round: secure_protocol.Round | None) -> dict[str, float]:
+  """What secure aggregation lost; {} without it."""
+  if of_round is None:
+    return {}
+  return {
+    'secure_aggregation/num_dropped': of_round.num_dropped,
+    'secure_aggregation/abandoned': int(of_round.found is None),
+  }
 
 
 def of_frames(

@@ -92,7 +92,9 @@ def run(
     record |= metrics.of_clock(fed.timing, loop.cfg.federated)
     num_senders = int((fed.client_ids >= 0).sum())
     record |= loop.traffic.of_round(num_senders, fed.timing)
+    record |= metrics.of_secure(fed.secure)
     record |= loop.recovery.metrics()
+    _tell_of_secure(loop, index, fed)
     _tell_of_clients(loop, index, fed.client_ids, outcome, record)
     is_told = is_last or loop.held_out.is_due(index)
     record |= loop.books.metrics(index, is_whole=is_told)
@@ -154,6 +156,17 @@ def _save(
   loop.memories.sync(index)
   loop.checkpoints.save(index, state, wer, force=force)
   loop.memories.prune(loop.checkpoints.rounds)
+
+
+def _tell_of_secure(loop: RoundLoop, index: int, fed: cohort_feed.Fed) -> None:
+  if fed.secure is None or fed.secure.found is not None:
+    return
+  num_drawn, dropped = len(fed.secure.client_ids), fed.secure.num_dropped
+  loop.bar.print(
+    f'round {index}: abandoned, its sum stays hidden: {dropped} of {num_drawn} '
+    'clients dropped out, too many for config.federated.secure_aggregation.'
+    'threshold'
+  )
 
 
 def _tell_of_clients(

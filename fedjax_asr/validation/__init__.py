@@ -14,6 +14,7 @@ from fedjax_asr.validation import (
   privacy,
   recovery,
   requirement,
+  secure,
   systems,
 )
 
@@ -40,6 +41,7 @@ def validate(cfg: config.Config) -> None:
   _check_compression(cfg)
   systems.check(cfg)
   aggregation.check(cfg)
+  secure.check(cfg)
   _check_checkpoint(cfg)
   recovery.check(cfg)
   jobs.check(cfg)

@@ -14,7 +14,7 @@ import untrained_run
 
 from fedjax_asr import checkpoint, config, main, run_directory
 from fedjax_asr.attacks import observation
-from fedjax_asr.jobs import attack_results
+from fedjax_asr.jobs import attack_results, attacked_run
 
 
 @pytest.fixture(scope='module', autouse=True)
@@ -218,3 +218,21 @@ def test_full_disk_is_one_line(refused, place, tmp_path, monkeypatch):
   monkeypatch.setattr(attack_results, 'write', full)
   line = refused(tiny_attack.write_config(place))
   assert line.endswith('No space left on device; the same command resumes.')
+
+
+@pytest.mark.parametrize('num_aggregated', [1, 4, 9])
+def test_of_a_secure_aggregate_no_other_number_of_clients_is_seen(
+  num_aggregated,
+):
+  settings = config.FederatedConfig(
+    cohort_size=8,
+    secure_aggregation=config.SecureAggregationConfig(enabled=True),
+  )
+  attack = config.AttackConfig(num_aggregated=num_aggregated)
+  with pytest.raises(config.ConfigError) as caught:
+    attacked_run._check_secure(attack, settings)
+  assert str(caught.value).startswith(
+    f'config.attack.num_aggregated={num_aggregated} of a run with '
+    'federated.secure_aggregation; want 5 to 8'
+  )
+  attacked_run._check_secure(config.AttackConfig(num_aggregated=5), settings)

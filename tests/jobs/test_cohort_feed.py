@@ -83,3 +83,45 @@ def test_steps_that_leave_none_for_the_body_are_one_line():
   assert str(caught.value).startswith(
     'config.federated.fedrep.head_steps=4; want fewer than the 4 steps'
   )
+
+
+SECURE = population.federated(
+  weighting=config.Weighting.UNIFORM,
+  privacy=config.PrivacyConfig(clip_norm=1.0),
+  systems=config.SystemsConfig(dropout=0.3),
+  secure_aggregation=config.SecureAggregationConfig(
+    enabled=True, threshold=0.3
+  ),
+  num_devices=2,
+)
+
+
+def secure_feed():
+  return cohort_feed.CohortFeed(
+    population.examples(population.uneven()),
+    SECURE,
+    population.SEED,
+    devices.select(SECURE),
+  )
+
+
+def test_masks_are_those_of_the_round_whoever_asks_and_of_one_shape():
+  """A resumed run has those that it would have had."""
+  feed, again = secure_feed(), secure_feed()
+  list(feed.ahead(range(3)))
+  seen = set()
+  for index in range(4):
+    fed = feed(index)
+    other = again(index)
+    jax.tree.map(np.testing.assert_array_equal, fed.members, other.members)
+    shapes = jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), fed.members)
+    assert shapes == jax.tree.map(
+      lambda leaf: (leaf.shape, leaf.dtype), feed.shapes
+    )
+    # Those who drop out agreed on masks, too.
+    assert len(fed.secure.client_ids) == 5
+    is_sender = np.asarray(fed.members.masks.clients.is_sender)
+    np.testing.assert_array_equal(is_sender, fed.client_ids >= 0)
+    assert fed.secure.num_dropped == 5 - is_sender.sum()
+    seen.add(fed.secure.own.tobytes())
+  assert len(seen) == 4

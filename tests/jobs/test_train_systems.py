@@ -27,6 +27,32 @@ FEDBUFF = (
 )
 
 
+SECURE = (
+  '--config.model.ds2.norm=layer',
+  '--config.federated.cohort_size=4',
+  '--config.federated.weighting=uniform',
+  '--config.federated.systems.speeds=log_normal',
+  '--config.federated.systems.dropout=0.4',
+  '--config.federated.privacy.clip_norm=1.0',
+  '--config.federated.privacy.mechanism=distributed',
+  '--config.federated.privacy.central_noise_multiplier=0.01',
+  '--config.federated.secure_aggregation.enabled=true',
+)
+
+
+def _check_secure(lines):
+  for line in lines:
+    dropped = line['secure_aggregation/num_dropped']
+    assert dropped == line['train/num_lost']
+    # Three of four have to send.
+    is_abandoned = dropped > 1
+    assert line['secure_aggregation/abandoned'] == is_abandoned
+    assert line['train/num_clients'] == (0 if is_abandoned else 4 - dropped)
+    assert (line['train/delta_norm'] == 0) == is_abandoned
+    assert (line['train/loss'] is None) == is_abandoned
+  assert {line['secure_aggregation/abandoned'] for line in lines} == {0, 1}
+
+
 def _check_synchronous(lines):
   for line in lines:
     assert 0 < line['virtual_seconds'] <= 2
@@ -44,6 +70,7 @@ def _check_buffered(lines):
   ('flags', 'check'),
   [
     (SYSTEMS, _check_synchronous),
+    pytest.param(SECURE, _check_secure, marks=pytest.mark.slow),
     pytest.param(FEDBUFF, _check_buffered, marks=pytest.mark.slow),
   ],
 )
