@@ -42,6 +42,8 @@ from fedjax_asr.config.attack import SpanDescentConfig as SpanDescentConfig
 from fedjax_asr.config.attack import SpeakerIdConfig as SpeakerIdConfig
 from fedjax_asr.config.audit import AuditConfig as AuditConfig
 from fedjax_asr.config.audit import AuditPart as AuditPart
+from fedjax_asr.config.audit import ExposureConfig as ExposureConfig
+from fedjax_asr.config.audit import MembershipConfig as MembershipConfig
 from fedjax_asr.config.data import AugmentConfig as AugmentConfig
 from fedjax_asr.config.data import Case as Case
 from fedjax_asr.config.data import Corpus as Corpus

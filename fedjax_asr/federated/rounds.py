@@ -152,6 +152,18 @@ def of_algorithm(
   device_list: Sequence[devices.Device],
 ) -> RoundFn:
   """`make_round` of any algorithm and channel."""
+  round_fn = traced(method, line, federated, frame_buckets, device_list)
+  return jax.jit(round_fn, donate_argnums=(0, 2))
+
+
+def traced(
+  method: algorithm.Algorithm,
+  line: channel.Channel,
+  federated: config.FederatedConfig,
+  frame_buckets: Sequence[int],
+  device_list: Sequence[devices.Device],
+) -> RoundFn:
+  """`of_algorithm` before it is jitted: for a program of several rounds."""
   line = norm_bound.behind(line, federated.aggregation)
   aggregate = robust.make(federated.aggregation)
   training = block.Training(method, tuple(frame_buckets))
@@ -196,7 +208,7 @@ def of_algorithm(
     metrics = _metrics(reports, update, state, rates)
     return state, kept.memories, Outcome(metrics, reports)
 
-  return jax.jit(round_fn, donate_argnums=(0, 2))
+  return round_fn
 
 
 def _metrics(

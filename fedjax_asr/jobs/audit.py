@@ -7,7 +7,7 @@ from typing import Any
 import rich.console
 
 from fedjax_asr import config, json_file, run_directory
-from fedjax_asr.jobs import audited_run, disk_errors
+from fedjax_asr.jobs import audit_membership, audited_run, disk_errors
 
 # (audited, config, directory, console) -> what `audit.json` has of the part.
 Part = Callable[
@@ -19,7 +19,9 @@ Part = Callable[
   ],
   dict[str, Any],
 ]
-PARTS: Mapping[config.AuditPart, Part] = {}
+PARTS: Mapping[config.AuditPart, Part] = {
+  config.AuditPart.MEMBERSHIP: audit_membership.measured,
+}
 
 
 def run(
