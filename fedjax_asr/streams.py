@@ -59,6 +59,8 @@ class Stream(enum.IntEnum):
   PERTURBATION = 0x7074  # []
   CANDIDATES = 0x6364  # []
   OBSERVED_CANDIDATES = 0x6F63  # [round, client]
+  EXPOSURE = 0x6578  # []
+  EXPOSURE_NOISE = 0x656E  # []
   PLANTED = 0x706C  # []
   PLANTED_CANDIDATES = 0x7063  # [sentence]
   # Who is attacked, and with which of their speech.

@@ -7,6 +7,7 @@ there, which changes nothing.
 """
 
 import dataclasses
+import typing
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -32,13 +33,14 @@ from fedjax_asr.models import model
 
 # (rounds done, all)
 Report = Callable[[int, int], None]
+_WHOLE: Any = None
 _AXES = cohort.Cohort(
-  utterances=cohort.Batch(*[None] * 4),
-  indices=0,
-  bucket=None,
-  client_ids=None,
-  staleness=None,
-)  # pyright: ignore[reportArgumentType]
+  utterances=cohort.Batch(*[_WHOLE] * 4),
+  indices=typing.cast(Any, 0),
+  bucket=_WHOLE,
+  client_ids=_WHOLE,
+  staleness=_WHOLE,
+)
 
 
 class TrainingError(config.UserError):

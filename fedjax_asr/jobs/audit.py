@@ -7,7 +7,12 @@ from typing import Any
 import rich.console
 
 from fedjax_asr import config, json_file, run_directory
-from fedjax_asr.jobs import audit_membership, audited_run, disk_errors
+from fedjax_asr.jobs import (
+  audit_exposure,
+  audit_membership,
+  audited_run,
+  disk_errors,
+)
 
 # (audited, config, directory, console) -> what `audit.json` has of the part.
 Part = Callable[
@@ -21,6 +26,7 @@ Part = Callable[
 ]
 PARTS: Mapping[config.AuditPart, Part] = {
   config.AuditPart.MEMBERSHIP: audit_membership.measured,
+  config.AuditPart.EXPOSURE: audit_exposure.measured,
 }
 
 
