@@ -57,17 +57,26 @@ class Exposure(NamedTuple):
   extrapolated: float | None
 
 
+def symbols(examples: dataset.Dataset) -> list[int]:
+  """Labels of the training transcripts, without the space.
+
+  At an end it would be lost in a text.
+  """
+  found = np.unique(np.concatenate(examples.labels)).tolist()
+  return [each for each in found if each != examples.alphabet.space]
+
+
 def sentences(
-  symbols: Sequence[int], length: int, count: int, rng: np.random.Generator
+  labels: Sequence[int], length: int, count: int, rng: np.random.Generator
 ) -> Int[np.ndarray, 'sentences length']:
   """Uniform among those of that length without neighbours alike.
 
-  So all need as many frames. `symbols`: two or more.
+  So all need as many frames. `labels`: two or more.
   """
-  size = len(symbols)
+  size = len(labels)
   steps = rng.integers(1, size, (count, length))
   steps[:, 0] = rng.integers(0, size, count)
-  return np.asarray(symbols, np.int32)[steps.cumsum(1) % size]
+  return np.asarray(labels, np.int32)[steps.cumsum(1) % size]
 
 
 def chosen(
@@ -82,11 +91,8 @@ def chosen(
   Raises:
     ConfigError: too little speech is long enough.
   """
-  symbols = np.unique(np.concatenate(examples.labels))
-  # A space at an end would be lost in a text.
-  symbols = symbols[symbols != (examples.alphabet.space or 0)]
   repeats = np.repeat(own.repeats, own.num_sentences)
-  random = sentences(symbols.tolist(), own.num_symbols, len(repeats), rng)
+  random = sentences(symbols(examples), own.num_symbols, len(repeats), rng)
   places = _places(clients, examples, num_output_frames, own, rng)
   if len(places) < len(repeats):
     raise config.ConfigError(

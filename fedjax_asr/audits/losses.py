@@ -101,7 +101,8 @@ class Losses:
 
 def _deviations(batch: cohort.Batch) -> Float[jax.Array, ' batch']:
   """Standard deviation of all features of each utterance."""
-  mask = convolution.frame_mask(batch.num_frames, batch.features.shape[1])
+  lengths = jnp.asarray(batch.num_frames)
+  mask = convolution.frame_mask(lengths, batch.features.shape[1])
   mask = mask[..., None] * jnp.ones_like(batch.features)
   count = jnp.maximum(mask.sum((1, 2)), 1)
   means = (mask * batch.features).sum((1, 2)) / count

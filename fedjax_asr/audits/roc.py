@@ -11,7 +11,8 @@ import numpy as np
 import scipy.stats
 from jaxtyping import Float
 
-Scores = Float[np.ndarray, ' units']
+Members = Float[np.ndarray, ' members']
+Others = Float[np.ndarray, ' others']
 # False positive rates at which attacks are compared (Carlini et al. 2022).
 LOW_RATES = 0.001, 0.01
 _MOST_POINTS = 200
@@ -31,7 +32,7 @@ class Curve(NamedTuple):
   tpr: Float[np.ndarray, ' points']
 
 
-def curve(members: Scores, others: Scores) -> Curve:
+def curve(members: Members, others: Others) -> Curve:
   """The whole of it; who has a high score is said to be a member."""
   thresholds = np.unique(np.concatenate([members, others]))[::-1]
 
@@ -42,7 +43,7 @@ def curve(members: Scores, others: Scores) -> Curve:
   return Curve(rates(others), rates(members))
 
 
-def auc(members: Scores, others: Scores) -> float:
+def auc(members: Members, others: Others) -> float:
   """P(a member's score is higher) + P(they are equal) / 2."""
   ranks = scipy.stats.rankdata(np.concatenate([members, others]))
   least = len(members) * (len(members) + 1) / 2
@@ -51,7 +52,7 @@ def auc(members: Scores, others: Scores) -> float:
 
 
 def auc_interval(
-  members: Scores, others: Scores, confidence: float
+  members: Members, others: Others, confidence: float
 ) -> tuple[Interval, str]:
   """(interval of the area, the method's name).
 
@@ -71,7 +72,8 @@ def auc_interval(
   above = num_members - (ranks[num_members:] - scipy.stats.rankdata(others))
   variance = np.var(below / num_others, ddof=1) / num_members
   variance += np.var(above / num_members, ddof=1) / num_others
-  width = scipy.stats.norm.ppf((1 + confidence) / 2) * math.sqrt(variance)
+  deviations = float(scipy.stats.norm.ppf((1 + confidence) / 2))
+  width = deviations * math.sqrt(variance)
   interval = Interval(max(area - width, 0.0), min(area + width, 1.0))
   return interval, 'delong'
 
@@ -88,7 +90,7 @@ def clopper_pearson(count: int, total: int, confidence: float) -> Interval:
 
 
 def tpr_at(
-  members: Scores, others: Scores, rate: float, confidence: float
+  members: Members, others: Others, rate: float, confidence: float
 ) -> dict[str, Any]:
   """The share of members above a threshold that so many others are above.
 
@@ -113,7 +115,7 @@ def tpr_at(
 
 
 def measured(
-  members: Scores, others: Scores, confidence: float
+  members: Members, others: Others, confidence: float
 ) -> dict[str, Any]:
   """What `audit.json` has of a score; two or more of each, all finite.
 

@@ -158,8 +158,7 @@ def _exposures(
 ) -> list[dict[str, exposure.Exposure]]:
   """Of each sentence, by model."""
   own = cfg.audit.exposure
-  symbols = np.unique(np.concatenate(audited.examples.labels))
-  symbols = symbols[symbols != (examples.alphabet.space or 0)].tolist()
+  symbols = exposure.symbols(audited.examples)
   losses = exposure.make_losses(audited.saved.acoustic)
   features, num_frames, _, _ = _batch(examples, len(planted))
   found = []

@@ -79,6 +79,8 @@ def measured(
   record: dict[str, Any] = {'confidence': cfg.audit.confidence}
   repeated, missing = _repeated(audited)
   candidates = _candidates(audited, repeated)
+  # Where the training cannot be repeated, nobody counts who was drawn.
+  never = None if repeated is None else int((~candidates.is_asked).sum())
   shadows = None
   if repeated is not None and own.num_shadows + own.num_speaker_shadows:
     started = time.perf_counter()
@@ -96,6 +98,7 @@ def measured(
     'num_shadows': len(heard.of_utterances),
     'num_speaker_shadows': len(heard.of_speakers),
     'shadows_missing': missing,
+    'num_never_trained_on': never,
     'num_without_alignment': int((~is_finite).sum()),
     'utterances': _of_utterances(cfg, candidates, heard, shadows),
   }
