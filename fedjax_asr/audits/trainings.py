@@ -88,12 +88,13 @@ class Trainings:
     self.layout = cohort.plan(
       clients, examples, self._federated, seed, 1, working or None
     )
+    self._devices = devices.select(self._federated)
     one = rounds.traced(
       method,
       line,
       self._federated,
       self.layout.frame_buckets,
-      devices.select(self._federated),
+      self._devices,
     )
 
     def round_fn(state, members, key, secret):
@@ -169,6 +170,8 @@ class Trainings:
     state = jax.tree.map(
       lambda leaf: jnp.repeat(jnp.asarray(leaf)[None], count, 0), start
     )
+    # As a round leaves it, or the second one would be compiled again.
+    state = devices.replicate(state, self._devices)
     broken = None
     for index, drawn in enumerate(self.draws(num_rounds)):
       members = self._members(drawn, is_in)
