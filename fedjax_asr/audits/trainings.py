@@ -108,16 +108,7 @@ class Trainings:
     )
 
   def draws(self, num_rounds: int) -> Iterator[cohort.Draw]:
-    """Of each round, with every utterance.
-
-    Raises:
-      TrainingError: the run has fewer rounds.
-    """
-    if num_rounds > self._federated.num_rounds:
-      raise TrainingError(
-        f'{num_rounds} rounds; want at most the '
-        f'{self._federated.num_rounds} of the run.'
-      )
+    """Of each round, with every utterance; at most those of the run."""
     for index in range(num_rounds):
       yield cohort.draw(
         self._clients,

@@ -176,7 +176,7 @@ def _exposures(
         nats = np.asarray(
           losses(*one, features[index], num_frames[index], asked)
         )
-        of_models[name] = exposure.exposure(nats[0], nats[1:])
+        of_models[name] = exposure.exposure(float(nats[0]), nats[1:])
       found.append(of_models)
   return found
 

@@ -71,10 +71,16 @@ def measured(
   """Of `audit.json`; what cannot be measured says why in its place.
 
   Raises:
+    ConfigError: more rounds than the run has.
     TrainingError: a shadow's training went wrong.
   """
   del directory
   own = cfg.audit.membership
+  if own.num_rounds > audited.settings.num_rounds:
+    raise config.ConfigError(
+      f'config.audit.membership.num_rounds={own.num_rounds}; want at most the '
+      f'{audited.settings.num_rounds} of {audited.saved.path}.'
+    )
   seconds: dict[str, float] = {}
   record: dict[str, Any] = {'confidence': cfg.audit.confidence}
   repeated, missing = _repeated(audited)

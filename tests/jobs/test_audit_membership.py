@@ -88,9 +88,12 @@ def test_both_parts_leave_what_figures_need(audit):
   ('flag', 'line'),
   [
     ('membership.num_shadows=2', 'num_shadows=2; want 0, or 4 or more'),
-    ('membership.num_rounds=7', '7 rounds; want at most the 6 of the run'),
+    (
+      'membership.num_rounds=7',
+      'membership.num_rounds=7; want at most the 6 of',
+    ),
     ('exposure.num_symbols=60', 'num_symbols=60 output frames'),
-    ('exposure.repeats=()', r'repeats=[]; want one number or more'),
+    ('exposure.num_candidates=3', 'num_candidates=3; want'),
   ],
 )
 def test_what_cannot_be_audited_is_one_line(audit, flag, line):
