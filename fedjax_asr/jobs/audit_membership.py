@@ -183,7 +183,7 @@ def _trained(
     for kind, (count, size) in enumerate(
       (
         (own.num_shadows, len(candidates.kind)),
-        (own.num_speaker_shadows, candidates.speaker.max() + 1),
+        (own.num_speaker_shadows, int(candidates.speaker.max()) + 1),
       )
     )
   ]

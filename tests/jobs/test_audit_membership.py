@@ -78,9 +78,6 @@ def test_both_parts_leave_what_figures_need(audit):
     assert len(each['planted']) == 4
     bits = [each['exposure'][name]['bits'] for name in ('planted', 'without')]
     assert all(0 <= value <= 6 for value in bits)
-    # What was never trained on is thought of alike by both.
-    if not each['times_trained']:
-      assert bits[0] == bits[1]
   assert any(each['times_trained'] for each in sentences)
 
 
