@@ -125,7 +125,7 @@ def _trained(
   fresh = server.initial_state(
     saved.acoustic,
     _settings(audited, own),
-    jax.random.key(0),
+    streams.key(cfg.seed, streams.Stream.INITIAL_PARAMETERS),
     len(audited.clients),
   )
   start = fresh._replace(params=saved.params, norm_state=saved.norm_state)

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import rich.console
 from jaxtyping import Bool, Float, Int
@@ -206,11 +207,9 @@ def _trained(
 
 def randomness(seed: int, count: int) -> trainings.Randomness:
   """Of so many trainings, none of which shares any with the run."""
-  indices = np.arange(count)
 
   def keys(stream):
-    root = jax.random.key(seed)
-    return jax.vmap(lambda index: streams.of_root(root, stream, index))(indices)
+    return jnp.stack([streams.key(seed, stream, each) for each in range(count)])
 
   return trainings.Randomness(
     keys=keys(streams.Stream.SHADOW),
