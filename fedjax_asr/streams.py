@@ -57,6 +57,18 @@ class Stream(enum.IntEnum):
   FINE_TUNING_SPLIT = 0x6673  # [speaker]
   FINE_TUNING = 0x6674  # [client], from which those of `ClientStream` come
   EXPORT_PROBE = 0x6570  # [probe]
+  # Of audits: who is left out of a shadow training, what else is random in it,
+  # what perturbs a candidate, and which sentences are planted where.
+  SHADOW_HALVES = 0x7368  # [kind]
+  SHADOW = 0x7364  # [shadow]
+  SHADOW_NOISE = 0x736F  # [shadow]
+  PERTURBATION = 0x7074  # []
+  CANDIDATES = 0x6364  # []
+  OBSERVED_CANDIDATES = 0x6F63  # [round, client]
+  EXPOSURE = 0x6578  # []
+  EXPOSURE_NOISE = 0x656E  # []
+  PLANTED = 0x706C  # []
+  PLANTED_CANDIDATES = 0x7063  # [sentence]
   # Who is attacked, and with which of their speech.
   VICTIMS = 0x6174  # [round]
   VICTIM_UTTERANCES = 0x7675  # [round, client]

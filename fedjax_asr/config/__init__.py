@@ -44,6 +44,8 @@ from fedjax_asr.config.audit import AuditConfig as AuditConfig
 from fedjax_asr.config.audit import AuditPart as AuditPart
 from fedjax_asr.config.audit import AuditSpeakersConfig as AuditSpeakersConfig
 from fedjax_asr.config.audit import CanaryConfig as CanaryConfig
+from fedjax_asr.config.audit import ExposureConfig as ExposureConfig
+from fedjax_asr.config.audit import MembershipConfig as MembershipConfig
 from fedjax_asr.config.audit import PlantedBug as PlantedBug
 from fedjax_asr.config.data import AugmentConfig as AugmentConfig
 from fedjax_asr.config.data import Case as Case

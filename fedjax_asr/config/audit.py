@@ -64,6 +64,47 @@ class AuditSpeakersConfig:
 
 
 @dataclasses.dataclass(slots=True, kw_only=True)
+class MembershipConfig:
+  """Which utterances and which speakers a run was trained on."""
+
+  # Trainings of the run's config without a random half of its utterances, and
+  # without a random half of its speakers. 0: none, and no score by them.
+  num_shadows: int = bounded(16, low=0)
+  num_speaker_shadows: int = bounded(16, low=0)
+  # Of each; 0: as many as are behind the audited one.
+  num_rounds: int = bounded(0, low=0)
+  # Shadows that are trained at once; 0: all.
+  num_parallel: int = bounded(0, low=0)
+  # Utterances whose losses are computed at once.
+  batch_size: int = bounded(32, low=1)
+  # Noise that is added to a candidate: how often, and in standard deviations
+  # of its features.
+  num_perturbations: int = bounded(4, low=0)
+  perturbation_scale: float = bounded(0.1, above=0.0)
+  # Of RMIA: how the likelihood under models that were trained on a candidate
+  # follows from that under others, and how many times likelier it has to be.
+  rmia_offline_a: float = bounded(0.3, low=0.0, high=1.0)
+  rmia_gamma: float = bounded(1.0, above=0.0)
+  # Clients of the audited round whose updates are compared with candidates.
+  num_observed: int = bounded(8, low=0)
+
+
+@dataclasses.dataclass(slots=True, kw_only=True)
+class ExposureConfig:
+  """Whether sentences that were planted can be had of the model again."""
+
+  # How often each client has its sentence, and sentences of each kind.
+  repeats: tuple[int, ...] = bounded((1, 4, 16), low=1)
+  num_sentences: int = bounded(4, low=1)
+  # Random symbols of a sentence.
+  num_symbols: int = bounded(10, low=2)
+  # That go on from the audited one, with the sentences planted.
+  num_rounds: int = bounded(20, low=1)
+  # Other sentences of the same format that each is ranked among.
+  num_candidates: int = bounded(4095, low=15)
+
+
+@dataclasses.dataclass(slots=True, kw_only=True)
 class AuditConfig:
   """Attacks that try to break what a run promises."""
 
@@ -78,3 +119,7 @@ class AuditConfig:
   speakers: AuditSpeakersConfig = dataclasses.field(
     default_factory=AuditSpeakersConfig
   )
+  membership: MembershipConfig = dataclasses.field(
+    default_factory=MembershipConfig
+  )
+  exposure: ExposureConfig = dataclasses.field(default_factory=ExposureConfig)

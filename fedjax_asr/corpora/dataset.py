@@ -1,5 +1,6 @@
 """Normalised features and labels of a set of utterances, by position."""
 
+import copy
 from collections.abc import Iterator, Sequence
 from typing import SupportsIndex
 
@@ -52,6 +53,23 @@ class Dataset:
   @property
   def num_features(self) -> int:
     return self._store.num_features
+
+  def said_otherwise(
+    self, positions: Sequence[int], labels: Sequence[np.ndarray]
+  ) -> 'Dataset':
+    """These utterances, and behind them some again with other transcripts.
+
+    The speech at `positions` is said to be `labels`.
+    """
+    both = copy.copy(self)
+    both._indices = np.append(self._indices, self._indices[list(positions)])
+    for name in ('ids', 'sources', 'speakers', 'clients'):
+      own = getattr(self, name)
+      setattr(both, name, own + [own[position] for position in positions])
+    both.texts = self.texts + [self.alphabet.decode(item) for item in labels]
+    both.labels = self.labels + list(labels)
+    both.num_frames = self._store.num_frames[both._indices]
+    return both
 
   def features(self, index: SupportsIndex) -> np.ndarray:
     """[frames, features], normalised; kept while the store is in memory."""

@@ -380,6 +380,13 @@ def assemble(drawn: Draw, examples: dataset.Dataset, layout: Layout) -> Cohort:
   )
 
 
+def positions(
+  drawn: Draw, layout: Layout
+) -> Int[np.ndarray, 'devices blocks steps clients batch']:
+  """Where in the training set each of `Cohort.indices` stands; -1: padding."""
+  return _blocks(drawn.utterances, layout, fill=-1).swapaxes(2, 3)
+
+
 def _indexed(
   utterances: Int[np.ndarray, 'clients steps batch'], most: int
 ) -> tuple[

@@ -166,6 +166,21 @@ def of_algorithm(
   canaries: canary.Canaries | None = None,
 ) -> RoundFn:
   """`make_round` of any algorithm and channel, with canaries or without."""
+  round_fn = traced(
+    method, line, federated, frame_buckets, device_list, canaries
+  )
+  return jax.jit(round_fn, donate_argnums=(0, 2))
+
+
+def traced(
+  method: algorithm.Algorithm,
+  line: channel.Channel,
+  federated: config.FederatedConfig,
+  frame_buckets: Sequence[int],
+  device_list: Sequence[devices.Device],
+  canaries: canary.Canaries | None = None,
+) -> RoundFn:
+  """`of_algorithm` before it is jitted: for a program of several rounds."""
   line = norm_bound.behind(line, federated.aggregation)
   aggregate = robust.make(federated.aggregation)
   secure = secure_sum.make(federated)
@@ -221,7 +236,7 @@ def of_algorithm(
     metrics = _metrics(reports, update, state, rates, is_abandoned)
     return state, kept.memories, Outcome(metrics, reports, along)
 
-  return jax.jit(round_fn, donate_argnums=(0, 2))
+  return round_fn
 
 
 def _metrics(
@@ -252,9 +267,6 @@ def _metrics(
     is_broken=nobody_left | ~client_report.is_finite(state),
     learning_rates=rates,
   )
-
-
-# Keys are a client's own, and what it is told is everybody's.
 
 
 def _of_device(

@@ -9,6 +9,8 @@ import rich.console
 from fedjax_asr import config, json_file, run_directory
 from fedjax_asr.jobs import (
   audit_canaries,
+  audit_exposure,
+  audit_membership,
   audit_speakers,
   audited_run,
   disk_errors,
@@ -27,6 +29,8 @@ Part = Callable[
 PARTS: Mapping[config.AuditPart, Part] = {
   config.AuditPart.CANARIES: audit_canaries.measured,
   config.AuditPart.SPEAKERS: audit_speakers.measured,
+  config.AuditPart.MEMBERSHIP: audit_membership.measured,
+  config.AuditPart.EXPOSURE: audit_exposure.measured,
 }
 
 

@@ -32,10 +32,9 @@ def starting_point(
     UserError: the checkpoint or the seed model is of another architecture, or
       the seed model had other features.
   """
-  state = fresh(cfg, acoustic, num_clients)
   latest = checkpoints.latest_round
-  if latest is None and cfg.federated.init_from:
-    state = _seeded(state, cfg, acoustic.alphabet)
+  begin = begun if latest is None else fresh
+  state = begin(cfg, acoustic, num_clients)
   state = devices.replicate(state, device_list)
   if latest is None:
     return state, 0
@@ -48,6 +47,20 @@ def fresh(
   """The state of the run before its first round."""
   key = streams.key(cfg.seed, streams.Stream.INITIAL_PARAMETERS)
   return server.initial_state(acoustic, cfg.federated, key, num_clients)
+
+
+def begun(
+  cfg: config.Config, acoustic: model.Model, num_clients: int
+) -> server.ServerState:
+  """The same, with the parameters of a seed model where the config names one.
+
+  Raises:
+    UserError: as `starting_point`.
+  """
+  state = fresh(cfg, acoustic, num_clients)
+  if cfg.federated.init_from:
+    state = _seeded(state, cfg, acoustic.alphabet)
+  return state
 
 
 def _seeded(

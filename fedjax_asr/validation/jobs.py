@@ -134,6 +134,20 @@ def _check_audit(cfg: config.Config) -> None:
     all(name in names for name in cfg.audit.parts),
     f'() or some of {", ".join(names)}',
   )
+  for name in ('num_shadows', 'num_speaker_shadows'):
+    # Of half as many comes a mean and a deviation.
+    requirement.require(
+      cfg,
+      f'audit.membership.{name}',
+      getattr(cfg.audit.membership, name) not in (1, 2, 3),
+      '0, or 4 or more',
+    )
+  requirement.require(
+    cfg,
+    'audit.exposure.repeats',
+    bool(cfg.audit.exposure.repeats),
+    'one number or more',
+  )
 
 
 def _check_attack(cfg: config.Config) -> None:
