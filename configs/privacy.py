@@ -41,8 +41,12 @@ _CHOSEN: dict[tuple[str, str], dict[str, Any]] = {
   ('per_layer', 'adam'): {'clip_norm': 0.3, 'rate': 0.01},
   ('per_layer', 'lamb'): {'clip_norm': 0.3, 'rate': 0.08},
 }
-_NORMS = (0.1, 0.3, 1.0)
-_RATES = {'adam': (2e-3, 5e-3, 0.01), 'lamb': (0.01, 0.03, 0.08)}
+# What was tried: norms and rates, and then beyond where the best was at an edge.
+_GRIDS = (
+  ((0.1, 0.3, 1.0), {'adam': (2e-3, 5e-3, 0.01), 'lamb': (0.01, 0.03, 0.08)}),
+  ((0.03, 0.1, 0.3), {'adam': (0.02, 0.04), 'lamb': (0.16, 0.3)}),
+  ((0.03,), {'adam': (0.01,), 'lamb': (0.08,)}),
+)
 
 
 def get_config(variant: str = '') -> config.Config:
@@ -54,10 +58,9 @@ def get_config(variant: str = '') -> config.Config:
 def sweep(variant: str = '') -> Iterator[dict[str, Any]]:
   """Noise by way of clipping, optimizer and seed; of `tuning`, settings."""
   if variant == 'tuning':
-    for clip_norm in _NORMS:
-      for step in range(3):
-        for way in _WAYS:
-          rate = _RATES[way[1]][step]
+    for norms, rates in _GRIDS:
+      for clip_norm, way in itertools.product(norms, _WAYS):
+        for rate in rates[way[1]]:
           yield _point(*way, _TUNED_AT, clip_norm=clip_norm, rate=rate)
     return
   for seed in range(3):

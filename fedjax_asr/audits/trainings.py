@@ -26,9 +26,11 @@ from fedjax_asr.federated import (
   devices,
   partition,
   rounds,
+  sampling,
   schedule,
   server,
 )
+from fedjax_asr.federated import secret as secret_lib
 from fedjax_asr.models import model
 
 # (rounds done, all)
@@ -69,8 +71,13 @@ class Trainings:
     clients: Sequence[partition.Client],
     examples: dataset.Dataset,
     seed: int,
+    secret: secret_lib.Secret | None = None,
   ):
-    """Raises `TrainingError` where clients keep values between rounds."""
+    """`secret`: of private sampling.
+
+    Raises:
+      TrainingError: clients keep values between rounds.
+    """
     self._federated = dataclasses.replace(
       federated, num_devices=1, device_map=config.DeviceMap.SHARD_MAP
     )
@@ -83,10 +90,16 @@ class Trainings:
         f'config.federated.algorithm={federated.algorithm} of the run, whose '
         'clients keep values from round to round; want one whose do not.'
       )
-    self._schedule = schedule.rounds(clients, self._federated, seed)
+    self._schedule = schedule.rounds(clients, self._federated, seed, secret)
     working = [each.working for each in self._schedule or []]
     self.layout = cohort.plan(
-      clients, examples, self._federated, seed, 1, working or None
+      clients,
+      examples,
+      self._federated,
+      seed,
+      1,
+      working or None,
+      sampling.places(self._federated, len(clients)),
     )
     self._devices = devices.select(self._federated)
     one = rounds.traced(

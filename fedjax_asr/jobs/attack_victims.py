@@ -12,7 +12,7 @@ from fedjax_asr import config, saved_run, streams
 from fedjax_asr.attacks import observation, precision, score, victim
 from fedjax_asr.corpora import utterance as utterance_lib
 from fedjax_asr.federated import algorithm, channels, cohort, optimizers
-from fedjax_asr.jobs import attacked_run, run_memory
+from fedjax_asr.jobs import attacked_run, run_memory, run_secret
 from fedjax_asr.models import model
 from fedjax_asr.speech import alphabets
 from fedjax_asr.speech import features as features_lib
@@ -78,9 +78,15 @@ def _candidates(attacked, attack) -> list[int]:
   """The named client, the round's cohort, then all others at random."""
   clients, settings = attacked.clients, attacked.settings
   seed, round_index = attacked.saved.config.seed, attacked.saved.round
-  named = victim.chosen(clients, settings, attack, seed, round_index)
+  named = []
+  if attack.victim:
+    named = victim.chosen(clients, settings, attack, seed, round_index)
   anybody = dataclasses.replace(attack, victim='')
-  drawn = victim.chosen(clients, settings, anybody, seed, round_index)
+  # A fresh model has no rounds behind it that were drawn by a secret.
+  secret = None
+  if attack.run:
+    secret = run_secret.of_saved(attacked.saved.path, settings)
+  drawn = victim.chosen(clients, settings, anybody, seed, round_index, secret)
   rng = streams.rng(seed, streams.Stream.VICTIMS, round_index)
   left = np.setdiff1d(np.arange(len(clients)), [*named, *drawn])
   return list(dict.fromkeys([*named, *drawn, *rng.permutation(left).tolist()]))

@@ -19,7 +19,7 @@ from fedjax_asr.federated import (
   optimizers,
   schedule,
 )
-from fedjax_asr.jobs import audited_run, preparation
+from fedjax_asr.jobs import audited_run, preparation, run_secret
 from fedjax_asr.models import model
 
 _FEWEST = 2
@@ -120,6 +120,7 @@ def _observed(audited: audited_run.AuditedRun, cfg: config.Config) -> list[int]:
     audited.settings,
     audited.saved.config.seed,
     audited.saved.round,
+    run_secret.of_saved(audited.saved.path, audited.settings),
   )
   return [int(index) for index in drawn[: cfg.audit.membership.num_observed]]
 

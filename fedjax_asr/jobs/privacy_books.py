@@ -21,8 +21,17 @@ class PrivacyBooks:
     federated: config.FederatedConfig,
     num_clients: int,
     participants: Sequence[np.ndarray],
+    num_params: int,
   ):
-    """`participants`: clients of each round, where there is noise."""
+    """Books without a round.
+
+    Args:
+      federated: of the run.
+      num_clients: in the population.
+      participants: clients of each round, where there is noise.
+      num_params: of the model.
+    """
+    self._num_params = num_params
     self._privacy = federated.privacy
     self._num_clients = num_clients
     self._federated = federated
@@ -31,7 +40,7 @@ class PrivacyBooks:
     self._counts = np.zeros(num_clients, int)
     self._counted = 0
     self._last = ''
-    if not federated.privacy.central_noise_multiplier:
+    if not federated.privacy.central_noise_multiplier or self._is_distributed:
       return
     # Not on top: it takes a second to import, and most runs do without.
     from fedjax_asr.federated import accountant
@@ -56,6 +65,8 @@ class PrivacyBooks:
     if not self._privacy.has_noise:
       return {}
     found: dict[str, float | None] = {'privacy/delta': self._privacy.delta}
+    if self._is_distributed:
+      found['privacy/epsilon_rdp'] = self._distributed(num_rounds)
     for prefix, books in self._accountants.items():
       spent = books.after(num_rounds)
       found[f'{prefix}epsilon_rdp'] = spent.epsilon_rdp
@@ -79,6 +90,20 @@ class PrivacyBooks:
         found[f'{prefix}mu'] = curve.mu
         found[f'{prefix}tpr_at_1_percent'] = curve.tpr
     return found
+
+  @property
+  def _is_distributed(self) -> bool:
+    return self._privacy.mechanism is config.Mechanism.DISTRIBUTED
+
+  def _distributed(self, num_rounds: int) -> float | None:
+    """Of noise that clients share, by RDP, as if all were in each round."""
+    from fedjax_asr.federated import skellam_accounting
+
+    noise = skellam_accounting.of_config(self._federated, self._num_params)
+    epsilon = skellam_accounting.epsilon(
+      noise, 1.0, num_rounds, self._privacy.delta
+    )
+    return epsilon if np.isfinite(epsilon) else None
 
   def _local(self, num_rounds: int) -> float:
     from fedjax_asr.federated import accountant

@@ -40,6 +40,28 @@ def of_run(
   return secret_lib.drawn() if found is None else found
 
 
+def of_saved(
+  path: pathlib.Path, federated: config.FederatedConfig
+) -> secret_lib.Secret | None:
+  """Of a run that another job reads; None without noise.
+
+  Raises:
+    RunError: it was removed, so that nobody knows who took part in a round.
+  """
+  if not federated.privacy.has_noise:
+    return None
+  if federated.privacy.noise_seed >= 0:
+    return secret_lib.of_seed(federated.privacy.noise_seed)
+  files = run_files.RunFiles(path)
+  found = read(files)
+  if found is None:
+    raise run_error.RunError(
+      f'{files.noise_seed} is gone, by which clients of a round were drawn; '
+      'want the file back.'
+    )
+  return found
+
+
 def read(files: run_files.RunFiles) -> secret_lib.Secret | None:
   """As a run has it; None where there is no such file.
 

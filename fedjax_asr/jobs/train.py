@@ -147,7 +147,10 @@ def _train(
     data.train, cfg.federated, cfg.seed, device_list, secret
   )
   books = privacy_books.PrivacyBooks(
-    cfg.federated, len(feed.clients), feed.participants
+    cfg.federated,
+    len(feed.clients),
+    feed.participants,
+    model.num_parameters(jax.eval_shape(acoustic.init, jax.random.key(0))[0]),
   )
   held_out = heldout.HeldOut(acoustic, data, cfg.evaluation, directory.path)
   start = functools.partial(

@@ -142,6 +142,15 @@ def _check_sampling(cfg: config.Config) -> None:
     '0 with federated.sampling=poisson or noise: who comes first is not '
     'sampled',
   )
+  is_distributed = privacy.mechanism is config.Mechanism.DISTRIBUTED
+  for name in ('target_epsilon', 'population'):
+    requirement.require(
+      cfg,
+      f'federated.privacy.{name}',
+      not is_distributed or not getattr(privacy, name),
+      '0 with federated.privacy.mechanism=distributed, whose accountant knows '
+      'no sampling',
+    )
   if privacy.mechanism is not config.Mechanism.BANDED:
     return
   requirement.require(
