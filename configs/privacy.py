@@ -41,7 +41,7 @@ _CHOSEN: dict[tuple[str, str], dict[str, Any]] = {
   ('per_layer', 'adam'): {'clip_norm': 0.3, 'rate': 0.01},
   ('per_layer', 'lamb'): {'clip_norm': 0.3, 'rate': 0.08},
 }
-# What was tried: norms and rates, and then beyond where the best was at an edge.
+# What was tried: norms and rates, and then beyond an edge that was best.
 _GRIDS = (
   ((0.1, 0.3, 1.0), {'adam': (2e-3, 5e-3, 0.01), 'lamb': (0.01, 0.03, 0.08)}),
   ((0.03, 0.1, 0.3), {'adam': (0.02, 0.04), 'lamb': (0.16, 0.3)}),
