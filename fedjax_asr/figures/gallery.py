@@ -12,13 +12,18 @@ from fedjax_asr import config, json_file, run_error, run_files
 from fedjax_asr.figures import (
   architecture,
   attack_gallery,
+  audit_gallery,
   comparison,
   convergence,
   convergence_table,
   dashboard,
   data_flow,
+  decision,
+  decision_points,
   drawn_attack,
+  drawn_audit,
   drawn_run,
+  privacy_spent,
   spectrogram_analysis,
   style,
   training,
@@ -46,6 +51,23 @@ FIGURES: Mapping[str, Draw] = {
   'performance_dashboard': dashboard.draw,
   'spectrogram_analysis': spectrogram_analysis.draw,
 }
+# Of runs that have noise; of others there is nothing to be missed.
+PRIVATE: Mapping[str, Draw] = {'privacy_spent': privacy_spent.draw}
+_JOBS = (
+  config.Job.TRAIN,
+  config.Job.ATTACK,
+  config.Job.CONVERGE,
+  config.Job.AUDIT,
+)
+
+
+def of_run(run: drawn_run.DrawnRun) -> Mapping[str, Draw]:
+  """What a run of training has, by its config."""
+  try:
+    has_noise = run.config.federated.privacy.has_noise
+  except (drawn_run.Missing, *OF_OTHER_VERSIONS):
+    has_noise = False
+  return {**FIGURES, **PRIVATE} if has_noise else FIGURES
 
 
 def chosen(
@@ -60,10 +82,10 @@ def chosen(
   """
   jobs = [_job(path) for path in paths]
   for path, job in zip(paths, jobs, strict=True):
-    if job not in (config.Job.TRAIN, config.Job.ATTACK, config.Job.CONVERGE):
+    if job not in _JOBS:
       raise run_error.RunError(
-        f'{path} is of the job {job}; want one of the job train, attack or '
-        'converge.'
+        f'{path} is of the job {job}; want one of the job train, attack, '
+        'converge or audit.'
       )
     if job != jobs[0]:
       raise run_error.RunError(
@@ -75,10 +97,35 @@ def chosen(
     return _each(attack_gallery.figures(attacks), report)
   if jobs[0] == config.Job.CONVERGE:
     return _each(_of_batches(paths), report)
+  if jobs[0] == config.Job.AUDIT:
+    return _each(_of_audit(paths), report)
   if len(paths) > 1:
-    draw = functools.partial(comparison.draw, paths)
-    return _each({'comparison': draw}, report)
+    return _each(_of_runs(paths), report)
   return drawn(drawn_run.DrawnRun(paths[0]), report)
+
+
+def _of_audit(
+  paths: Sequence[pathlib.Path],
+) -> Mapping[str, Callable[[], matplotlib.figure.Figure]]:
+  if len(paths) > 1:
+    raise run_error.RunError(
+      f'{len(paths)} directories of the job audit; want one, or the runs that '
+      'they are of, which are drawn side by side with what their audit/ holds.'
+    )
+  return audit_gallery.figures(drawn_audit.DrawnAudit(paths[0]))
+
+
+def _of_runs(
+  paths: Sequence[pathlib.Path],
+) -> Mapping[str, Callable[[], matplotlib.figure.Figure]]:
+  """Runs side by side; where some have noise, also by their noise."""
+  found: dict[str, Callable[[], matplotlib.figure.Figure]] = {
+    'comparison': functools.partial(comparison.draw, paths)
+  }
+  runs = [drawn_run.DrawnRun(path) for path in paths]
+  if any('privacy_spent' in of_run(run) for run in runs):
+    found['decision'] = lambda: decision.draw(*decision_points.of_runs(paths))
+  return found
 
 
 def _of_batches(
@@ -106,14 +153,14 @@ def drawn(
 ) -> Iterator[Drawn]:
   """Each figure, or in its place what is missing for it."""
   return _each(
-    {name: functools.partial(draw, run) for name, draw in FIGURES.items()},
+    {name: functools.partial(draw, run) for name, draw in of_run(run).items()},
     report,
   )
 
 
 def one(run: drawn_run.DrawnRun, name: str) -> Drawn:
   """The figure of that name, or in its place what is missing for it."""
-  return _drawn(name, functools.partial(FIGURES[name], run))
+  return _drawn(name, functools.partial(of_run(run)[name], run))
 
 
 def _each(

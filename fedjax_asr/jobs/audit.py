@@ -7,6 +7,7 @@ from typing import Any
 import rich.console
 
 from fedjax_asr import config, json_file, run_directory
+from fedjax_asr.figures import audit_gallery
 from fedjax_asr.jobs import (
   audit_canaries,
   audit_exposure,
@@ -40,7 +41,7 @@ def run(
   *,
   allow_config_change: bool = False,
 ) -> None:
-  """Leaves `audit.json`, part by part.
+  """Leaves `audit.json`, part by part, and draws it.
 
   A part that is done is not measured again: the same command goes on where an
   interrupted one stopped.
@@ -66,7 +67,9 @@ def run(
         continue
       found[part] = PARTS[part](audited, cfg, directory, console)
       json_file.write(directory.audit, audited_run.described(audited) | found)
-  console.print(f'written: {directory.audit}')
+    figures = audit_gallery.plot(directory.path)
+  told = f', {directory.figures.name}/' if figures else ''
+  console.print(f'written: {directory.audit}{told}')
 
 
 def _resumed(

@@ -27,6 +27,8 @@ from fedjax_asr.federated import secret as secret_lib
 from fedjax_asr.jobs import audited_run, cohort_feed, preparation
 
 _TIMES_THE_NORM = 10
+# Of each side's scores, for figures.
+_MOST_SCORES = 200
 
 
 def measured(
@@ -239,6 +241,10 @@ def _measured(
     name: empirical_epsilon.measured(
       values[:count], values[count : 2 * count], delta, confidence
     )
+    | {
+      'scores_in': _spread(values[:count]),
+      'scores_out': _spread(values[count : 2 * count]),
+    }
     for name, values in scores.items()
   }
   cosines = scores['final_cosine']
@@ -250,6 +256,12 @@ def _measured(
     cfg.seed,
   )
   return found
+
+
+def _spread(values: np.ndarray) -> list[float]:
+  """Quantiles at even distances, or all where they are few."""
+  kept = np.linspace(0, len(values) - 1, min(len(values), _MOST_SCORES))
+  return np.sort(values)[np.round(kept).astype(int)].tolist()
 
 
 def _accounted(

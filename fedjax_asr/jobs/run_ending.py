@@ -61,7 +61,7 @@ def leave(files: run_files.RunFiles, hear: Hear) -> list[str]:
     lambda: run_examples.write(drawing.saved, hear(drawing.saved), files),
   )
   images: dict[str, bytes] = {}
-  for name in gallery.FIGURES:
+  for name in gallery.of_run(drawing):
     attempt(f'no figure {name}', lambda name=name: _draw(drawing, name, images))
   attempt('nothing for TensorBoard', lambda: _log(drawing, images))
   return untold

@@ -12,9 +12,11 @@ from fedjax_asr import config
 from fedjax_asr.figures import drawn_run, gallery
 from fedjax_asr.report_pages import (
   attacked,
+  audited,
   blocks,
   compared,
   curves,
+  privacy,
   provenance,
   speech,
   summary,
@@ -203,6 +205,7 @@ SECTIONS: Mapping[config.Job, Sequence[Part]] = {
         lambda of: [curves.evaluations(of.run)],
       ),
     ),
+    Part('privacy', 'Privacy', (), (lambda of: privacy.section(of.run),)),
     Part(
       'listening',
       'To listen to',
@@ -240,6 +243,35 @@ SECTIONS: Mapping[config.Job, Sequence[Part]] = {
       (lambda of: attacked.reconstructions(of.run),),
     ),
     Part('gallery', 'Figures', (), (_figures_of_attack,)),
+    _PROVENANCE,
+  ),
+  config.Job.AUDIT: (
+    Part('summary', 'Summary', (), (lambda of: audited.opening(of.run),)),
+    Part(
+      'canaries',
+      'Is epsilon true: canaries',
+      ('audit',),
+      (lambda of: audited.canaries(of.run),),
+    ),
+    Part(
+      'membership',
+      'Who was trained on',
+      ('audit',),
+      (lambda of: audited.membership(of.run),),
+    ),
+    Part(
+      'speakers',
+      'Who is speaking',
+      ('audit',),
+      (lambda of: audited.speakers(of.run),),
+    ),
+    Part(
+      'exposure',
+      'What is known by heart',
+      ('audit',),
+      (lambda of: audited.exposure(of.run),),
+    ),
+    _OWN_FIGURES,
     _PROVENANCE,
   ),
 }
