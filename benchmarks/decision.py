@@ -1,16 +1,16 @@
 """What noise buys and what it costs: everything at once, by which one decides.
 
-  python benchmarks/decision.py RESULT.json [--noises=0,0.5,1,4] [--seed=0]
+  python benchmarks/decision.py RESULT.json [--noises=0,1,8,500] [--seed=0]
       [--bugs=forgotten_layer,no_clipping,replayed_noise] [--jobs=N]
       [--audit.<field>=value] [flags of main, for training]
 
 Trains configs/privacy.py with each noise, of which the multiplier is that of
 the extrapolated cohort, and then audits the run: canaries, membership and
 speakers, each in a process of its own, and an attack on two clients' updates
-under that noise. RESULT.json gets a row as soon as all of a noise is there: WER,
-what was spent, audit.json without its curves, and the attack's scores. With
---bugs, the first noise that is not 0 is audited by canaries once more with each
-bug planted. Rows that it has are not made again. N processes run at once.
+under that noise. RESULT.json gets a row as soon as all of a noise is done: WER,
+what was spent, audit.json without its curves, the attack's scores. With --bugs,
+the last noise is audited by canaries once more with each bug planted. Rows that
+it has are not made again. N processes run at once.
 """
 
 import concurrent.futures
@@ -36,7 +36,7 @@ def main(argv: list[str]) -> int:
     print(__doc__, file=sys.stderr)
     return 2
   result = pathlib.Path(argv[1])
-  own = {'--noises': '0,0.5,1,4', '--seed': '0', '--bugs': '', '--jobs': '1'}
+  own = {'--noises': '0,1,8,500', '--seed': '0', '--bugs': '', '--jobs': '1'}
   audit, flags = [], ['--config=configs/privacy.py']
   for flag in argv[2:]:
     name, _, value = flag.partition('=')
@@ -64,10 +64,9 @@ def main(argv: list[str]) -> int:
       if (noise, seed) not in had
     ]
     bugs = [bug for bug in own['--bugs'].split(',') if bug]
-    buggy = next((place for place in places if place.noise), None)
     rows = [
       threads.submit(
-        place.row, pool, flags, audit, bugs if place is buggy else []
+        place.row, pool, flags, audit, bugs if place.noise == noises[-1] else []
       )
       for place in places
     ]
