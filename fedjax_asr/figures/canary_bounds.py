@@ -142,7 +142,7 @@ def _draw_scores(
   axes: Any, name: str, score: Mapping[str, Any], *, has_labels: bool
 ) -> None:
   axes.set_title(f'{_shown(name)}: AUC {score["auroc"]:.3f}', fontsize=10)
-  sides = score.get('scores_in'), score.get('scores_out')
+  sides: tuple[Any, Any] = score.get('scores_in'), score.get('scores_out')
   if None in sides:
     axes.set_axis_off()
     axes.text(

@@ -112,6 +112,7 @@ def _panels(points: Sequence[decision_points.Point]) -> list[_Panel]:
         _Series('extrapolated_epsilon', 'accounted, extrapolated population'),
         _Series('proven', 'proven by canaries, at least'),
         _Series('estimated', 'estimate by canaries'),
+        *_bugs(points),
       ],
       _log,
       reason='no finite epsilon and no canaries',
@@ -146,6 +147,17 @@ def _panels(points: Sequence[decision_points.Point]) -> list[_Panel]:
       _snr,
       reason='no attack',
     ),
+  ]
+
+
+def _bugs(points: Sequence[decision_points.Point]) -> list[_Series]:
+  keys = {key for point in points for key in point.values}
+  return [
+    _Series(
+      key, f'proven with a bug: {key.partition("/")[2].replace("_", " ")}'
+    )
+    for key in sorted(keys)
+    if key.startswith('bug/')
   ]
 
 
@@ -301,11 +313,11 @@ def _percent(axes: Any) -> None:
 
 def _log(axes: Any) -> None:
   """From 0 on: what canaries prove may be nothing."""
-  axes.set_yscale('symlog', linthresh=1.0)
+  axes.set_yscale('symlog', linthresh=0.1)
   axes.yaxis.set_major_formatter(
     matplotlib.ticker.FuncFormatter(lambda value, _: f'{value:g}')
   )
-  axes.set_ylim(-0.1)
+  axes.set_ylim(-0.02)
 
 
 def _snr(axes: Any) -> None:
@@ -366,4 +378,10 @@ def _seeds(points: Sequence[decision_points.Point]) -> str:
     counts[point.noise] = counts.get(point.noise, 0) + 1
   least, most = min(counts.values()), max(counts.values())
   said = f'{most}' if least == most else f'{least} to {most}'
-  return f'Runs at each noise: {said}; {recovered_axis.EXPLAINED}.'
+  failed = [
+    f'{name.replace("_", " ")} at noise {point.noise:.3g}'
+    for point in points
+    for name in point.errors
+  ]
+  told = f' Did not finish: {", ".join(failed)}.' if failed else ''
+  return f'Runs at each noise: {said}; {recovered_axis.EXPLAINED}.{told}'

@@ -9,7 +9,11 @@ A record is JSON, {"points": [POINT, ...]}. A point is of one run:
     epsilon_rdp, extrapolated_epsilon_pld, extrapolated_epsilon_rdp), null or
     left out where there is none.
   audit: audit.json, or the path of it or of its directory.
-  attack: what `of_attack` gives, or the path of a directory of the job attack.
+  attack: records of attack.json (utterance, method, snr_db, is_certified,
+    refused; none: it failed), what `of_attack` gives, or the path of a
+    directory of the job attack.
+  bugs: by the bug that was planted, what canaries found, as audit.json has it.
+  errors: what did not finish, by name.
 
 All but the noise may be left out or null. A relative path is from the record.
 `of_run` makes a point of a run with an `audit` and an `attack` folder.
@@ -48,11 +52,12 @@ class Value(NamedTuple):
 
 
 class Point(NamedTuple):
-  """Of one run. values: what was measured, by name."""
+  """Of one run. values: what was measured, by name; errors: what failed."""
 
   noise: float
   seed: int
   delta: float | None
+  errors: Sequence[str]
   values: Mapping[str, Value]
 
 
@@ -172,7 +177,11 @@ def of_attack(path: pathlib.Path) -> dict[str, Any]:
   Raises:
     RunError: its scores are not there or damaged.
   """
-  records = score_summary.believed(drawn_attack.DrawnAttack(path).records)
+  return _of_records(drawn_attack.DrawnAttack(path).records)
+
+
+def _of_records(records: Sequence[dict[str, Any]]) -> dict[str, Any]:
+  records = score_summary.believed(records)
   snr = [record['snr_db'] for record in records]
   clusters = [record.get('victim', record['utterance']) for record in records]
   interval = intervals.median(snr, clusters)
@@ -217,9 +226,15 @@ def _point(row: Mapping[str, Any]) -> Point:
     ('membership', _memberships),
     ('speakers', _linked),
   ):
-    if part in audit and 'missing' not in audit[part]:
-      values |= values_of(audit[part])
+    found = audit.get(part)
+    if found and 'missing' not in found:
+      values |= values_of(found)
+  for bug, found in (row.get('bugs') or {}).items():
+    if found:
+      values[f'bug/{bug}'] = Value(found['proven'])
   attack = row.get('attack')
+  if isinstance(attack, list) and attack:
+    attack = _of_records(attack)
   if attack:
     ends = attack.get('interval')
     # Nothing found is worse than any SNR.
@@ -232,6 +247,7 @@ def _point(row: Mapping[str, Any]) -> Point:
     noise=float(row['noise_multiplier']),
     seed=int(row.get('seed') or 0),
     delta=epsilon.get('delta'),
+    errors=tuple(row.get('errors') or ()),
     values=values,
   )
 

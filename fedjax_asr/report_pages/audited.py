@@ -90,24 +90,34 @@ def canaries(run: drawn_run.DrawnRun) -> Iterator[blocks.Block]:
     + (' The promise is broken.' if is_broken else '')
     + _bug(part)
   )
-  labels = [label for _, label, _, _ in canary_bounds.BOUNDS]
   yield blocks.Table(
     name='canaries',
     caption=(
       'Lower bounds of epsilon by score, which hold for all of them together, '
-      'and the estimate of Gaussian scores with its interval'
+      f'of {_numbers(part)}; and the estimate of Gaussian scores, which is none'
     ),
     columns=(
       blocks.Column('score'),
-      blocks.Column('canaries in', is_number=True),
-      blocks.Column('canaries out', is_number=True),
-      *(blocks.Column(label, is_number=True) for label in labels),
-      blocks.Column('estimate', is_number=True),
-      blocks.Column('AUC', is_number=True),
-      blocks.Column('TPR at 1% FPR', is_number=True),
+      *(
+        blocks.Column(label, is_number=True)
+        for label in (
+          'by thresholds',
+          'by one run',
+          'if noise is Gaussian',
+          'estimate',
+          'AUC',
+          'TPR at 1% FPR',
+        )
+      ),
     ),
     rows=[_canary(name, each) for name, each in part['scores'].items()],
   )
+
+
+def _numbers(part: Mapping[str, Any]) -> str:
+  """The same for all scores."""
+  score = next(iter(part['scores'].values()))
+  return f'{score["num_in"]:,} canaries in and {score["num_out"]:,} out'
 
 
 def _delta(part: Mapping[str, Any]) -> str:
@@ -134,8 +144,6 @@ def _canary(name: str, score: Mapping[str, Any]) -> list[blocks.Cell]:
     )
   return [
     blocks.Cell(name.replace('_', ' ')),
-    _count(score['num_in']),
-    _count(score['num_out']),
     *(
       blocks.Cell(said.number(score[key]), score[key])
       for key, _, _, _ in canary_bounds.BOUNDS
@@ -159,47 +167,55 @@ def membership(run: drawn_run.DrawnRun) -> Iterator[blocks.Block]:
   )
   if part['shadows_missing']:
     yield blocks.Absent(f'No shadow models: {part["shadows_missing"]}')
-  rows, absent = [], []
   for kind, title in membership_curves.PARTS:
     found = part[kind]
     if 'missing' in found:
-      absent.append(blocks.Absent(f'{title}: {found["missing"]}'))
-      continue
-    for name, score in found['scores'].items():
-      label = membership_curves.NAMES[name]
-      if 'missing' in score:
-        absent.append(blocks.Absent(f'{title}, {label}: {score["missing"]}'))
-      else:
-        rows.append(_member(title, label, score))
-  if rows:
+      yield blocks.Absent(f'{title}: {found["missing"]}')
+    else:
+      yield from _members(kind, title, found['scores'])
+
+
+def _members(
+  kind: str, title: str, scores: Mapping[str, Any]
+) -> Iterator[blocks.Block]:
+  known = {name: each for name, each in scores.items() if 'auc' in each}
+  if known:
     yield blocks.Table(
-      name='membership',
-      caption='Members told from non-members; a guess has an AUC of 50%',
+      name=f'membership-{kind}',
+      caption=f'{title.capitalize()}; a guess has an AUC of 0.5',
       columns=(
-        blocks.Column('of'),
         blocks.Column('score'),
-        blocks.Column('members', is_number=True),
-        blocks.Column('others', is_number=True),
-        blocks.Column('AUC', is_number=True),
-        blocks.Column('TPR at 0.1% FPR', is_number=True),
-        blocks.Column('TPR at 1% FPR', is_number=True),
-        blocks.Column('balanced accuracy', is_number=True),
+        *(
+          blocks.Column(label, is_number=True)
+          for label in (
+            'members',
+            'others',
+            'AUC',
+            'TPR at 0.1% FPR',
+            'TPR at 1% FPR',
+            'balanced accuracy',
+          )
+        ),
       ),
-      rows=rows,
+      rows=[
+        _member(membership_curves.NAMES[name], each)
+        for name, each in known.items()
+      ],
     )
-  yield from absent
+  for name, each in scores.items():
+    if name not in known:
+      label = membership_curves.NAMES[name]
+      yield blocks.Absent(f'{title}, {label}: {each["missing"]}')
 
 
-def _member(
-  title: str, label: str, score: Mapping[str, Any]
-) -> list[blocks.Cell]:
-  accuracy = score['balanced_accuracy']
+def _member(label: str, score: Mapping[str, Any]) -> list[blocks.Cell]:
+  accuracy, area = score['balanced_accuracy'], score['auc']
+  low, high = score['auc_interval']
   return [
-    blocks.Cell(title),
     blocks.Cell(label),
     _count(score['num_members']),
     _count(score['num_nonmembers']),
-    _rate(score['auc'], score['auc_interval']),
+    blocks.Cell(f'{area:.3f} ({low:.3f} to {high:.3f})', area),
     *(_low(each) for each in score['tpr_at_fpr']),
     blocks.Cell(said.percent(accuracy), accuracy),
   ]
@@ -222,35 +238,50 @@ def speakers(run: drawn_run.DrawnRun) -> Iterator[blocks.Block]:
     f'{part["confidence"]:.0%}. The inputs and the speech behind the updates '
     'are a ceiling, which no attacker sees.'
   )
-  rows = [
-    _linked(source, method, each)
-    for source, methods in part['linkage'].items()
-    for method, each in methods.items()
-  ]
+  yield _links(
+    'linkage',
+    'Two updates of one speaker told from two of two speakers',
+    [
+      _linked(source, method, each)
+      for source, methods in part['linkage'].items()
+      for method, each in methods.items()
+    ],
+  )
   unseen = part['unseen']
-  if 'missing' not in unseen:
-    rows += [
-      _linked(source, 'trained; of speakers never trained on', each)
-      for source, each in unseen.items()
-    ]
-  yield blocks.Table(
-    name='linkage',
-    caption='Two updates of one speaker told from two of two',
+  if 'missing' in unseen:
+    yield blocks.Absent(f'Speakers never trained on: {unseen["missing"]}')
+  else:
+    yield _links(
+      'unseen',
+      'The same of speakers that the run never trained on, by those it did',
+      [_linked(source, 'trained', each) for source, each in unseen.items()],
+    )
+  yield from _attributes(part['attributes'])
+
+
+def _links(
+  name: str, caption: str, rows: Sequence[Sequence[blocks.Cell]]
+) -> blocks.Table:
+  return blocks.Table(
+    name=name,
+    caption=caption,
     columns=(
       blocks.Column('of'),
       blocks.Column('method'),
-      blocks.Column('pairs of one', is_number=True),
-      blocks.Column('pairs of two', is_number=True),
-      blocks.Column('equal error rate', is_number=True),
-      blocks.Column('chance', is_number=True),
-      blocks.Column('right speaker first', is_number=True),
-      blocks.Column('chance of that', is_number=True),
+      *(
+        blocks.Column(label, is_number=True)
+        for label in (
+          'pairs of one',
+          'of two',
+          'equal error rate',
+          'chance',
+          'right speaker first',
+          'chance of that',
+        )
+      ),
     ),
     rows=rows,
   )
-  if 'missing' in unseen:
-    yield blocks.Absent(f'Speakers never trained on: {unseen["missing"]}')
-  yield from _attributes(part['attributes'])
 
 
 def _linked(

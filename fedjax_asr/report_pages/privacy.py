@@ -52,16 +52,19 @@ def section(run: drawn_run.DrawnRun) -> Iterator[blocks.Block]:
   last = run.metrics[-1]
   yield blocks.Text(_guarantee(run, last))
   yield blocks.Text(_mechanism(run))
-  yield blocks.Table(
-    name='epsilons',
-    caption=(
-      f'Epsilons of {run.name} after {said.count(last["round"], "round")}, '
-      f'at delta {privacy.delta:g}'
-    ),
-    columns=_COLUMNS,
-    rows=[*_rows(privacy, last)],
-    is_sorted=False,
-  )
+  if privacy.is_central:
+    yield blocks.Table(
+      name='epsilons',
+      caption=(
+        f'Epsilons of {run.name} after {said.count(last["round"], "round")}, '
+        f'at delta {privacy.delta:g}'
+      ),
+      columns=_COLUMNS,
+      rows=[*_rows(privacy, last)],
+      is_sorted=False,
+    )
+  if privacy.local_noise_multiplier:
+    yield blocks.Text(_local(privacy, last))
   yield blocks.Group('What that does not cover', [*_open(run)])
 
 
@@ -145,19 +148,25 @@ def _rows(
   privacy: config.PrivacyConfig, last: Mapping[str, Any]
 ) -> Iterator[list[blocks.Cell]]:
   """What this run gives, and apart from it what it does not."""
-  if privacy.is_central:
-    yield _row('this run', last, '')
+  yield _row('this run', last, '')
   if privacy.population:
     yield _row(
       f'extrapolated to {privacy.population:,} clients', last, 'extrapolated_'
     )
-  if privacy.local_noise_multiplier:
-    local = last.get('privacy/local_epsilon')
-    yield [
-      blocks.Cell('one client, of what it sends (local)'),
-      blocks.Cell(said.number(local), local),
-      *[blocks.Cell(said.NONE)] * 3,
-    ]
+
+
+def _local(privacy: config.PrivacyConfig, last: Mapping[str, Any]) -> str:
+  spent = last.get('privacy/local_epsilon')
+  return (
+    'Whoever sees all that a client sends, the server too, learns of what it '
+    'says no more than (local) differential privacy with epsilon '
+    f'{said.number(spent)} and delta {privacy.delta:g} allows; that is of the '
+    'client that took part most.'
+  )
+
+
+def _cohort(federated: config.FederatedConfig) -> int:
+  return federated.privacy.population_cohort or federated.cohort_size
 
 
 def _row(whose: str, last: Mapping[str, Any], prefix: str) -> list[blocks.Cell]:
@@ -208,6 +217,7 @@ def _open(run: drawn_run.DrawnRun) -> Iterator[blocks.Text]:
   if privacy.population:
     yield blocks.Text(
       f'The extrapolation to {privacy.population:,} clients is no guarantee of '
-      'this run: it is what the same training would give if so many took part, '
-      'with as much noise on their mean, and the model came out the same.'
+      'this run: it is what the same training would give if there were so '
+      f'many, {_cohort(run.config.federated):,} of them expected in a round, '
+      'with as much noise on their mean, and if the model came out the same.'
     )
