@@ -88,7 +88,7 @@ def draw(
     )
     drawn = figure.subplots(
       len(panels), 1, sharex=True, gridspec_kw={'height_ratios': heights}
-    )
+    ).tolist()
     for axes, panel in zip(drawn, panels, strict=True):
       _draw(axes, panel, points, noises)
     _finish(drawn, points, noises)

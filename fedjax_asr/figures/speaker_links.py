@@ -186,6 +186,9 @@ def _draw_attribute(
     for name, label in SOURCES.items()
     if found[name][of] is not None
   ]
+  if not known:
+    dots.say(axes, 'guesses do not differ, so that they have no order')
+    return
   dots.draw(
     axes,
     [

@@ -321,7 +321,8 @@ def _attributes(found: Mapping[str, Any]) -> Iterator[blocks.Block]:
         blocks.Column('balanced accuracy', is_number=True),
         blocks.Column('accuracy', is_number=True),
         blocks.Column('the larger class', is_number=True),
-        blocks.Column('rank correlation'),
+        blocks.Column('R\u00b2', is_number=True),
+        blocks.Column('rank correlation', is_number=True),
       ),
       rows=rows,
     )
@@ -342,6 +343,7 @@ def _attribute(
     _rate(own['balanced_accuracy'], own['balanced_interval']),
     _rate(own['accuracy'], own['accuracy_interval']),
     blocks.Cell(said.percent(each['accuracy_chance']), each['accuracy_chance']),
+    blocks.Cell(said.number(own.get('r2'), '.2f'), own.get('r2')),
     blocks.Cell(told, rank),
   ]
 
