@@ -2,7 +2,7 @@
 
   python -m fedjax_asr.main --config=configs/audit.py --config.audit.run=RUN
 
-Leaves audit.json in RUN/audit (or give --workdir).
+Leaves audit.json and its figures in RUN/audit (or give --workdir).
 
 Options:
   --config.audit.parts="('canaries','membership','speakers','exposure')"

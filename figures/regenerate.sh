@@ -26,6 +26,15 @@ $main --config=configs/ds2_central.py --workdir="$runs/ds2_central"
 python -m fedjax_asr.figures.comparison figures/federated_and_central.png \
   "$runs/ds2_tiny" "$runs/ds2_central"
 
+# A private run, and how far its promise holds.
+$main --config=configs/privacy.py --workdir="$runs/privacy"
+$smaller "$runs/privacy/figures/privacy_spent.png"
+$main --config=configs/audit.py --config.audit.run="$runs/privacy"
+of_audit="$runs/privacy/audit/figures"
+for name in canaries membership speakers attributes exposure; do
+  cp "$of_audit/$name.png" "figures/audit_$name.png"
+done
+
 # The folder of LibriSpeech to take batches from is given as $1.
 $main --config=configs/ds2_converge.py:librispeech \
   --config.data.path="${1:?a folder of LibriSpeech}" \
@@ -57,6 +66,10 @@ python -m fedjax_asr.figures.leakage figures/leakage.png \
   "$results/defences.json"
 python -m fedjax_asr.figures.privacy_utility figures/privacy_utility.png \
   "$results/defences.json"
+python benchmarks/privacy_figure.py "$results/privacy.json" \
+  figures/wer_by_epsilon.png
+python benchmarks/decision_figure.py "$results/decision.json" \
+  figures/decision.png
 python benchmarks/algorithms_figure.py figures/algorithms.png \
   "clients are speakers=$results/algorithms_speaker.json" \
   "clients of few kinds of sentences=$results/algorithms_transcript.json"

@@ -71,7 +71,14 @@ def _draw_bounds(axes: Any, part: Mapping[str, Any]) -> None:
     place = [row + 0.2 * (_place(key) - 1.5) for row in range(len(names))]
     axes.hlines(place, 0, found, color=color, linewidth=2, alpha=0.5)
     axes.plot(
-      found, place, marker, color=color, markersize=7, label=label, zorder=3
+      found,
+      place,
+      marker,
+      color=color,
+      markersize=7,
+      label=label,
+      zorder=3,
+      clip_on=False,
     )
   label = _ESTIMATE
   for row, name in enumerate(names):

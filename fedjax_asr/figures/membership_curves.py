@@ -75,11 +75,10 @@ def _draw(axes: Any, title: str, part: Mapping[str, Any]) -> None:
     axis.set_minor_formatter(matplotlib.ticker.NullFormatter())
   axes.set_xlim(rates[0], 1.05)
   axes.set_ylim(rates[1], 1.3)
-  counts = next(iter(known.values()))
-  axes.set_xlabel(
-    f'false positives, of {counts["num_nonmembers"]:,}', fontsize=10
-  )
-  axes.set_ylabel(f'found, of {counts["num_members"]:,} members', fontsize=10)
+  others = _counts(known, 'num_nonmembers')
+  axes.set_xlabel(f'false positives, of {others}', fontsize=10)
+  members = _counts(known, 'num_members')
+  axes.set_ylabel(f'found, of {members} members', fontsize=10)
   axes.tick_params(labelsize=10)
   # Below, where no curve runs through it.
   axes.legend(
@@ -88,6 +87,12 @@ def _draw(axes: Any, title: str, part: Mapping[str, Any]) -> None:
     bbox_to_anchor=(0, -0.16),
     handlelength=3.5,
   )
+
+
+def _counts(scores: Mapping[str, Any], key: str) -> str:
+  """Of all scores; some are of other non-members."""
+  counts = sorted({each[key] for each in scores.values()})
+  return ' or '.join(f'{count:,}' for count in counts)
 
 
 def _least(scores: Mapping[str, Any], key: str) -> float:

@@ -88,6 +88,8 @@ def _is_read(row) -> bool:
 
 
 def _tick(group, sentences) -> str:
+  if not group['num_trained']:
+    return f'{group["repeats"]}\nnone was trained on'
   read = sum(map(_is_read, _trained(group, sentences)))
   return f'{group["repeats"]}\n{read} of {group["num_trained"]} read'
 

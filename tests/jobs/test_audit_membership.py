@@ -47,7 +47,7 @@ def audit(cached, finished, tmp_path, capsys):
   return run
 
 
-def test_both_parts_leave_what_figures_need(audit):
+def test_both_parts_leave_what_figures_need(audit, tmp_path):
   status, errors, found = audit(
     "--config.audit.parts=('membership','exposure')"
   )
@@ -79,6 +79,8 @@ def test_both_parts_leave_what_figures_need(audit):
     bits = [each['exposure'][name]['bits'] for name in ('planted', 'without')]
     assert all(0 <= value <= 6 for value in bits)
   assert any(each['times_trained'] for each in sentences)
+  drawn = {each.name for each in (tmp_path / 'audit' / 'figures').iterdir()}
+  assert drawn == {'membership.png', 'exposure.png'}
 
 
 @pytest.mark.parametrize(

@@ -80,7 +80,7 @@ def _own(**fields):
   return config.AuditSpeakersConfig(num_utterances=1, **fields)
 
 
-def test_noise_is_linked_by_chance_and_what_is_missing_is_said(audit):
+def test_noise_is_linked_by_chance_and_what_is_missing_is_said(audit, tmp_path):
   status, output, found = audit()
   assert status == 0
   assert found['num_speakers'] + found['num_left_out'] == 5
@@ -98,6 +98,8 @@ def test_noise_is_linked_by_chance_and_what_is_missing_is_said(audit):
       assert 0 <= each['eer_interval'][0] <= each['eer_interval'][1] <= 1
       assert each['num_genuine'] == found['num_speakers']
       assert each['false_accepts'][0] == each['false_rejects'][-1] == 1.0
+  drawn = {each.name for each in (tmp_path / 'audit' / 'figures').iterdir()}
+  assert drawn == {'speakers.png', 'attributes.png'}
 
 
 def test_too_few_speakers_are_a_line_and_no_failure(audit):
