@@ -22,8 +22,8 @@ NAMES = {
   'perturbed_loss': 'loss under noise',
   'lira': 'LiRA',
   'rmia': 'RMIA',
-  'same_speaker': 'other speech of the speaker',
-  'others': 'speech of others',
+  'same_speaker': "the speaker's speech",
+  'others': "others' speech",
 }
 _CAPTION = (
   'Above the dotted line an attack is better than a guess. Marks: members that '

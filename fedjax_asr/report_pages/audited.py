@@ -41,7 +41,7 @@ def _versions(found: Mapping[str, Any]) -> Iterator[blocks.Block]:
   rows = [
     [
       blocks.Cell(name),
-      *(blocks.Cell(_shown(each.get(name))) for each in (trained, own)),
+      *(blocks.Cell(_shown(name, each.get(name))) for each in (trained, own)),
     ]
     for name in dict.fromkeys([*trained, *own])
     if trained.get(name) != own.get(name)
@@ -68,12 +68,12 @@ def _versions(found: Mapping[str, Any]) -> Iterator[blocks.Block]:
   )
 
 
-def _shown(value: Any) -> str:
+def _shown(name: str, value: Any) -> str:
   if value is None:
     return said.NONE
   if isinstance(value, bool):
     return 'yes' if value else 'no'
-  return str(value)
+  return str(value)[:10] if name == 'commit' else str(value)
 
 
 def canaries(run: drawn_run.DrawnRun) -> Iterator[blocks.Block]:
@@ -101,9 +101,9 @@ def canaries(run: drawn_run.DrawnRun) -> Iterator[blocks.Block]:
       *(
         blocks.Column(label, is_number=True)
         for label in (
-          'by thresholds',
-          'by one run',
-          'if noise is Gaussian',
+          'thresholds',
+          'one run',
+          'Gaussian noise',
           'estimate',
           'AUC',
           'TPR at 1% FPR',
@@ -182,7 +182,10 @@ def _members(
   if known:
     yield blocks.Table(
       name=f'membership-{kind}',
-      caption=f'{title.capitalize()}; a guess has an AUC of 0.5',
+      caption=(
+        f'{title.capitalize()}: the share of members that is found (TPR) at '
+        'low false positive rates; a guess has an AUC of 0.5'
+      ),
       columns=(
         blocks.Column('score'),
         *(
@@ -191,9 +194,9 @@ def _members(
             'members',
             'others',
             'AUC',
-            'TPR at 0.1% FPR',
-            'TPR at 1% FPR',
-            'balanced accuracy',
+            'TPR at 0.1%',
+            'at 1%',
+            'balanced acc.',
           )
         ),
       ),
@@ -223,7 +226,7 @@ def _member(label: str, score: Mapping[str, Any]) -> list[blocks.Cell]:
 
 def _low(each: Mapping[str, Any]) -> blocks.Cell:
   if each['tpr'] is None:
-    return blocks.Cell('too few others')
+    return blocks.Cell('too few')
   return _rate(each['tpr'], each['interval'])
 
 
@@ -240,7 +243,8 @@ def speakers(run: drawn_run.DrawnRun) -> Iterator[blocks.Block]:
   )
   yield _links(
     'linkage',
-    'Two updates of one speaker told from two of two speakers',
+    'Two updates of one speaker told from two of two speakers; a guess has an '
+    'equal error rate of 50%',
     [
       _linked(source, method, each)
       for source, methods in part['linkage'].items()
@@ -274,9 +278,8 @@ def _links(
           'pairs of one',
           'of two',
           'equal error rate',
-          'chance',
           'right speaker first',
-          'chance of that',
+          'by chance',
         )
       ),
     ),
@@ -293,56 +296,46 @@ def _linked(
     _count(each['num_genuine']),
     _count(each['num_impostor']),
     _rate(each['eer'], each['eer_interval']),
-    blocks.Cell(said.percent(each['eer_chance']), each['eer_chance']),
     _rate(each['top1'], each['top1_interval']),
     blocks.Cell(said.percent(each['top1_chance']), each['top1_chance']),
   ]
 
 
 def _attributes(found: Mapping[str, Any]) -> Iterator[blocks.Block]:
-  rows, absent = [], []
   for name, each in found.items():
     if 'missing' in each:
-      absent.append(blocks.Absent(f'{name}: {each["missing"]}'))
+      yield blocks.Absent(f'{name}: {each["missing"]}')
       continue
-    for source, label in speaker_links.SOURCES.items():
-      rows.append(_attribute(name, label, each[source], each))
-  if rows:
     yield blocks.Table(
-      name='attributes',
+      name=f'attributes-{name}',
       caption=(
-        'What is told of a speaker; of the rate, whether it is above the '
-        'median. A guess has a balanced accuracy of 50%, and a correlation of 0'
+        f'{name.capitalize()} ({each["unit"]}) of '
+        f'{said.count(each["num_speakers"], "speaker")}; a guess is right in '
+        f'{said.percent(each["accuracy_chance"])}, and in 50% of each class'
       ),
       columns=(
-        blocks.Column('attribute'),
         blocks.Column('of'),
-        blocks.Column('speakers', is_number=True),
-        blocks.Column('balanced accuracy', is_number=True),
-        blocks.Column('accuracy', is_number=True),
-        blocks.Column('the larger class', is_number=True),
-        blocks.Column('R\u00b2', is_number=True),
-        blocks.Column('rank correlation', is_number=True),
+        *(
+          blocks.Column(label, is_number=True)
+          for label in ('of each class', 'of all', 'R^2', 'rank correlation')
+        ),
       ),
-      rows=rows,
+      rows=[
+        _attribute(label, each[source])
+        for source, label in speaker_links.SOURCES.items()
+      ],
     )
-  yield from absent
 
 
-def _attribute(
-  name: str, label: str, own: Mapping[str, Any], each: Mapping[str, Any]
-) -> list[blocks.Cell]:
+def _attribute(label: str, own: Mapping[str, Any]) -> list[blocks.Cell]:
   rank, told = own.get('spearman'), said.NONE
   if rank is not None:
     low, high = own['spearman_interval']
     told = f'{rank:.2f} ({low:.2f} to {high:.2f})'
   return [
-    blocks.Cell(name),
     blocks.Cell(label),
-    _count(each['num_speakers']),
     _rate(own['balanced_accuracy'], own['balanced_interval']),
     _rate(own['accuracy'], own['accuracy_interval']),
-    blocks.Cell(said.percent(each['accuracy_chance']), each['accuracy_chance']),
     blocks.Cell(said.number(own.get('r2'), '.2f'), own.get('r2')),
     blocks.Cell(told, rank),
   ]
