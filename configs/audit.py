@@ -4,6 +4,9 @@
 
 Leaves audit.json in RUN/audit (or give --workdir).
 
+Another config is trained first, and then audited, by
+  python -m fedjax_asr.main --config=configs/privacy.py --config.job=audit
+
 Options:
   --config.audit.parts="('canaries','membership','speakers','exposure')"
 """
