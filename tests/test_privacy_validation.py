@@ -50,7 +50,7 @@ _NOISY = f'with {_P}central_noise_multiplier'
 _REFUSED = [
   # Out of range.
   *(
-    (_config(privacy={'delta': delta}), f'{_P}delta={delta}; want > 0.0 and <')
+    (_config(privacy={'delta': delta}), f'{_P}delta={delta}; want > 0 and <')
     for delta in (0.0, 1.0, -0.5)
   ),
   (_config(privacy={'clip_norm': -1.0}), f'{_P}clip_norm=-1.0; want >= 0'),
@@ -61,7 +61,7 @@ _REFUSED = [
   ),
   (
     _config(privacy={'clipping': _ADAPTIVE, 'quantile': 1.0}),
-    f'{_P}quantile=1.0; want > 0.0 and < 1.0',
+    f'{_P}quantile=1.0; want > 0 and < 1',
   ),
   # A multiple of nothing.
   *(

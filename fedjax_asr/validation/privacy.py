@@ -29,12 +29,12 @@ def check(cfg: config.Config) -> None:
 
 
 def _noisy(cfg: config.Config) -> str:
-  """The field by which there is noise."""
+  """The field by which there is noise, that of the sum before clients'."""
   privacy = cfg.federated.privacy
-  for name in (*_NOISES, 'target_epsilon'):
+  for name in ('central_noise_multiplier', 'target_epsilon'):
     if getattr(privacy, name):
       return f'federated.privacy.{name}'
-  return ''
+  return 'federated.privacy.local_noise_multiplier'
 
 
 def _check_unread(cfg: config.Config) -> None:
