@@ -88,7 +88,7 @@ class RunDirectory(run_files.RunFiles):
       )
 
   def has_results(self) -> bool:
-    """Otherwise a changed config spoils nothing: say, a mistyped path mended."""
+    """Without, a changed config spoils nothing: a mistyped path, mended."""
     if self.metrics.exists() and self.metrics.stat().st_size:
       return True
     if self.attack.exists() or self.rollbacks.exists():

@@ -7,9 +7,7 @@ import shutil
 from collections.abc import Iterator
 
 
-def replace_text(
-  path: pathlib.Path, content: str, mode: int = 0o666
-) -> None:
+def replace_text(path: pathlib.Path, content: str, mode: int = 0o666) -> None:
   """Writes a file whole or not at all."""
   replace_bytes(path, content.encode(), mode)
 

@@ -296,8 +296,12 @@ def test_what_no_promise_can_be_kept_with_is_named(cfg, message):
     _sampled(clipping=_ADAPTIVE, count_noise=0.07),
     _config(privacy={'local_noise_multiplier': 0.1}),
     _local(weighting=config.Weighting.FRAMES),
-    _local(compression=config.CompressionConfig(method=config.Compression.INT8)),
-    _config(compression=config.CompressionConfig(method=config.Compression.SIGN)),
+    _local(
+      compression=config.CompressionConfig(method=config.Compression.INT8)
+    ),
+    _config(
+      compression=config.CompressionConfig(method=config.Compression.SIGN)
+    ),
     _config(privacy={'population': 100, 'population_cohort': 100}),
     _config(systems=config.SystemsConfig(dropout=0.1)),
     _quiet(clipping=_ADAPTIVE, quantile=0.3),

@@ -178,12 +178,10 @@ class Accountant:
     """A round that leaves clients out is, but for so much, one that does not:
     what (1 + e^epsilon) times that probability takes of delta is not there."""
     overflow = num_rounds * self._mechanism.overflow
-    divergences = count * self._renyi
+    divergences = (count * self._renyi).tolist()
     lost = 0.0
     while lost < self._delta:
-      epsilon, _ = rdp.compute_epsilon(
-        _ORDERS, divergences, self._delta - lost
-      )
+      epsilon, _ = rdp.compute_epsilon(_ORDERS, divergences, self._delta - lost)
       more = overflow * (1 + math.exp(min(epsilon, 500.0)))
       if more <= lost * (1 + 1e-6):
         return float(epsilon)
@@ -353,9 +351,7 @@ def gaussian_delta(mu: float, epsilon: float) -> float:
   return float(gaussian_deltas(mu, np.float64(epsilon)))
 
 
-def gaussian_deltas(
-  mu: float, epsilons: np.ndarray | np.float64
-) -> np.ndarray:
+def gaussian_deltas(mu: float, epsilons: np.ndarray | np.float64) -> np.ndarray:
   """`gaussian_delta` of many epsilons."""
   first = stats.norm.cdf(-epsilons / mu + mu / 2)
   second = np.exp(epsilons + stats.norm.logcdf(-epsilons / mu - mu / 2))
