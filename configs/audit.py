@@ -1,4 +1,4 @@
-"""Audits a finished run: is its epsilon true, and what do attacks reach?
+"""Audits a finished run: whether its epsilon is true, what attacks reach.
 
   python -m fedjax_asr.main --config=configs/audit.py --config.audit.run=RUN
 
