@@ -95,6 +95,7 @@ class ServerStream(enum.IntEnum):
   """Of the server in one round, from its key."""
 
   COUNT = 1  # []: noise on how many clients were not clipped
+  SUM = 2  # []: beside it, on the sum
 
 
 def rng(seed: int, stream: Stream, *indices: Index) -> np.random.Generator:
