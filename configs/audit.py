@@ -1,8 +1,11 @@
-"""Audits a finished run: is its epsilon true, and what do attacks reach?
+"""Audits a finished run: whether its epsilon is true, what attacks reach.
 
   python -m fedjax_asr.main --config=configs/audit.py --config.audit.run=RUN
 
 Leaves audit.json and its figures in RUN/audit (or give --workdir).
+
+Another config is trained first, and then audited, by
+  python -m fedjax_asr.main --config=configs/privacy.py --config.job=audit
 
 Options:
   --config.audit.parts="('canaries','membership','speakers','exposure')"

@@ -87,6 +87,14 @@ class RunDirectory(run_files.RunFiles):
         f'({run_config.listed(self.changes)}).'
       )
 
+  def has_results(self) -> bool:
+    """Without, a changed config spoils nothing: a mistyped path, mended."""
+    if self.metrics.exists() and self.metrics.stat().st_size:
+      return True
+    if self.attack.exists() or self.rollbacks.exists():
+      return True
+    return self.checkpoints.exists() and any(self.checkpoints.iterdir())
+
   def close(self) -> None:
     """Lets another process use the directory; may be called twice."""
     if self._lock >= 0:
@@ -153,7 +161,7 @@ def _locked(files: run_files.RunFiles) -> int:
 def _reopen(run: RunDirectory) -> None:
   """Settles `config` and `changes` by what the run was left with."""
   saved = run_config.read(run.config_json)
-  if not _has_results(run):
+  if not run.has_results():
     return
   run.config = run_config.continued(saved, run.config)
   if saved['job'] != run.config.job:
@@ -169,12 +177,3 @@ def _reopen(run: RunDirectory) -> None:
       f'({run_config.listed(run.changes)}); give another --workdir, or '
       '--allow_config_change to go on with the changed one.'
     )
-
-
-def _has_results(run: run_files.RunFiles) -> bool:
-  """Otherwise a changed config spoils nothing: say, a mistyped path mended."""
-  if run.metrics.exists() and run.metrics.stat().st_size:
-    return True
-  if run.attack.exists() or run.rollbacks.exists():
-    return True
-  return run.checkpoints.exists() and any(run.checkpoints.iterdir())

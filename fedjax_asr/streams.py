@@ -59,7 +59,7 @@ class Stream(enum.IntEnum):
   EXPORT_PROBE = 0x6570  # [probe]
   # Of audits: who is left out of a shadow training, what else is random in it,
   # what perturbs a candidate, and which sentences are planted where.
-  SHADOW_HALVES = 0x7368  # [kind]
+  SHADOW_HALVES = 0x736C  # [kind]
   SHADOW = 0x7364  # [shadow]
   SHADOW_NOISE = 0x736F  # [shadow]
   PERTURBATION = 0x7074  # []
@@ -68,7 +68,7 @@ class Stream(enum.IntEnum):
   EXPOSURE = 0x6578  # []
   EXPOSURE_NOISE = 0x656E  # []
   PLANTED = 0x706C  # []
-  PLANTED_CANDIDATES = 0x7063  # [sentence]
+  PLANTED_CANDIDATES = 0x706E  # [sentence]
   # Who is attacked, and with which of their speech.
   VICTIMS = 0x6174  # [round]
   VICTIM_UTTERANCES = 0x7675  # [round, client]
@@ -95,6 +95,7 @@ class ServerStream(enum.IntEnum):
   """Of the server in one round, from its key."""
 
   COUNT = 1  # []: noise on how many clients were not clipped
+  SUM = 2  # []: beside it, on the sum
 
 
 def rng(seed: int, stream: Stream, *indices: Index) -> np.random.Generator:

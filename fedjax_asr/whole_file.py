@@ -7,15 +7,20 @@ import shutil
 from collections.abc import Iterator
 
 
-def replace_text(path: pathlib.Path, content: str) -> None:
+def replace_text(path: pathlib.Path, content: str, mode: int = 0o666) -> None:
   """Writes a file whole or not at all."""
-  replace_bytes(path, content.encode())
+  replace_bytes(path, content.encode(), mode)
 
 
-def replace_bytes(path: pathlib.Path, content: bytes) -> None:
-  """The same, of any content."""
+def replace_bytes(
+  path: pathlib.Path, content: bytes, mode: int = 0o666
+) -> None:
+  """The same, of any content; `mode`, less the umask, is the file's at once."""
   temporary = path.with_name(f'.{path.name}.tmp')
-  with temporary.open('wb') as file:
+  # Of a process that was killed; its mode may be another.
+  temporary.unlink(missing_ok=True)
+  opened = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+  with open(opened, 'wb') as file:
     file.write(content)
     file.flush()
     os.fsync(file.fileno())

@@ -85,7 +85,13 @@ WITH = 'with federated.secure_aggregation.enabled'
       'federated.secure_aggregation.enabled',
     ),
     (
-      _config({'enabled': False}, {'mechanism': config.Mechanism.DISTRIBUTED}),
+      _config(
+        {'enabled': False},
+        {
+          'mechanism': config.Mechanism.DISTRIBUTED,
+          'central_noise_multiplier': 1.0,
+        },
+      ),
       "privacy.mechanism='distributed'; want independent or banded without",
     ),
   ],

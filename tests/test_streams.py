@@ -105,7 +105,11 @@ _SEEDED = re.compile(r'random\.key\(|default_rng\(|SeedSequence\(|PRNGKey\(')
 _ALLOWED = {
   'saved_run.py': 1,  # eval_shape
   'client_gradient.py': 1,  # nothing is drawn
-  'train.py': 1,  # the root of a run's streams on the devices
+  'train.py': 2,  # the root of a run's streams on the devices; eval_shape
+  'secret.py': 1,  # in words: `of_seed` makes the same root
+  'audit_canaries.py': 2,  # the same root, and that of an audit's streams
+  'empirical_epsilon.py': 1,  # of a bootstrap, by the audit's seed
+  'planted_bugs.py': 1,  # the bug is that noise has a key that is known
   'attack_victims.py': 1,  # the same root
   'fine_tuning.py': 1,  # the root of a job's
   'client_memory.py': 1,  # eval_shape

@@ -4,7 +4,7 @@ Fitted on speakers, tested on others; the penalty is chosen among the former.
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.stats
@@ -118,4 +118,5 @@ def rank_correlation(guesses: Targets, targets: Targets) -> float:
   """Spearman's; NaN where one of them is constant."""
   if np.ptp(guesses) == 0 or np.ptp(targets) == 0:
     return float('nan')
-  return float(scipy.stats.spearmanr(guesses, targets)[0])
+  found: Any = scipy.stats.spearmanr(guesses, targets)
+  return float(found[0])

@@ -57,18 +57,19 @@ class PrivacyConfig:
   clipping: Clipping = Clipping.FLAT
   # Of per_layer: equal for all layers, or by the root of their size.
   layer_bounds: LayerBounds = LayerBounds.UNIFORM
-  # Of adaptive: the share of clients that are not clipped, how fast the norm
-  # follows it, and the deviation of the noise on their count over the cohort
-  # (0: a twentieth).
+  # Of adaptive: the share of clients that are not clipped.
   quantile: float = bounded(0.5, above=0.0, below=1.0)
+  # Of adaptive: how fast the norm follows it.
   quantile_learning_rate: float = bounded(0.2, above=0.0)
+  # Of adaptive: standard deviation of the noise on how many are not clipped,
+  # over the cohort; 0: a twentieth.
   count_noise: float = bounded(0.0, low=0.0)
-  # Standard deviation over clip_norm: of the noise that each client adds, and
-  # of the noise on the sum (mechanism says whose).
+  # Standard deviation, over clip_norm, of the noise that each client adds.
   local_noise_multiplier: float = bounded(0.0, low=0.0)
+  # Of the noise on the sum of a round (mechanism says whose), over clip_norm.
   central_noise_multiplier: float = bounded(0.0, low=0.0)
   # The central_noise_multiplier is found that spends this epsilon by the last
-  # round; 0: it is given.
+  # round, of the population where one is given; 0: it is given.
   target_epsilon: float = bounded(0.0, low=0.0)
   # Of every epsilon that is told.
   delta: float = bounded(1e-5, above=0.0, below=1.0)
@@ -77,14 +78,15 @@ class PrivacyConfig:
   # distributed: each client of federated.secure_aggregation adds a share of it,
   # so that the server never sees a sum without.
   mechanism: Mechanism = Mechanism.INDEPENDENT
+  # Of banded: rounds from one chance of a client to take part to its next.
   num_bands: int = bounded(1, low=1)
   # Clients beyond which Poisson sampling cuts a cohort; 0: so many that it
-  # happens with a probability of 1e-12 a round at most.
+  # happens with a probability of 1e-15 a round at most.
   max_cohort: int = bounded(0, low=0)
-  # Epsilon is told also for a population of so many clients, of which a round
-  # expects population_cohort (0: cohort_size) with the same noise on their
-  # mean, as if training came out the same; 0: it is not.
+  # Epsilon is told also for a population of so many clients, with the same
+  # noise on the mean, as if training came out the same; 0: it is not.
   population: int = bounded(0, low=0)
+  # Clients that a round expects of population; 0: cohort_size.
   population_cohort: int = bounded(0, low=0)
   # Of noise and sampling. -1: drawn by the operating system and kept in the
   # run's noise_seed.secret; any other stands in config.json for all to read,

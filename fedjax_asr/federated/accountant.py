@@ -2,14 +2,15 @@
 
 Of the sum, which the server publishes after its noise, by Renyi differential
 privacy and by privacy loss distributions (dp-accounting), whichever is lower
-holds. Neighbours are populations that differ by one client's presence; with
-fixed-size sampling by what one client says, for which noise counts half
-(`jax_privacy.accounting` has the same reduction). Of banded noise by the
-reduction of Choquette-Choo et al. 2023 (arXiv 2306.08153, Theorem 4): a client
-has a chance in one of `period` rounds, and each time the noise of its own.
+holds. How many clients there are is public. Neighbours are populations in which
+one of them has its speech and in which it never sends; with fixed-size sampling
+in which it has other speech, which moves a sum by twice the norm. Of banded
+noise by the reduction of Choquette-Choo et al. 2023 (arXiv 2306.08153, Theorem
+4): a client has a chance in one of `period` rounds, and each time the noise of
+its own.
 
 By hand, because the libraries' accountants compose anew from the first round
-each time: a loss distribution goes on from round to round.
+each time, and have no loss distribution of a fixed-size sample.
 """
 
 import contextlib
@@ -22,6 +23,7 @@ import dp_accounting
 import numpy as np
 from absl import logging
 from dp_accounting import rdp
+from dp_accounting.pld import pld_pmf
 from dp_accounting.pld import privacy_loss_distribution as pld
 from scipy import optimize, stats
 
@@ -38,6 +40,8 @@ _MOST_NOISE = 1e4
 # A mu is held to what the curve says above this delta: loss distributions are
 # cut in their tails.
 _LEAST_DELTA = 1e-9
+# Rounds after which a composition begins anew from the first.
+_STRIDE = 16
 _ORDERS = (1.1, 1.2, 1.3, *np.arange(1.5, 11, 0.25), *range(11, 64), 128, 256)
 
 
@@ -50,6 +54,8 @@ class Mechanism(NamedTuple):
   group_size: clients that may be in a round.
   places: clients that are in a round at most.
   overflow: the probability that a round left some out.
+  is_fixed: a round has always as many clients, and neighbours differ by what
+    one of them says; else each comes by itself, and they differ by whether.
   """
 
   noise_multiplier: float
@@ -58,6 +64,7 @@ class Mechanism(NamedTuple):
   group_size: int
   places: int
   overflow: float
+  is_fixed: bool = False
 
 
 class Guarantee(NamedTuple):
@@ -83,15 +90,15 @@ class Curve(NamedTuple):
 def of_config(federated: config.FederatedConfig, num_clients: int) -> Mechanism:
   """Of the server's noise; `num_clients` are in the population."""
   noise = federated.privacy.central_noise_multiplier
-  if federated.sampling is config.Sampling.FIXED:
-    noise /= 2
+  is_fixed = federated.sampling is config.Sampling.FIXED
   return Mechanism(
-    noise_multiplier=noise,
+    noise_multiplier=noise / 2 if is_fixed else noise,
     rate=sampling.rate(federated, num_clients),
     period=federated.privacy.period,
     group_size=sampling.group_size(federated, num_clients),
     places=sampling.places(federated, num_clients),
     overflow=sampling.overflow(federated, num_clients),
+    is_fixed=is_fixed,
   )
 
 
@@ -113,6 +120,7 @@ def extrapolated(
     group_size=group,
     places=group,
     overflow=0.0,
+    is_fixed=mechanism.is_fixed,
   )
 
 
@@ -137,13 +145,15 @@ def multiplier_of_target(
 
 
 class Accountant:
-  """Epsilons of one mechanism, round after round."""
+  """Epsilons of one mechanism: of so many rounds, whatever it was asked before.
+
+  To the last bit, so that a run that goes on tells what it would have told.
+  """
 
   def __init__(self, mechanism: Mechanism, delta: float):
     self._mechanism = mechanism
     self._delta = delta
-    self._renyi = rdp.RdpAccountant(_ORDERS)
-    self._num_composed = 0
+    self._renyi = _renyi_divergences(mechanism)
     self._one = _loss_distribution(mechanism)
     self._composed = self._one
     self._count = 1
@@ -167,28 +177,16 @@ class Accountant:
   def _by_renyi(self, count: int, num_rounds: int) -> float | None:
     """A round that leaves clients out is, but for so much, one that does not:
     what (1 + e^epsilon) times that probability takes of delta is not there."""
-    self._compose_renyi(count)
     overflow = num_rounds * self._mechanism.overflow
+    divergences = (count * self._renyi).tolist()
     lost = 0.0
     while lost < self._delta:
-      epsilon = self._renyi.get_epsilon(self._delta - lost)
+      epsilon, _ = rdp.compute_epsilon(_ORDERS, divergences, self._delta - lost)
       more = overflow * (1 + math.exp(min(epsilon, 500.0)))
       if more <= lost * (1 + 1e-6):
         return float(epsilon)
       lost = more
     return None
-
-  def _compose_renyi(self, count: int) -> None:
-    """Up to so many; anew where there are more already."""
-    if count < self._num_composed:
-      self._renyi, self._num_composed = rdp.RdpAccountant(_ORDERS), 0
-    more = count - self._num_composed
-    if more:
-      noise = dp_accounting.GaussianDpEvent(self._mechanism.noise_multiplier)
-      event = dp_accounting.PoissonSampledDpEvent(self._mechanism.rate, noise)
-      with _quiet():
-        self._renyi.compose(event, more)
-    self._num_composed = count
 
   def _by_loss(self, count: int) -> float | None:
     composed = self._composition(count)
@@ -198,16 +196,37 @@ class Accountant:
     return float(epsilon) if math.isfinite(epsilon) else None
 
   def _composition(self, count: int) -> pld.PrivacyLossDistribution | None:
-    """Of the round before, and one more; anew where that is not at hand."""
-    one, before = self._one, self._composed
-    if one is None or before is None:
+    """From the last multiple of the stride on, round by round."""
+    one, composed = self._one, self._composed
+    if one is None or composed is None:
       return None
-    if count == self._count + 1:
-      self._composed = before.compose(one)
-    elif count != self._count:
-      self._composed = one.self_compose(count)
-    self._count = count
-    return self._composed
+    first = max(count - count % _STRIDE, 1)
+    if not first <= self._count <= count:
+      composed = one if first == 1 else one.self_compose(first)
+      self._count = first
+    while self._count < count:
+      composed = composed.compose(one)
+      self._count += 1
+    self._composed = composed
+    return composed
+
+
+def _renyi_divergences(mechanism: Mechanism) -> np.ndarray:
+  """Of one round, by order."""
+  noise = dp_accounting.GaussianDpEvent(mechanism.noise_multiplier)
+  relation = dp_accounting.NeighboringRelation.ADD_OR_REMOVE_ONE
+  event = dp_accounting.PoissonSampledDpEvent(mechanism.rate, noise)
+  if mechanism.is_fixed:
+    # Wang, Balle and Kasiviswanathan 2019 (arXiv 1808.00087), Theorem 27.
+    relation = dp_accounting.NeighboringRelation.REPLACE_ONE
+    size = round(mechanism.rate * mechanism.group_size)
+    event = dp_accounting.SampledWithoutReplacementDpEvent(
+      mechanism.group_size, size, noise
+    )
+  books = rdp.RdpAccountant(_ORDERS, relation)
+  with _quiet():
+    books.compose(event)
+  return books.rdp
 
 
 def _loss_distribution(
@@ -219,6 +238,8 @@ def _loss_distribution(
     return None
   reach = 1 / (2 * noise**2) + 10 / noise
   interval = max(_FINEST, reach / _NUM_POINTS)
+  if mechanism.is_fixed:
+    return _of_fixed_size(noise, mechanism.rate, reach, interval)
   if not mechanism.overflow:
     return pld.from_gaussian_mechanism(
       noise,
@@ -232,6 +253,28 @@ def _loss_distribution(
     noise_multiplier=noise,
     value_discretization_interval=interval,
   )
+
+
+def _of_fixed_size(
+  noise: float, rate: float, reach: float, interval: float
+) -> pld.PrivacyLossDistribution:
+  """Of a sample without replacement, of which one client says something else.
+
+  Zhu, Dong and Wang 2022 (arXiv 2106.08567), Theorem 11: hockey-stick
+  divergences are those of a Poisson sample that loses a client above epsilon 0,
+  and of one that gains it below. One distribution has to have both: of two that
+  are composed apart the larger epsilon is no bound.
+  """
+  number = math.ceil(reach / interval)
+  epsilons = interval * np.arange(number + 1)
+  own = np.log1p(np.expm1(epsilons) / rate)
+  above = rate * gaussian_deltas(1 / noise, own)
+  below = above * np.exp(-epsilons) - np.expm1(-epsilons)
+  deltas = np.clip(np.concatenate([below[:0:-1], above]), 0.0, 1.0)
+  pmf = pld_pmf.create_pmf_pessimistic_connect_dots_fixed_gap(
+    interval, -number, number, np.maximum.accumulate(deltas[::-1])[::-1]
+  )
+  return pld.PrivacyLossDistribution(pmf)
 
 
 def noise_multiplier(
@@ -261,8 +304,11 @@ def noise_multiplier(
     )
   while excess(low) <= 0:
     low, high = low / 1.2, low
+  found = root(excess, low, high, 1e-4)
   # Of the root, the side on which the target is kept.
-  return root(excess, low, high, 1e-4) * (1 + 2e-4)
+  while excess(found) > 0:
+    found *= 1 + 1e-4
+  return found
 
 
 def _by_limit(rate: float, count: int, epsilon: float, delta: float) -> float:
@@ -302,9 +348,14 @@ def _mu(composed: pld.PrivacyLossDistribution) -> float:
 
 def gaussian_delta(mu: float, epsilon: float) -> float:
   """Of mu-Gaussian differential privacy (Dong et al. 2019, Corollary 2.13)."""
-  first = stats.norm.cdf(-epsilon / mu + mu / 2)
-  second = np.exp(epsilon + stats.norm.logcdf(-epsilon / mu - mu / 2))
-  return float(first - second)
+  return float(gaussian_deltas(mu, np.float64(epsilon)))
+
+
+def gaussian_deltas(mu: float, epsilons: np.ndarray | np.float64) -> np.ndarray:
+  """`gaussian_delta` of many epsilons."""
+  first = stats.norm.cdf(-epsilons / mu + mu / 2)
+  second = np.exp(epsilons + stats.norm.logcdf(-epsilons / mu - mu / 2))
+  return np.asarray(first - second)
 
 
 def _gaussian_mu(epsilon: float, delta: float) -> float:

@@ -46,7 +46,8 @@ def adaptive(cfg: config.PrivacyConfig, cohort_size: int) -> channel.Channel:
     extra, bits = sums.extra
     sums = sums._replace(extra=extra)
     if is_private:
-      params = noise.noised(sums.update.params, multiplier * norm, key)
+      sum_key = streams.of_server(key, streams.ServerStream.SUM)
+      params = noise.noised(sums.update.params, multiplier * norm, sum_key)
       sums = noise.with_sum(sums, params)
       count_key = streams.of_server(key, streams.ServerStream.COUNT)
       bits = bits + count_stddev * jax.random.normal(count_key)

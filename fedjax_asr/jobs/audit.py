@@ -43,8 +43,8 @@ def run(
 ) -> None:
   """Leaves `audit.json`, part by part, and draws it.
 
-  A part that is done is not measured again: the same command goes on where an
-  interrupted one stopped.
+  A part that is done is not measured again, unless by other settings: the same
+  command goes on where an interrupted one stopped.
 
   Raises:
     UserError: of any room; the run itself is only read.
@@ -59,27 +59,40 @@ def run(
     ) as directory,
     disk_errors.explained(directory.path, '; the same command resumes'),
   ):
-    found = _resumed(directory, audited)
+    found = _resumed(cfg, directory, audited)
     directory.begin()
     for part in wanted:
       if part in found:
         console.print(f'{part}: measured before')
         continue
-      found[part] = PARTS[part](audited, cfg, directory, console)
+      measured = PARTS[part](audited, cfg, directory, console)
+      found[part] = measured | {'settings': _settings(cfg, part)}
       json_file.write(directory.audit, audited_run.described(audited) | found)
     figures = audit_gallery.plot(directory.path)
   told = f', {directory.figures.name}/' if figures else ''
   console.print(f'written: {directory.audit}{told}')
 
 
+def _settings(cfg: config.Config, part: config.AuditPart) -> dict[str, Any]:
+  """By which a part is measured."""
+  own = config.as_dict(getattr(cfg.audit, part))
+  return {'seed': cfg.seed, 'confidence': cfg.audit.confidence, **own}
+
+
 def _resumed(
-  directory: run_directory.RunDirectory, audited: audited_run.AuditedRun
+  cfg: config.Config,
+  directory: run_directory.RunDirectory,
+  audited: audited_run.AuditedRun,
 ) -> dict[str, Any]:
-  """Parts that were measured before, of the same round and versions."""
+  """Parts that were measured before, by the same versions and settings."""
   if not directory.audit.is_file():
     return {}
   before = json_file.read(directory.audit)
   said = audited_run.described(audited)
   if {name: before.get(name) for name in said} != said:
     return {}
-  return {part: before[part] for part in config.AuditPart if part in before}
+  return {
+    part: before[part]
+    for part in config.AuditPart
+    if before.get(part, {}).get('settings') == _settings(cfg, part)
+  }

@@ -1,14 +1,15 @@
 """The run that is audited, and the speech of its clients."""
 
+import dataclasses
 import os
 from typing import Any, NamedTuple
 
 import rich.console
 
-from fedjax_asr import config, environment, run_files, saved_run
+from fedjax_asr import config, environment, home, run_files, saved_run
 from fedjax_asr.corpora import dataset
 from fedjax_asr.federated import partition
-from fedjax_asr.jobs import preparation, run_corpus
+from fedjax_asr.jobs import preparation, run_corpus, train
 
 
 class AuditedRun(NamedTuple):
@@ -33,13 +34,20 @@ def load(
   workdir: str | os.PathLike[str],
   console: rich.console.Console,
 ) -> AuditedRun:
-  """`config.audit.run` at its round.
+  """`config.audit.run` at its round; or one that this config trains first.
+
+  That is in the folder `trained` of the work directory, where the same command
+  goes on with it.
 
   Raises:
     UserError: of the run, its round or the corpus.
   """
   own = cfg.audit
-  saved = saved_run.load(own.run, 'audit.run', own.round, as_sent=True)
+  run = own.run
+  if not run:
+    run = str(home.expanded(workdir) / 'trained')
+    train.run(dataclasses.replace(cfg, job=config.Job.TRAIN), run)
+  saved = saved_run.load(run, 'audit.run', own.round, as_sent=True)
   saved_run.check_apart(saved, workdir)
   with preparation.reported(console) as report:
     parts = run_corpus.prepare(saved, cfg.data, report)

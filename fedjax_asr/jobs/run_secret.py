@@ -1,13 +1,22 @@
 """The secret of a private run: what its noise and its sampling come from.
 
-A file of its own, for its owner's eyes: a run's directory may be published
-without it, and nothing else there has it.
+A file of its own, for its owner's eyes; nothing else in a run's directory has
+it. What an epsilon is of are the models: metrics and what is told of clients
+are exact, and a checkpoint of banded noise holds noise (SHARP_EDGES).
 """
 
-import os
+import json
 import pathlib
 
-from fedjax_asr import config, json_file, run_directory, run_error, run_files
+from fedjax_asr import (
+  config,
+  json_file,
+  run_config,
+  run_directory,
+  run_error,
+  run_files,
+  whole_file,
+)
 from fedjax_asr.federated import secret as secret_lib
 
 
@@ -17,27 +26,42 @@ def of_run(
   """What the run has, or will have from `begin` on; None without noise.
 
   Raises:
-    RunError: the file is gone of a run that has results, or its config is to be
-      changed: rounds that are trained anew would have the same noise on another
-      sum, which two of them take away.
+    RunError: the file is gone of a run that has results, or what it trains by
+      is to be changed, noise or corpus or all else: rounds that are trained
+      anew would have the same noise on another sum, which two of them take
+      away.
   """
-  if not federated.privacy.has_noise:
-    return None
-  if directory.changes:
+  has_noise = federated.privacy.has_noise
+  if directory.changes and (has_noise or _had_noise(directory)):
     raise run_error.RunError(
-      f'{directory.path} holds a run with noise, whose config stays as it is '
-      f'({directory.changes[0]}): what it guarantees is of one mechanism. Give '
-      'another --workdir.'
+      f'{directory.path} holds a run that began otherwise '
+      f'({run_config.listed(directory.changes)}); with noise a run goes on as '
+      'it is: what it guarantees is of one mechanism. Give another --workdir.'
     )
+  if not has_noise:
+    return None
   if federated.privacy.noise_seed >= 0:
     return secret_lib.of_seed(federated.privacy.noise_seed)
   found = read(directory)
-  if found is None and directory.metrics.exists():
+  if found is None and directory.has_results():
     raise run_error.RunError(
       f'{directory.noise_seed} is gone, without which a run with noise does '
       'not go on; want the file back, or another --workdir.'
     )
   return secret_lib.drawn() if found is None else found
+
+
+def _had_noise(directory: run_directory.RunDirectory) -> bool:
+  """By the config that is there until `begin` replaces it."""
+  saved = run_config.read(directory.config_json)['federated']['privacy']
+  return any(
+    saved[name]
+    for name in (
+      'local_noise_multiplier',
+      'central_noise_multiplier',
+      'target_epsilon',
+    )
+  )
 
 
 def of_saved(
@@ -90,9 +114,5 @@ def begin(
   if secret is None or federated.privacy.noise_seed >= 0:
     return
   if not directory.noise_seed.exists():
-    _write_for_owner(directory.noise_seed, secret)
-
-
-def _write_for_owner(file: pathlib.Path, secret: secret_lib.Secret) -> None:
-  json_file.write(file, [*secret])
-  os.chmod(file, 0o600)
+    content = json.dumps([*secret]) + '\n'
+    whole_file.replace_text(directory.noise_seed, content, mode=0o600)

@@ -139,10 +139,11 @@ def _train(
   signals.check()
   acoustic = model.acoustic(cfg.model, cfg.features.num_features, data.alphabet)
   cfg = directory.config = settling.settled(cfg, data)
-  secret = run_secret.of_run(directory, cfg.federated)
   device_list = devices.select(cfg.federated)
-  if is_resumed:
+  # Rounds before the first checkpoint have used their noise, too.
+  if is_resumed or (directory.noise_seed.exists() and directory.has_results()):
     run_corpus.check_resumed(directory, data, console)
+  secret = run_secret.of_run(directory, cfg.federated)
   feed = cohort_feed.CohortFeed(
     data.train, cfg.federated, cfg.seed, device_list, secret
   )

@@ -13,8 +13,7 @@ def check(cfg: config.Config) -> None:
     jobs.TRANSCRIBE,
     jobs.EXPORT,
     jobs.REPORT,
-    jobs.AUDIT,
-  ):
+  ) or (cfg.job is jobs.AUDIT and cfg.audit.run):
     _check_run(cfg)
     _check_unread(cfg)
   if cfg.job is jobs.TRANSCRIBE:
@@ -70,7 +69,7 @@ def goes_by_a_run(cfg: config.Config) -> bool:
     own = getattr(cfg, cfg.job)
     return bool(own.run) and own.subset is not config.Subset.CORPUS
   if cfg.job is config.Job.AUDIT:
-    return True
+    return bool(cfg.audit.run)
   return cfg.job is config.Job.LANGUAGE_MODEL and bool(cfg.language_model.run)
 
 

@@ -29,12 +29,12 @@ def check(cfg: config.Config) -> None:
 
 
 def _noisy(cfg: config.Config) -> str:
-  """The field by which there is noise."""
+  """The field by which there is noise, that of the sum before clients'."""
   privacy = cfg.federated.privacy
-  for name in (*_NOISES, 'target_epsilon'):
+  for name in ('central_noise_multiplier', 'target_epsilon'):
     if getattr(privacy, name):
       return f'federated.privacy.{name}'
-  return ''
+  return 'federated.privacy.local_noise_multiplier'
 
 
 def _check_unread(cfg: config.Config) -> None:
@@ -189,6 +189,13 @@ def _check_all_is_covered(cfg: config.Config) -> None:
   )
   requirement.require(
     cfg,
+    'data.alphabet',
+    cfg.data.alphabet != 'corpus',
+    f'english or a file with {noisy}: which characters anybody said is a '
+    'release of its own',
+  )
+  requirement.require(
+    cfg,
     'recovery.max_rollbacks',
     not cfg.recovery.max_rollbacks,
     f'0 with {noisy}: a round that is trained anew would have the same noise',
@@ -217,6 +224,21 @@ def _check_sum(cfg: config.Config) -> None:
     federated.compression.method not in _LENGTHENING,
     f'none, sign or top_k with {noisy}: an update may exceed clip_norm once it '
     'is rounded',
+  )
+  has_both = bool(privacy.local_noise_multiplier)
+  requirement.require(
+    cfg,
+    'federated.privacy.local_noise_multiplier',
+    not has_both or federated.sampling is config.Sampling.FIXED,
+    f'0 with {noisy} and federated.sampling=poisson: noise of its own gives '
+    'away that a client came',
+  )
+  requirement.require(
+    cfg,
+    'federated.privacy.local_noise_multiplier',
+    not has_both or federated.compression.method is config.Compression.NONE,
+    f'0 with {noisy} and a federated.compression.method: the code of an update '
+    'with noise may exceed clip_norm',
   )
   requirement.require(
     cfg,

@@ -19,6 +19,8 @@ from fedjax_asr.federated import (
   devices,
   partition,
   rounds,
+  sampling,
+  schedule,
   server,
 )
 from fedjax_asr.models import model
@@ -210,8 +212,16 @@ class Simulation:
     self.clients = partition.partition(
       self.examples.speakers, self.examples.texts, settings, SEED
     )
+    self.schedule = schedule.rounds(self.clients, settings, SEED)
+    working = [each.working for each in self.schedule or []]
     self.layout = cohort.plan(
-      self.clients, self.examples, settings, SEED, len(self.devices)
+      self.clients,
+      self.examples,
+      settings,
+      SEED,
+      len(self.devices),
+      working or None,
+      sampling.places(settings, len(self.clients)),
     )
     self.round_fn = rounds.make_round(
       acoustic,
@@ -238,7 +248,12 @@ class Simulation:
 
   def draw(self, round_index: int) -> cohort.Draw:
     return cohort.draw(
-      self.clients, self.examples.num_frames, self.settings, SEED, round_index
+      self.clients,
+      self.examples.num_frames,
+      self.settings,
+      SEED,
+      round_index,
+      self.schedule[round_index].working if self.schedule else None,
     )
 
   def members(self, round_index: int) -> cohort.Cohort:

@@ -82,10 +82,21 @@ def test_round_by_round_is_as_all_at_once():
   assert sorted(found.epsilon_pld for found in each) == [
     found.epsilon_pld for found in each
   ]
-  anew = accountant.Accountant(mechanism(1.0, 0.1), 1e-6).after(5)
-  np.testing.assert_allclose(each[-1], anew, rtol=1e-6)
-  # A run that is resumed goes back.
-  np.testing.assert_allclose(one.after(2), each[2], rtol=1e-6)
+  # To the last bit: a run that is resumed tells what it would have told.
+  assert accountant.Accountant(mechanism(1.0, 0.1), 1e-6).after(5) == each[-1]
+  assert one.after(2) == each[2]
+
+
+def test_a_long_run_that_is_resumed_tells_the_same():
+  whole = accountant.Accountant(mechanism(2.0, 0.05), 1e-6)
+  each = [whole.after(count) for count in range(1, 41)]
+  for first in (15, 16, 31, 37):
+    resumed = accountant.Accountant(mechanism(2.0, 0.05), 1e-6)
+    # As a promise of the last round is told before.
+    assert resumed.after(40) == each[39]
+    assert [resumed.after(count) for count in (first, first + 1)] == each[
+      first - 1 : first + 1
+    ]
 
 
 def test_banded_noise_is_spent_once_a_turn():
@@ -116,9 +127,12 @@ def test_leaving_clients_out_is_paid_for():
 
 
 @pytest.mark.parametrize('epsilon', [1.0, 8.0])
-def test_the_noise_that_is_found_spends_the_target(epsilon):
-  found = accountant.noise_multiplier(mechanism(0.0, 0.1), 50, epsilon, 1e-6)
-  spent = accountant.Accountant(mechanism(found, 0.1), 1e-6).after(50)
+@pytest.mark.parametrize('is_fixed', [False, True])
+def test_the_noise_that_is_found_spends_the_target(epsilon, is_fixed):
+  own = mechanism(0.0, 0.1, is_fixed=is_fixed)
+  found = accountant.noise_multiplier(own, 50, epsilon, 1e-6)
+  own = own._replace(noise_multiplier=found)
+  spent = accountant.Accountant(own, 1e-6).after(50)
   assert epsilon * 0.995 < spent.epsilon_pld <= epsilon
 
 
@@ -150,3 +164,61 @@ def test_sampling_a_fixed_number_halves_the_noise():
   poisson = accountant.of_config(federated, 32)
   assert (fixed.noise_multiplier, poisson.noise_multiplier) == (1.5, 3.0)
   assert fixed.rate == poisson.rate == 0.25
+  assert (fixed.is_fixed, poisson.is_fixed) == (True, False)
+
+
+def hockey_stick(likely, other, alpha):
+  """sup of P(E) - alpha Q(E), of densities on a fine grid."""
+  return np.maximum(likely - alpha * other, 0).sum()
+
+
+def test_a_fixed_number_is_at_least_as_bad_as_any_pair_of_neighbours():
+  """One round and two, numerically, of clients as far apart as they can be."""
+  noise, rate = 1.0, 0.25
+  points = np.arange(-12, 12, 0.01)
+
+  def density(mean):
+    # Of noise that is twice the half that one client may move.
+    return stats.norm.pdf(points, mean, 2 * noise) * 0.01
+
+  books = accountant.Accountant(
+    mechanism(noise, rate, is_fixed=True, group_size=40), 1e-3
+  )
+  for before, after, others in ((1, -1, 0), (1, -1, -1), (1, 0, -1), (0, 1, 1)):
+    one, two = (
+      (1 - rate) * density(others) + rate * density(mean)
+      for mean in (before, after)
+    )
+    for _ in range(2):
+      one, two = two, one
+      for rounds in (1, 2):
+        epsilon = books.after(rounds).epsilon_pld
+        pair = [
+          each if rounds == 1 else np.outer(each, each) for each in (one, two)
+        ]
+        assert hockey_stick(*pair, math.exp(epsilon)) <= 1e-3 * (1 + 1e-3)
+
+
+def test_a_fixed_number_costs_more_than_one_that_is_drawn():
+  """In one round as much at the same distance, and more in many."""
+  fixed, poisson = (
+    accountant.Accountant(
+      mechanism(1.5, 0.25, is_fixed=is_fixed, group_size=40), 1e-6
+    )
+    for is_fixed in (True, False)
+  )
+  assert fixed.after(1).epsilon_pld == pytest.approx(
+    poisson.after(1).epsilon_pld, rel=1e-3
+  )
+  many = fixed.after(100), poisson.after(100)
+  assert many[0].epsilon_pld > 1.05 * many[1].epsilon_pld
+  assert many[0].epsilon_rdp > many[0].epsilon_pld
+
+
+def test_all_in_every_round_is_a_gaussian_mechanism_of_half_the_noise():
+  books = accountant.Accountant(
+    mechanism(1.5, 1.0, is_fixed=True, group_size=4), 1e-5
+  )
+  wanted = exact_epsilon(2 / 1.5, 1e-5)
+  assert books.after(4).epsilon_pld == pytest.approx(wanted, rel=1e-3)
+  assert books.after(4).epsilon_pld >= wanted
