@@ -159,7 +159,7 @@ def _draw_without(axes: Any, rows: Rows) -> None:
       color=style.INK,
       linestyle='--',
       linewidth=1.4,
-      label=f'without noise: {rate:.1%}',
+      label=f'lowest without noise: {rate:.1%}',
     )
 
 

@@ -232,7 +232,7 @@ def _point(row: Mapping[str, Any]) -> Point:
   for bug, found in (row.get('bugs') or {}).items():
     if found:
       values[f'bug/{bug}'] = Value(found['proven'])
-  attack = row.get('attack')
+  attack: Any = row.get('attack')
   if isinstance(attack, list) and attack:
     attack = _of_records(attack)
   if attack:

@@ -42,7 +42,7 @@ def test_a_way_is_the_setting_with_the_lowest_mean_at_each_epsilon():
   assert list(flat.get_xdata()) == [4.0, 2.0]
   assert list(flat.get_ydata()) == pytest.approx([0.3, 0.5])
   assert lamb.get_label() == 'lamb'
-  assert without.get_label() == 'without noise: 10.0%'
+  assert without.get_label() == 'lowest without noise: 10.0%'
 
 
 def test_the_command_draws_a_record(tmp_path):
