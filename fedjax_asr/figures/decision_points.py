@@ -171,7 +171,7 @@ def _leaves(values: Mapping[str, Any], prefix: str = ''):
       yield f'{prefix}{name}', str(value)
 
 
-def of_attack(path: pathlib.Path) -> dict[str, Any]:
+def of_attack(path: pathlib.Path) -> dict[str, Any] | None:
   """The median SNR with its 95% interval, refusals inside, and certificates.
 
   Raises:
@@ -180,7 +180,10 @@ def of_attack(path: pathlib.Path) -> dict[str, Any]:
   return _of_records(drawn_attack.DrawnAttack(path).records)
 
 
-def _of_records(records: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def _of_records(records: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
+  """None of an attack that did not finish."""
+  if not records:
+    return None
   records = score_summary.believed(records)
   snr = [record['snr_db'] for record in records]
   clusters = [record.get('victim', record['utterance']) for record in records]
@@ -232,9 +235,8 @@ def _point(row: Mapping[str, Any]) -> Point:
   for bug, found in (row.get('bugs') or {}).items():
     if found:
       values[f'bug/{bug}'] = Value(found['proven'])
-  attack: Any = row.get('attack')
-  if isinstance(attack, list) and attack:
-    attack = _of_records(attack)
+  attacked = row.get('attack')
+  attack = _of_records(attacked) if isinstance(attacked, list) else attacked
   if attack:
     ends = attack.get('interval')
     # Nothing found is worse than any SNR.
