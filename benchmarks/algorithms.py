@@ -31,7 +31,7 @@ import numpy as np
 import student
 import sweep
 
-from fedjax_asr import command_line, config, config_file, run_files, run_log
+from fedjax_asr import config, run_files, run_log
 from fedjax_asr import saved_run as saved_runs
 from fedjax_asr.decoding import evaluation, scores
 from fedjax_asr.jobs import evaluated_set, run_memory
@@ -50,17 +50,7 @@ def main(argv: list[str]) -> int:
     if flag in argv:
       print(shown(json.loads(result.read_text())['points']))
       return 0
-  num_jobs, flags = 1, []
-  for flag in argv[2:]:
-    name, _, value = flag.partition('=')
-    if name == '--jobs':
-      num_jobs = int(value)
-    else:
-      flags.append(flag)
-  source = command_line.parse(['algorithms.py', *flags]).source
-  record = sweep.opened(result, ['algorithms.py', 'RESULT.json', *argv[2:]])
-  points = config_file.sweep(source)
-  return sweep.measure(result, record, points, flags, num_jobs, of_run)
+  return sweep.trained('algorithms.py', argv, of_run)
 
 
 def of_run(workdir: pathlib.Path) -> dict:

@@ -22,7 +22,7 @@ import sys
 import student
 import sweep
 
-from fedjax_asr import command_line, config_file, run_files, run_log
+from fedjax_asr import run_files, run_log
 
 # At which a recogniser of commands begins to be of use.
 USEFUL_WER = 0.2
@@ -35,24 +35,17 @@ def main(argv: list[str]) -> int:
   if len(argv) < 3 or argv[1].startswith('-'):
     print(__doc__, file=sys.stderr)
     return 2
-  result, num_jobs, flags = pathlib.Path(argv[1]), 1, []
   for flag in argv[2:]:
     name, _, value = flag.partition('=')
     if name in ('--table', '--docs'):
-      shown = table(json.loads(result.read_text())['points'])
+      rows = json.loads(pathlib.Path(argv[1]).read_text())['points']
+      shown = table(rows)
       if name == '--table':
         print(shown)
       else:
         put(pathlib.Path(value), shown)
       return 0
-    if name == '--jobs':
-      num_jobs = int(value)
-    else:
-      flags.append(flag)
-  source = command_line.parse(['communication.py', *flags]).source
-  record = sweep.opened(result, ['communication.py', 'RESULT.json', *argv[2:]])
-  points = config_file.sweep(source)
-  return sweep.measure(result, record, points, flags, num_jobs, of_run)
+  return sweep.trained('communication.py', argv, of_run)
 
 
 def of_run(workdir: pathlib.Path) -> dict:

@@ -19,7 +19,7 @@ import sys
 import student
 import sweep
 
-from fedjax_asr import command_line, config_file, run_files, run_log
+from fedjax_asr import run_files, run_log
 
 _NOISE = 'federated.privacy.central_noise_multiplier'
 
@@ -33,17 +33,7 @@ def main(argv: list[str]) -> int:
     if flag in argv:
       print(shown(json.loads(result.read_text())['points']))
       return 0
-  num_jobs, flags = 1, []
-  for flag in argv[2:]:
-    name, _, value = flag.partition('=')
-    if name == '--jobs':
-      num_jobs = int(value)
-    else:
-      flags.append(flag)
-  source = command_line.parse(['privacy.py', *flags]).source
-  record = sweep.opened(result, ['privacy.py', 'RESULT.json', *argv[2:]])
-  points = config_file.sweep(source)
-  return sweep.measure(result, record, points, flags, num_jobs, of_run)
+  return sweep.trained('privacy.py', argv, of_run)
 
 
 def of_run(workdir: pathlib.Path) -> dict:

@@ -46,20 +46,40 @@ def main(argv: list[str]) -> int:
   if '--table' in argv:
     print(table(json.loads(result.read_text())['points']))
     return 0
-  own = {'--jobs': 1, '--seeds': 0}
-  flags = []
-  for flag in argv[2:]:
-    name, _, value = flag.partition('=')
-    if name in own:
-      own[name] = int(value)
-    else:
-      flags.append(flag)
+  own, flags = split(argv[2:], {'--jobs': 1, '--seeds': 0})
   points = [{'seed': seed} for seed in range(own['--seeds'])]
   if not points:
     source = command_line.parse(['sweep.py', *flags]).source
     points = config_file.sweep(source)
   record = opened(result, ['sweep.py', 'RESULT.json', *argv[2:]])
   return measure(result, record, points, flags, own['--jobs'])
+
+
+def split(
+  words: list[str], own: dict[str, int]
+) -> tuple[dict[str, int], list[str]]:
+  """A benchmark's own numbers, with those given in place of `own`, and what is
+  for `main`."""
+  own, flags = dict(own), []
+  for word in words:
+    name, _, value = word.partition('=')
+    if name in own:
+      own[name] = int(value)
+    else:
+      flags.append(word)
+  return own, flags
+
+
+def trained(
+  name: str, argv: list[str], of_run: Callable[[pathlib.Path], dict]
+) -> int:
+  """`measure` of every point of the config's sweep, by a script's arguments."""
+  own, flags = split(argv[2:], {'--jobs': 1})
+  source = command_line.parse([name, *flags]).source
+  result = pathlib.Path(argv[1])
+  record = opened(result, [name, 'RESULT.json', *argv[2:]])
+  points = config_file.sweep(source)
+  return measure(result, record, points, flags, own['--jobs'], of_run)
 
 
 def nothing_more(workdir: pathlib.Path) -> dict:

@@ -4,17 +4,11 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
-import scipy.stats
 from jaxtyping import Float, Int
 
+from fedjax_asr.audits import proportion
+
 Scores = Float[np.ndarray, ' _']
-
-
-class Interval(NamedTuple):
-  """Of a confidence; both ends may be the same."""
-
-  low: float
-  high: float
 
 
 class Curve(NamedTuple):
@@ -61,7 +55,7 @@ def equal_error_interval(
   num_resamples: int,
   confidence: float,
   rng: np.random.Generator,
-) -> Interval:
+) -> proportion.Interval:
   """Quantiles over draws of speakers, with all of their trials.
 
   `first` and `second` are the speakers of impostors' scores, as places among
@@ -85,7 +79,7 @@ def resampled(
   num_resamples: int,
   confidence: float,
   rng: np.random.Generator,
-) -> Interval:
+) -> proportion.Interval:
   """Quantiles of `statistic(drawn speakers)` over draws with replacement.
 
   Draws for which it is not a number, as of a single class, are left out.
@@ -99,21 +93,9 @@ def resampled(
   return _quantiles(found[np.isfinite(found)], confidence)
 
 
-def clopper_pearson(hits: int, trials: int, confidence: float) -> Interval:
-  """Of a probability; holds whatever it is (Clopper and Pearson 1934)."""
-  tail = (1 - confidence) / 2
-  beta = scipy.stats.beta
-  return Interval(
-    low=float(beta.ppf(tail, hits, trials - hits + 1)) if hits else 0.0,
-    high=float(beta.ppf(1 - tail, hits + 1, trials - hits))
-    if hits < trials
-    else 1.0,
-  )
-
-
-def _quantiles(values: np.ndarray, confidence: float) -> Interval:
+def _quantiles(values: np.ndarray, confidence: float) -> proportion.Interval:
   if not len(values):
-    return Interval(0.0, 1.0)
+    return proportion.Interval(0.0, 1.0)
   tail = (1 - confidence) / 2
   low, high = np.quantile(values, [tail, 1 - tail])
-  return Interval(float(low), float(high))
+  return proportion.Interval(float(low), float(high))

@@ -11,18 +11,13 @@ import numpy as np
 import scipy.stats
 from jaxtyping import Float
 
+from fedjax_asr.audits import proportion
+
 Members = Float[np.ndarray, ' members']
 Others = Float[np.ndarray, ' others']
 # False positive rates at which attacks are compared (Carlini et al. 2022).
 LOW_RATES = 0.001, 0.01
 _MOST_POINTS = 200
-
-
-class Interval(NamedTuple):
-  """With the confidence that was asked for."""
-
-  low: float
-  high: float
 
 
 class Curve(NamedTuple):
@@ -53,7 +48,7 @@ def auc(members: Members, others: Others) -> float:
 
 def auc_interval(
   members: Members, others: Others, confidence: float
-) -> tuple[Interval, str]:
+) -> tuple[proportion.Interval, str]:
   """(interval of the area, the method's name).
 
   DeLong et al. 1988, cut to [0, 1]. Its variance is zero where the scores
@@ -65,7 +60,9 @@ def auc_interval(
   if area in (0.0, 1.0):
     pairs = min(len(members), len(others))
     told = pairs if area else 0
-    return clopper_pearson(told, pairs, confidence), 'clopper_pearson_of_pairs'
+    return proportion.clopper_pearson(
+      told, pairs, confidence
+    ), 'clopper_pearson_of_pairs'
   num_members, num_others = len(members), len(others)
   ranks = scipy.stats.rankdata(np.concatenate([members, others]))
   below = ranks[:num_members] - scipy.stats.rankdata(members)
@@ -74,19 +71,8 @@ def auc_interval(
   variance += np.var(above / num_members, ddof=1) / num_others
   deviations = float(scipy.stats.norm.ppf((1 + confidence) / 2))
   width = deviations * math.sqrt(variance)
-  interval = Interval(max(area - width, 0.0), min(area + width, 1.0))
+  interval = proportion.Interval(max(area - width, 0.0), min(area + width, 1.0))
   return interval, 'delong'
-
-
-def clopper_pearson(count: int, total: int, confidence: float) -> Interval:
-  """The exact interval of a proportion (Clopper and Pearson 1934)."""
-  tail = (1 - confidence) / 2
-  low, high = 0.0, 1.0
-  if count > 0:
-    low = scipy.stats.beta.ppf(tail, count, total - count + 1)
-  if count < total:
-    high = scipy.stats.beta.ppf(1 - tail, count + 1, total - count)
-  return Interval(float(low), float(high))
 
 
 def tpr_at(
@@ -110,7 +96,9 @@ def tpr_at(
   threshold = ordered[allowed] if allowed < len(others) else -np.inf
   count = int((members > threshold).sum())
   record['tpr'] = count / len(members)
-  record['interval'] = list(clopper_pearson(count, len(members), confidence))
+  record['interval'] = list(
+    proportion.clopper_pearson(count, len(members), confidence)
+  )
   return record
 
 

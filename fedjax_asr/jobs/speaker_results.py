@@ -6,7 +6,13 @@ from typing import Any
 import numpy as np
 
 from fedjax_asr import config, streams
-from fedjax_asr.audits import attributes, detection, feature_blocks, linkage
+from fedjax_asr.audits import (
+  attributes,
+  detection,
+  feature_blocks,
+  linkage,
+  proportion,
+)
 
 Blocks = Mapping[str, Sequence[feature_blocks.Block]]
 
@@ -38,7 +44,7 @@ def of_trials(trials: linkage.Trials, cfg: config.Config) -> dict[str, Any]:
     'eer_interval': list(interval),
     'eer_chance': 0.5,
     'top1': hits / count,
-    'top1_interval': list(detection.clopper_pearson(hits, count, confidence)),
+    'top1_interval': list(proportion.clopper_pearson(hits, count, confidence)),
     'top1_chance': float((1 / trials.num_candidates).mean()),
     'num_candidates': [
       int(trials.num_candidates.min()),
@@ -113,7 +119,7 @@ def _accuracies(guesses, targets, cfg: config.Config) -> dict[str, Any]:
   return {
     'accuracy': hits / count,
     'accuracy_interval': list(
-      detection.clopper_pearson(hits, count, cfg.audit.confidence)
+      proportion.clopper_pearson(hits, count, cfg.audit.confidence)
     ),
     'balanced_accuracy': attributes.balanced_accuracy(guesses, targets),
     'balanced_interval': _interval(

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from fedjax_asr.audits import detection
+from fedjax_asr.audits import detection, proportion
 
 
 def _swept(genuine, impostor):
@@ -57,11 +57,11 @@ def test_equal_error_rate_of_what_is_clear():
 
 
 def test_clopper_pearson_cuts_binomial_tails():
-  low, high = detection.clopper_pearson(7, 20, 0.9)
+  low, high = proportion.clopper_pearson(7, 20, 0.9)
   assert scipy.stats.binom.sf(6, 20, low) == pytest.approx(0.05)
   assert scipy.stats.binom.cdf(7, 20, high) == pytest.approx(0.05)
-  assert detection.clopper_pearson(0, 5, 0.95).low == 0.0
-  assert detection.clopper_pearson(5, 5, 0.95).high == 1.0
+  assert proportion.clopper_pearson(0, 5, 0.95).low == 0.0
+  assert proportion.clopper_pearson(5, 5, 0.95).high == 1.0
 
 
 def test_interval_of_the_equal_error_rate_covers_its_closed_form():

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from fedjax_asr.audits import roc
+from fedjax_asr.audits import proportion, roc
 
 
 def _scores(seed, shift=0.5):
@@ -59,7 +59,7 @@ def test_separated_scores_have_an_interval_of_some_width():
 @pytest.mark.parametrize(('count', 'total'), [(0, 7), (3, 10), (12, 12)])
 def test_clopper_and_pearsons_is_scipys_exact_interval(count, total):
   exact = scipy.stats.binomtest(count, total).proportion_ci(0.9, 'exact')
-  found = roc.clopper_pearson(count, total, 0.9)
+  found = proportion.clopper_pearson(count, total, 0.9)
   assert found == pytest.approx((exact.low, exact.high))
 
 
