@@ -7,10 +7,11 @@
 Trains configs/privacy.py with each noise, of which the multiplier is that of
 the extrapolated cohort, and then audits the run: canaries, membership and
 speakers, each in a process of its own, and an attack on two clients' updates
-under that noise. RESULT.json gets a row as soon as all of a noise is done: WER,
-what was spent, audit.json without its curves, the attack's scores. With --bugs,
-the last noise is audited by canaries once more with each bug planted. Rows that
-it has are not made again. N processes run at once.
+under that noise. RESULT.json gets a row as soon as a noise is trained, with WER
+and what was spent, and in it what each of these found (audit.json without its
+curves, the attack's scores) once that is done. With --bugs, the last noise is
+audited by canaries once more with each bug planted. Rows that are whole are not
+made again. N processes run at once.
 """
 
 import concurrent.futures
@@ -20,6 +21,8 @@ import os
 import pathlib
 import sys
 import tempfile
+import threading
+from collections.abc import Callable
 
 import sweep
 
@@ -47,6 +50,7 @@ def main(argv: list[str]) -> int:
     else:
       flags.append(flag)
   record = sweep.opened(result, ['decision.py', 'RESULT.json', *argv[2:]])
+  record['points'] = [row for row in record['points'] if row['is_whole']]
   had = {(row['noise'], row['seed']) for row in record['points']}
   noises = [float(noise) for noise in own['--noises'].split(',')]
   seed = int(own['--seed'])
@@ -64,16 +68,27 @@ def main(argv: list[str]) -> int:
       if (noise, seed) not in had
     ]
     bugs = [bug for bug in own['--bugs'].split(',') if bug]
+    lock = threading.Lock()
+
+    def keep(row):
+      with lock:
+        others = [each for each in record['points'] if each is not row]
+        record['points'] = [*others, row]
+        result.write_text(json.dumps(record, indent=1) + '\n')
+
     rows = [
       threads.submit(
-        place.row, pool, flags, audit, bugs if place.noise == noises[-1] else []
+        place.measure,
+        pool,
+        flags,
+        audit,
+        bugs if place.noise == noises[-1] else [],
+        keep,
       )
       for place in places
     ]
     for done in concurrent.futures.as_completed(rows):
-      record['points'].append(done.result())
-      result.write_text(json.dumps(record, indent=1) + '\n')
-      print(f'noise {done.result()["noise"]:g}', flush=True)
+      print(f'noise {done.result():g}', flush=True)
   return 0
 
 
@@ -84,70 +99,76 @@ class _Place:
     self._path = path
     self.noise, self._seed = noise, seed
 
-  def row(
+  def measure(
     self,
     pool: concurrent.futures.Executor,
     flags: list[str],
     audit: list[str],
     bugs: list[str],
-  ) -> dict:
-    """Waits for all that is asked of this noise."""
+    keep: Callable[[dict], None],
+  ) -> float:
+    """The noise, once all that is asked of it is there; `keep` gets the row
+    each time that more is."""
     run = self._path / 'run'
+    error = pool.submit(sweep.run_main, self._training(run, flags)).result()
+    if error:
+      raise RuntimeError(error[-2000:])
+    row = self._trained(run)
+    keep(row)
+    places = {
+      pool.submit(
+        sweep.run_main, [*job, f'--workdir={self._path / name}']
+      ): name
+      for name, job in _jobs(run, audit, bugs).items()
+    }
+    for done in concurrent.futures.as_completed(places):
+      name = places[done]
+      if done.result():
+        row['errors'][name] = done.result()[-500:]
+      elif name == 'attack':
+        row['attack'] = self._attacked()
+      elif name in _PARTS:
+        row['audit'][name] = self._audited(name, name)
+      else:
+        row['bugs'][name] = self._audited(name, 'canaries')
+      keep(row)
+    row['is_whole'] = True
+    keep(row)
+    return self.noise
+
+  def _training(self, run: pathlib.Path, flags: list[str]) -> list[str]:
     multiplier = self.noise * _POINT_OF_NOISE
-    training = [
+    found = [
       *flags,
       f'--config.seed={self._seed}',
       f'--config.federated.privacy.central_noise_multiplier={multiplier}',
       f'--workdir={run}',
     ]
     if not self.noise:
-      training += [
+      found += [
         '--config.federated.privacy.population=0',
         '--config.federated.privacy.population_cohort=0',
         '--config.federated.privacy.delta=1e-5',
       ]
-    error = pool.submit(sweep.run_main, training).result()
-    if error:
-      raise RuntimeError(error[-2000:])
-    on_run = ['--config=configs/audit.py', f'--config.audit.run={run}', *audit]
-    jobs = {
-      part: [*on_run, f"--config.audit.parts=('{part}',)"] for part in _PARTS
-    }
-    for bug in bugs:
-      jobs[bug] = [
-        *jobs['canaries'],
-        f'--config.audit.canaries.planted_bug={bug}',
-      ]
-    jobs['attack'] = [
-      '--config=configs/attack.py',
-      f'--config.attack.run={run}',
-      '--config.attack.illustrated=false',
-    ]
-    running = {
-      name: pool.submit(
-        sweep.run_main, [*job, f'--workdir={self._path / name}']
-      )
-      for name, job in jobs.items()
-    }
-    errors = {name: each.result()[-500:] for name, each in running.items()}
+    return found
+
+  def _trained(self, run: pathlib.Path) -> dict:
     *_, last = run_log.read_metrics(run_files.RunFiles(run).metrics)
-    found = {
+    return {
       'noise': self.noise,
-      'noise_multiplier': multiplier,
+      'noise_multiplier': self.noise * _POINT_OF_NOISE,
       'seed': self._seed,
+      'is_whole': False,
       'wer': last['eval/wer'],
       'epsilon': {
         name.removeprefix('privacy/'): value
         for name, value in last.items()
         if name.startswith('privacy/')
       },
-      'errors': {name: error for name, error in errors.items() if error},
-    }
-    audited = {part: self._audited(part, part) for part in _PARTS}
-    return found | {
-      'audit': audited,
-      'bugs': {bug: self._audited(bug, 'canaries') for bug in bugs},
-      'attack': self._attacked(),
+      'errors': {},
+      'audit': dict.fromkeys(_PARTS),
+      'bugs': {},
+      'attack': [],
     }
 
   def _audited(self, folder: str, part: str) -> dict | None:
@@ -165,6 +186,24 @@ class _Place:
       {name: each[name] for name in wanted}
       for each in json.loads(file.read_text())
     ]
+
+
+def _jobs(
+  run: pathlib.Path, audit: list[str], bugs: list[str]
+) -> dict[str, list[str]]:
+  """Flags of what is done with a run."""
+  on_run = ['--config=configs/audit.py', f'--config.audit.run={run}', *audit]
+  jobs = {
+    part: [*on_run, f"--config.audit.parts=('{part}',)"] for part in _PARTS
+  }
+  planted = '--config.audit.canaries.planted_bug'
+  jobs |= {bug: [*jobs['canaries'], f'{planted}={bug}'] for bug in bugs}
+  jobs['attack'] = [
+    '--config=configs/attack.py',
+    f'--config.attack.run={run}',
+    '--config.attack.illustrated=false',
+  ]
+  return jobs
 
 
 def _without_curves(value):
