@@ -15,7 +15,10 @@ mean. The epsilon of the run itself stands beside it: it is no promise at all.
 
 Variants:
   (none)   the updates clipped as a whole, Adam at the server, noise for an
-           epsilon of 1.1 at a delta of 1e-6.
+           epsilon of 0.98 at a delta of 1e-6.
+             python -m fedjax_asr.main --config=configs/privacy.py
+           2 CPU cores, 7 minutes (beside other work), 22.9% WER on held-out
+           speakers.
   tuning   on other voices and sentences, at that noise: the points by which
            norms and rates were chosen, of each way and optimizer.
 """
