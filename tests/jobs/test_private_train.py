@@ -289,6 +289,7 @@ def test_a_target_is_kept_and_the_same_command_goes_on(main, tmp_path):
   assert tiny_run.metrics(path) == before
 
 
+@pytest.mark.slow
 def test_what_is_extrapolated_is_called_so_and_a_large_delta_warned_of(
   main, tmp_path
 ):

@@ -5,6 +5,7 @@ import re
 import signal
 
 import numpy as np
+import pytest
 import tiny_run
 
 FLAGS = [
@@ -31,6 +32,7 @@ sys.exit(main.main(sys.argv))
 """
 
 
+@pytest.mark.slow
 def test_a_killed_run_ends_with_the_same_numbers_rows_and_totals(
   source, tmp_path, environment
 ):
