@@ -27,6 +27,12 @@ from fedjax_asr.federated import secret as secret_lib
 from fedjax_asr.jobs import audited_run, cohort_feed, preparation
 
 _TIMES_THE_NORM = 10
+# Those that send an update, and nothing that canaries do not.
+_PLAIN = (
+  config.AlgorithmName.FEDAVG,
+  config.AlgorithmName.FEDSGD,
+  config.AlgorithmName.FEDPROX,
+)
 # Of each side's scores, for figures.
 _MOST_SCORES = 200
 
@@ -90,6 +96,7 @@ def _check(
   federated: config.FederatedConfig,
   own: config.CanaryConfig,
 ) -> None:
+  check_settings(federated)
   cfg = audited.saved.config
   initial = client_memory.initial_memory(
     algorithms.make(
@@ -108,6 +115,21 @@ def _check(
     raise config.ConfigError(
       f'config.audit.canaries.planted_bug={own.planted_bug.value!r}; want none '
       "for a run without the server's noise."
+    )
+
+
+def check_settings(federated: config.FederatedConfig) -> None:
+  """Raises `ConfigError` where canaries cannot send as the clients do."""
+  if federated.algorithm not in _PLAIN:
+    raise config.ConfigError(
+      'config.audit.parts: canaries, of a run with federated.algorithm='
+      f'{federated.algorithm}; want one of {", ".join(_PLAIN)}, or other parts.'
+    )
+  if federated.secure_aggregation.enabled:
+    raise config.ConfigError(
+      'config.audit.parts: canaries, of a run with '
+      'federated.secure_aggregation.enabled, in which they have no masks; want '
+      'a run without, or other parts.'
     )
 
 
