@@ -110,7 +110,7 @@ _BULKY = ('ledger', 'labels', 'reference', 'heard', 'original_heard', 'aligned')
 
 def summary(records: list[dict]) -> dict:
   """Of one method, over all its utterances."""
-  from fedjax_asr.attacks import score_summary
+  from fedjax_asr.attacks.measure import score_summary
 
   records = [score_summary.read(record) for record in records]
   made = [record for record in records if score_summary.is_found(record)]

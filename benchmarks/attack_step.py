@@ -52,7 +52,7 @@ def measured(chosen: dict, restarts: list[int]):
   """Yields parts of the record, `second_order` growing."""
   import jax
 
-  from fedjax_asr.attacks import gradient_distance
+  from fedjax_asr.attacks.matching import gradient_distance
   from fedjax_asr.models import model
 
   params, gradient, objective, shape = problem(chosen)
@@ -100,7 +100,7 @@ def problem(chosen: dict):
   import jax.numpy as jnp
 
   from fedjax_asr import config
-  from fedjax_asr.attacks import gradient_distance
+  from fedjax_asr.attacks.matching import gradient_distance
   from fedjax_asr.models import ctc, model
 
   cfg, width, frames = round_benchmark.configured(chosen, 1, 1, 1)

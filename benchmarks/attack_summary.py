@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import attack
 import numpy as np
 
-from fedjax_asr.attacks import score_summary
+from fedjax_asr.attacks.measure import score_summary
 
 Records = Sequence[dict[str, Any]]
 

@@ -21,7 +21,7 @@ from typing import Any
 import attack_rows
 import attack_summary
 
-from fedjax_asr.attacks import score_summary
+from fedjax_asr.attacks.measure import score_summary
 
 RESULTS = pathlib.Path(__file__).resolve().parent / 'results'
 # Of the products in the client's model: as in names of files, and in tables.

@@ -158,7 +158,7 @@ def _refused(row: dict) -> str:
 
 
 def _median_snr(row: dict) -> str:
-  from fedjax_asr.attacks import score_summary
+  from fedjax_asr.attacks.measure import score_summary
 
   return score_summary.shown(row['snr_db']['median'], '{:.1f} dB')
 
@@ -170,7 +170,7 @@ def _flags(variant, point, flags):
 
 def leakage(variant: str, point: dict, flags: list[str]) -> dict:
   """What the attack finds at this point."""
-  from fedjax_asr.attacks import score_summary
+  from fedjax_asr.attacks.measure import score_summary
 
   with tempfile.TemporaryDirectory() as scratch:
     found = attack.measured(_flags(variant, point, flags), scratch)

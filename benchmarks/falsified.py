@@ -14,12 +14,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from fedjax_asr import config
-from fedjax_asr.attacks import observation, window_system
+from fedjax_asr.attacks import context_windows, observation
 from fedjax_asr.federated import cohort, local_gradient
 from fedjax_asr.models import model
 
 CONTEXT, NUM_FEATURES, NUM_UNITS = 3, 13, 160
-SHAPE = window_system.Shape(CONTEXT, 1, NUM_FEATURES)
+SHAPE = context_windows.Shape(CONTEXT, 1, NUM_FEATURES)
 MAX_FRAMES, MAX_BATCH, MAX_STEPS = 96, 3, 8
 RATE = 1e-3
 
@@ -229,7 +229,7 @@ def bfloat16_products(who, rng):
 
 def _of_windows(who, keep: np.ndarray) -> Case:
   """As if nothing had been sent back to windows that are not kept."""
-  seen = window_system.windows(
+  seen = context_windows.windows(
     who.speech.astype(np.float64), SHAPE, len(who.speech)
   )
   kernel = np.asarray(who.update['dense_0']['kernel'], np.float64)

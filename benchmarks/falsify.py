@@ -30,7 +30,9 @@ import jax
 import numpy as np
 
 from fedjax_asr import config
-from fedjax_asr.attacks import determined, observation, score, span
+from fedjax_asr.attacks import observation
+from fedjax_asr.attacks.ds1 import span
+from fedjax_asr.attacks.measure import determined, score
 
 # Less than this is wrong.
 MIN_SNR_DB = 20.0

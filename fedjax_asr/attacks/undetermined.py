@@ -11,7 +11,7 @@ windows later, is the loop of a path that may be walked any number of times.
 import numpy as np
 from jaxtyping import Float
 
-from fedjax_asr.attacks import observation, window_system
+from fedjax_asr.attacks import context_windows, observation
 
 # Longest period that is looked for, in windows.
 _MAX_PERIOD = 8
@@ -22,7 +22,7 @@ _EQUAL = 1e-4
 
 def stretches(
   frames: Float[np.ndarray, 'frames features'],
-  shape: window_system.Shape,
+  shape: context_windows.Shape,
 ) -> tuple[observation.Stretch, ...]:
   """Where frames could be put in, or taken out, and no window be new.
 

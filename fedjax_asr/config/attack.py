@@ -8,7 +8,7 @@ from fedjax_asr.config.jobs import Subset
 
 
 class AttackMethod(enum.StrEnum):
-  """Each is a module of `fedjax_asr.attacks`."""
+  """Each is a module in a room of `fedjax_asr.attacks`."""
 
   SPAN = 'span'
   SEED_AND_GROW = 'seed_and_grow'

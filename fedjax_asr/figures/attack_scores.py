@@ -14,7 +14,7 @@ from collections.abc import Sequence
 import matplotlib.figure
 import numpy as np
 
-from fedjax_asr.attacks import score_summary
+from fedjax_asr.attacks.measure import score_summary
 from fedjax_asr.figures import (
   by_command,
   comparison,

@@ -24,7 +24,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from fedjax_asr import config, json_file, run_error, run_files
-from fedjax_asr.attacks import score_summary
+from fedjax_asr.attacks.measure import score_summary
 from fedjax_asr.figures import drawn_attack, drawn_run, intervals
 
 AUDIT, ATTACK = 'audit', 'attack'

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from fedjax_asr import config, json_file, run_config, run_error, run_files
-from fedjax_asr.attacks import score_summary
+from fedjax_asr.attacks.measure import score_summary
 from fedjax_asr.figures import comparison, drawn_attack, intervals
 
 # What training and an attack on it have in common.

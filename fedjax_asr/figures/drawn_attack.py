@@ -10,7 +10,7 @@ import h5py
 import numpy as np
 
 from fedjax_asr import config, json_file, run_error, run_files
-from fedjax_asr.attacks import score_summary
+from fedjax_asr.attacks.measure import score_summary
 from fedjax_asr.figures import drawn_run, feature_axes
 
 Record = dict[str, Any]

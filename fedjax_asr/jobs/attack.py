@@ -7,7 +7,8 @@ import pathlib
 import rich.console
 
 from fedjax_asr import config, run_directory, run_files, streams
-from fedjax_asr.attacks import score_summary, together
+from fedjax_asr.attacks import together
+from fedjax_asr.attacks.measure import score_summary
 from fedjax_asr.figures import attack_gallery
 from fedjax_asr.jobs import (
   attack_methods,

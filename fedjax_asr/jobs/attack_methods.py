@@ -1,7 +1,6 @@
 """The methods of an attack, one after another until one is believed."""
 
 import dataclasses
-import importlib
 import pathlib
 import time
 from collections.abc import Callable
@@ -11,10 +10,23 @@ import jax
 
 from fedjax_asr import config
 from fedjax_asr.attacks import observation, subspace
+from fedjax_asr.attacks.ds1 import seed_and_grow, span
+from fedjax_asr.attacks.ds2 import demixing, span_descent
+from fedjax_asr.attacks.matching import gradient_matching, hessian_free
 from fedjax_asr.models import model
 
 Report = Callable[[str], None]
 
+_RECONSTRUCT: dict[
+  config.AttackMethod, Callable[..., observation.Reconstruction]
+] = {
+  config.AttackMethod.SPAN: span.reconstruct,
+  config.AttackMethod.SEED_AND_GROW: seed_and_grow.reconstruct,
+  config.AttackMethod.DEMIXING: demixing.reconstruct,
+  config.AttackMethod.SPAN_DESCENT: span_descent.reconstruct,
+  config.AttackMethod.GRADIENT_MATCHING: gradient_matching.reconstruct,
+  config.AttackMethod.HESSIAN_FREE: hessian_free.reconstruct,
+}
 # Each architecture's own methods, in order of strength; those of none are for
 # any.
 _OWN = {
@@ -125,9 +137,14 @@ def attempts(
   return made
 
 
-def _attempt(method, observed, attack, key, report, progress) -> Attempt:
-  # Here, because a method's libraries take long to import.
-  module = importlib.import_module(f'fedjax_asr.attacks.{method.value}')
+def _attempt(
+  method: config.AttackMethod,
+  observed: observation.Observation,
+  attack: config.AttackConfig,
+  key: jax.Array,
+  report: Report,
+  progress: pathlib.Path,
+) -> Attempt:
   options: dict[str, Any] = {}
   if method is config.AttackMethod.GRADIENT_MATCHING:
     options['progress'] = progress
@@ -135,7 +152,7 @@ def _attempt(method, observed, attack, key, report, progress) -> Attempt:
   started = time.perf_counter()
   found, refused, spectra = None, '', ()
   try:
-    found = module.reconstruct(
+    found = _RECONSTRUCT[method](
       observed,
       getattr(attack, method.value),
       key,

@@ -10,11 +10,11 @@ import h5py
 import numpy as np
 
 from fedjax_asr import config, json_file, run_error, run_files, whole_file
-from fedjax_asr.attacks import (
+from fedjax_asr.attacks import observation
+from fedjax_asr.attacks.measure import (
   alignment,
   determined,
   labels,
-  observation,
   score,
   score_summary,
 )

@@ -16,7 +16,7 @@ from fedjax_asr import (
   streams,
   whole_file,
 )
-from fedjax_asr.attacks import speaker_id
+from fedjax_asr.attacks.measure import speaker_id
 from fedjax_asr.jobs import attack_results, attack_victims, attacked_run
 
 

@@ -9,7 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from fedjax_asr import config, saved_run, streams
-from fedjax_asr.attacks import observation, precision, score, victim
+from fedjax_asr.attacks import observation, precision, victim
+from fedjax_asr.attacks.measure import score
 from fedjax_asr.corpora import utterance as utterance_lib
 from fedjax_asr.federated import algorithm, channels, cohort, optimizers
 from fedjax_asr.jobs import attacked_run, run_memory, run_secret

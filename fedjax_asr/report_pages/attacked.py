@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fedjax_asr import config, json_file
-from fedjax_asr.attacks import score_summary
+from fedjax_asr.attacks.measure import score_summary
 from fedjax_asr.decoding import scores
 from fedjax_asr.figures import dashboard, drawn_run
 from fedjax_asr.report_pages import blocks, edited_text, said, summary

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from fedjax_asr.attacks import undetermined, window_system
+from fedjax_asr.attacks import context_windows, undetermined
 
-SHAPE = window_system.Shape(3, 1, 4)  # Windows of 7 frames.
+SHAPE = context_windows.Shape(3, 1, 4)  # Windows of 7 frames.
 
 
 def _speech(num_frames, seed=0):
@@ -20,7 +20,7 @@ def _held(count, place=10):
 
 def _distinct_windows(frames, shape):
   count = -(-len(frames) // shape.stride)
-  windows = window_system.windows(frames, shape, count)
+  windows = context_windows.windows(frames, shape, count)
   return {window.tobytes() for window in windows}
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from fedjax_asr import config, run_error
-from fedjax_asr.attacks import score_summary
+from fedjax_asr.attacks.measure import score_summary
 from fedjax_asr.figures import (
   attack_gallery,
   attack_scores,

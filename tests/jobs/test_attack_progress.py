@@ -11,7 +11,8 @@ import rich.console
 import tiny_attack
 
 from fedjax_asr import interruption
-from fedjax_asr.attacks import observation, span
+from fedjax_asr.attacks import observation
+from fedjax_asr.attacks.ds1 import span
 from fedjax_asr.jobs import attack, attack_progress
 
 

@@ -6,7 +6,7 @@ import pytest
 import tiny_attack
 
 from fedjax_asr import config, main
-from fedjax_asr.attacks import speaker_id
+from fedjax_asr.attacks.measure import speaker_id
 
 
 @pytest.fixture(scope='module', autouse=True)

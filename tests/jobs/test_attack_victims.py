@@ -6,7 +6,7 @@ import pytest
 import tiny_attack
 
 from fedjax_asr import config
-from fedjax_asr.attacks import span
+from fedjax_asr.attacks.ds1 import span
 from fedjax_asr.corpora import utterance
 
 

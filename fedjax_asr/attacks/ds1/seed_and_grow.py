@@ -1,0 +1,373 @@
+"""DeepSpeech 1 through its second layer: exact beyond the first's capacity.
+
+The kernel's gradient of layer 2 has one dimension for each window, up to the
+layer's width, where layer 1's has at most one for each of its inputs. What a
+window must satisfy is no longer linear (`hidden_span`), so the beginning of an
+utterance is searched for, and the rest follows frame by frame
+(`chain_growth`). Each utterance of a batch has its own beginning. Neither the
+loss nor the labels nor what lies behind layer 2 matters.
+"""
+
+import dataclasses
+import functools
+from collections.abc import Callable
+
+import jax
+import numpy as np
+
+from fedjax_asr import config
+from fedjax_asr.attacks import (
+  context_windows,
+  known_scale,
+  observation,
+  precision,
+  subspace,
+  undetermined,
+)
+from fedjax_asr.attacks.ds1 import (
+  chain_growth,
+  closed_chain,
+  hidden_span,
+  span_evidence,
+  window_chain,
+)
+
+_KERNEL, _BIAS = 'dense_1/kernel', 'dense_1/bias'
+# Equations for each unknown from which a beginning is found by a few starts.
+_SEED_EQUATIONS = 14
+# ... and from which a next frame is no longer arbitrary.
+_GROWTH_EQUATIONS = 2
+# A drop of singular values that cannot be chance.
+_CLEAR_DROP = 30.0
+# What layer 2 must say of the windows is what `span` asks of layer 1.
+_LIMITS = config.SpanConfig()
+# Iterations between looks at the starts.
+_ITERATIONS_AT_ONCE = 5
+# Cosine from which two beginnings are one.
+_SAME = 0.99
+
+
+def reconstruct(
+  observed: observation.Observation,
+  cfg: config.SeedAndGrowConfig,
+  key: jax.Array,
+  report: Callable[[str], None] | None = None,
+) -> observation.Reconstruction:
+  """All utterances behind an update of DeepSpeech 1; see the module.
+
+  Certified where all windows close within `cfg.max_residual` and are as many
+  as the update's rank. Statistics of public speech make features of very
+  different sizes possible; they are used where declared. Without the update of
+  layer 2's bias the size is open where layer 1 has no biases and does not clip:
+  then it is the level that is known, and `scale_is_free` in the certificate.
+
+  Raises:
+    observation.Refused: another model, Adam at the client, dropout behind
+      layer 1, no update of layer 2's kernel, too many windows for it, or no
+      beginning that closes.
+  """
+  tell = report or (lambda _: None)
+  rounding = precision.residual(observed.precision)
+  cfg = dataclasses.replace(cfg, max_residual=max(cfg.max_residual, rounding))
+  shape = _shape(observed)
+  kernel = observation.needed(observed, _KERNEL)
+  space = _spanned(kernel, shape)
+  tell(f'{space.rank} windows in {len(kernel)} dimensions')
+  span = _span(observed, space, shape)
+  with observation.having_seen(space.spectrum(_KERNEL)):
+    chains = _chains(span, shape, space.rank, cfg, key, tell)
+  bias = observation.evidence(observed, _BIAS)
+  scaled = closed_chain.scaled(span, shape, chains, kernel, bias)
+  return _result(observed, cfg, span, shape, space, chains, scaled, kernel)
+
+
+def _result(observed, cfg, span, shape, space, chains, scaled, kernel):
+  """In the size that is known where the update leaves it open."""
+  residuals = np.concatenate(
+    [
+      closed_chain.residuals(span, shape, frames, chain.num_windows)
+      for frames, chain in zip(scaled.utterances, chains, strict=True)
+    ]
+  )
+  found = len(residuals)
+  worst = float(residuals.max())
+  features, source = _of_known_size(observed, scaled)
+  evidence = _evidence(
+    observed, span, shape, chains, scaled.utterances, kernel, space, worst
+  )
+  unclear = tuple(undetermined.stretches(each, shape) for each in features)
+  has_bias = scaled.bias_cosine is not None
+  is_free = not has_bias and any(scaled.is_free)
+  certificate = {
+    **evidence._asdict(),
+    'rank': float(space.rank),
+    'spectrum_gap': space.gap,
+    'num_windows': float(found),
+    'worst_residual': worst,
+    'scale_is_free': float(is_free),
+  }
+  if has_bias:
+    furthest = np.argmax(np.abs(np.log(scaled.factors)))
+    certificate['bias_cosine'] = scaled.bias_cosine
+    certificate['worst_scale'] = float(scaled.factors[furthest])
+  speech = 'public speech statistics' if observed.declared.speech else ''
+  is_certified = bool(
+    worst <= cfg.max_residual
+    and found == space.rank
+    and all(chain.is_whole for chain in chains)
+    and span_evidence.is_believed(evidence, _LIMITS)
+  )
+  return observation.Reconstruction(
+    features=tuple(frames.astype(np.float32) for frames in features),
+    certificate=certificate,
+    is_certified=is_certified,
+    is_whole=bool(
+      is_certified
+      and not is_free
+      and not any(unclear)
+      and evidence.unexplained
+      <= span_evidence.most_unexplained(evidence, _LIMITS)
+    ),
+    undetermined=unclear,
+    ledger=observation.ledger(
+      observed,
+      (_KERNEL, _BIAS) if has_bias else (_KERNEL,),
+      prior='; '.join(name for name in (speech, source) if name),
+    ),
+    spectra=(space.spectrum(_KERNEL),),
+  )
+
+
+def _evidence(observed, span, shape, chains, utterances, kernel, space, worst):
+  """Of layer 2, whose inputs are what layer 1 gives."""
+  hidden = np.concatenate(
+    [
+      closed_chain.hidden(span, shape, frames, chain.num_windows)
+      for frames, chain in zip(utterances, chains, strict=True)
+    ]
+  )
+  sizes = np.linalg.norm(kernel, axis=0)
+  second = observed.params['dense_1']
+  layer = span_evidence.Layer(
+    np.asarray(second['kernel'], np.float64),
+    np.asarray(second['bias'], np.float64),
+  )
+  return span_evidence.gathered(
+    hidden,
+    kernel / np.where(sizes > 0, sizes, 1.0),
+    layer,
+    space.singular_values,
+    sizes,
+    precision.product_error(observed.precision) + np.sqrt(worst),
+  )
+
+
+def _of_known_size(observed, scaled):
+  """(utterances, where the size is from of those that have none)."""
+  known = known_scale.of_features(observed)
+  is_open = scaled.bias_cosine is None and any(scaled.is_free)
+  if known is None or not is_open:
+    return scaled.utterances, ''
+  utterances = [
+    known_scale.scaled(known, each) if free else each
+    for each, free in zip(scaled.utterances, scaled.is_free, strict=True)
+  ]
+  return utterances, known.source
+
+
+def _shape(observed):
+  """Windows of the model; refuses what has none, or none to be seen."""
+  ds1 = observed.model.ds1
+  if observed.model.architecture is not config.Architecture.DS1:
+    raise observation.Refused(
+      f'architecture {observed.model.architecture.value}: '
+      'want ds1, whose first layer sees windows of frames.'
+    )
+  if len(ds1.dense_sizes) < 2:
+    raise observation.Refused('one dense layer: want a second one behind it.')
+  if ds1.dropout:
+    raise observation.Refused(
+      f'dropout {ds1.dropout}: it masks what layer 1 gives to layer 2.'
+    )
+  adam = observed.client.optimizer is config.ClientOptimizer.ADAM
+  if adam and observed.observed is config.Observed.DELTA:
+    raise observation.Refused(
+      'client optimizer adam: it scales every weight by itself, so the delta '
+      'leaves the span of what layer 1 gives.'
+    )
+  width = 2 * ds1.context_frames + 1
+  if ds1.time_stride > width:
+    raise observation.Refused(
+      f'time stride {ds1.time_stride}: windows of {width} frames do not meet.'
+    )
+  taps = len(observed.params['dense_0']['kernel'])
+  return context_windows.Shape(
+    ds1.context_frames, ds1.time_stride, taps // width
+  )
+
+
+def _spanned(kernel, shape):
+  """Column space of the kernel's update; refuses where it tells too little."""
+  sizes = np.linalg.norm(kernel, axis=0)
+  # Units of one size: then rounding is of one size too.
+  space = subspace.column_space(kernel[:, sizes > 0] / sizes[sizes > 0])
+  if space.gap <= 1:
+    space = _above_rounding(space)
+  unknowns = shape.stride * shape.num_features
+  most = len(kernel) - _GROWTH_EQUATIONS * unknowns
+  with observation.having_seen(space.spectrum(_KERNEL)):
+    _check_rank(space, most, unknowns)
+  return space
+
+
+def _check_rank(space, most, unknowns):
+  if space.gap <= 1:
+    raise observation.Refused(
+      f'{_KERNEL}: no drop in its {len(space.singular_values)} singular '
+      'values: as many windows or more, or an update that is noisy, quantised '
+      'or sparsified.'
+    )
+  if space.rank > most:
+    raise observation.Refused(
+      f'{_KERNEL}: {space.rank} windows; want at most {most}, as many as leave '
+      f'{_GROWTH_EQUATIONS} equations for each of {unknowns} unknowns.'
+    )
+
+
+def _above_rounding(space):
+  """The space up to the largest drop above float32 rounding, if it is clear.
+
+  Rounding is not level where windows are of very different sizes, which the
+  general rule takes for windows.
+  """
+  values = space.singular_values
+  rounding = np.finfo(np.float32).eps * values[0]
+  counted = max(int((values > rounding).sum()), 1)
+  following = np.append(values[1:], 0.0)[:counted]
+  drops = values[:counted] / np.maximum(following, 1e-6 * rounding)
+  rank = int(np.argmax(drops)) + 1
+  if drops[rank - 1] < _CLEAR_DROP:
+    return space
+  vectors = np.concatenate([space.basis, space.complement], axis=1)
+  space = subspace.split(vectors, values, rank, float(drops[rank - 1]))
+  return space._replace(min_drop=_CLEAR_DROP)
+
+
+def _span(observed, space, shape):
+  first, speech = observed.params['dense_0'], observed.declared.speech
+  plain = np.zeros(shape.num_features)
+  return hidden_span.HiddenSpan(
+    kernel=np.asarray(first['kernel'], np.float64),
+    bias=np.asarray(first['bias'], np.float64),
+    complement=space.complement,
+    mean=np.asarray(speech.mean, np.float64) if speech else plain,
+    std=np.asarray(speech.std, np.float64) if speech else plain + 1,
+  )
+
+
+def num_seed_windows(
+  num_equations: int, rank: int, shape: context_windows.Shape
+) -> int:
+  """First windows that are solved together: few, but of many equations."""
+  for count in range(1, rank):
+    unknowns = window_chain.num_seed_frames(shape, count) * shape.num_features
+    if count * num_equations >= _SEED_EQUATIONS * unknowns:
+      return count
+    if count > shape.width:
+      return count
+  return rank
+
+
+def _chains(span, shape, rank, cfg, key, tell):
+  """Chains of at most `rank` windows together: whole ones if possible.
+
+  Where the utterances' beginnings do not do, from their ends. Raises `Refused`
+  where no start closes.
+  """
+  single = hidden_span.cast(span)
+  search = functools.partial(_searched, shape=shape, cfg=cfg, tell=tell)
+  front, best = search(single, rank=rank, known=[], key=key)
+  chains = [chain for chain in front if chain.is_whole]
+  missing = rank - _num_windows(chains)
+  # The end of an utterance lies at a window's centre only without a stride.
+  if _num_windows(front) < rank and shape.stride == 1:
+    tell('backwards')
+    backwards = hidden_span.mirrored(single)
+    known = [_mirrored(chain) for chain in chains]
+    back, also = search(backwards, rank=missing, known=known, key=key)
+    back = [_mirrored(chain) for chain in back]
+    chains += [chain for chain in back if chain.is_whole]
+    front, best = max(front, back, key=_num_windows), min(best, also)
+  chains = _filled(chains, front, rank)
+  if not chains:
+    raise observation.Refused(
+      f'{_KERNEL}: none of {cfg.num_starts} starts closes; residual '
+      f'{best:.1e}, want {cfg.max_residual:.1e}.'
+    )
+  return chains
+
+
+def _num_windows(chains):
+  return sum(chain.num_windows for chain in chains)
+
+
+def _mirrored(chain):
+  return chain._replace(frames=chain.frames[::-1])
+
+
+def _filled(chains, others, rank):
+  """The chains, and of the others the longest broken ones that fit."""
+  for other in sorted(others, key=lambda chain: -chain.num_windows):
+    if not other.is_whole and _num_windows([*chains, other]) <= rank:
+      chains = [*chains, other]
+  return chains
+
+
+def _searched(span, *, shape, rank, known, cfg, key, tell):
+  """(chains, best residual) from as many starts as whole chains need."""
+  count = num_seed_windows(span.complement.shape[1], rank, shape)
+  chains, best = [], np.inf
+  for first in range(0, cfg.num_starts, cfg.num_parallel):
+    keys = jax.random.split(jax.random.fold_in(key, first), cfg.num_parallel)
+    name = f'starts {first + 1}-{first + len(keys)}'
+    for fits in _seeds(span, shape, count, keys, cfg, name, tell):
+      best = min(best, float(fits.cost.min()))
+      closed = np.asarray(fits.cost) <= cfg.max_residual
+      for index in np.flatnonzero(closed & window_chain.settled(fits)):
+        missing = rank - _num_windows(c for c in chains if c.is_whole)
+        seed = hidden_span.to_frames(span, fits.point[index])
+        if not _is_known(seed, [*known, *chains], span.std):
+          chains.append(
+            chain_growth.grown(
+              span, shape, seed, count, missing, cfg, keys[index], tell
+            )
+          )
+        if chains and chains[-1].num_windows == missing:
+          return chains, best
+  return chains, best
+
+
+def _seeds(span, shape, count, keys, cfg, name, tell):
+  """Fits of some starts, every few iterations until none goes on."""
+  fits = window_chain.seed_starts(span, shape, count, keys)
+  for done in range(0, cfg.num_iterations, _ITERATIONS_AT_ONCE):
+    fits = window_chain.seed_fits(span, shape, count, fits, _ITERATIONS_AT_ONCE)
+    tell(
+      f'{name}, iteration {done + _ITERATIONS_AT_ONCE}, '
+      f'residual {fits.cost.min():.1e}'
+    )
+    yield fits
+    if window_chain.settled(fits).all():
+      return
+
+
+def _is_known(seed, chains, std):
+  """Whether a chain begins so, up to size."""
+  seed = np.asarray(seed / std).ravel()
+  for chain in chains:
+    other = (chain.frames / std).ravel()[: len(seed)]
+    both = seed[: len(other)]
+    norms = np.linalg.norm(both) * np.linalg.norm(other)
+    if both @ other > _SAME * norms:
+      return True
+  return False

@@ -1,0 +1,252 @@
+"""Closed-form inversion of DeepSpeech 1's first layer.
+
+Its kernel's gradient is sum_t c_t d_t', with c_t the context window of frame t
+and d_t what is backpropagated there: the windows span its columns. An utterance
+is a sequence of frames all of whose windows lie in that span, which is a
+homogeneous linear system (`window_system`). The rank is the number of windows;
+the bias's gradient, sum_t d_t, gives scale and sign, and other things do where
+that is not sent (`span_scale`). Neither the loss nor the labels nor what lies
+behind the first layer matters, dropout included, and a sum of gradients, as
+local steps of SGD send, spans the same.
+"""
+
+from collections.abc import Callable
+
+import jax
+import numpy as np
+from jaxtyping import Float64
+
+from fedjax_asr import config
+from fedjax_asr.attacks import (
+  observation,
+  precision,
+  subspace,
+  undetermined,
+)
+from fedjax_asr.attacks.ds1 import (
+  first_layer,
+  open_end,
+  span_evidence,
+  span_scale,
+  span_utterances,
+  window_system,
+)
+
+# Lengths are also tried up to this many windows over the rank that was found.
+_RANK_SLACK = 8
+# Neighbouring lengths with which one is compared, to each side.
+_NEIGHBOURS = 5
+
+
+def reconstruct(
+  observed: observation.Observation,
+  cfg: config.SpanConfig,
+  key: jax.Array,
+  report: Callable[[str], None] | None = None,
+) -> observation.Reconstruction:
+  """All utterances behind an update of DeepSpeech 1; see the module.
+
+  Exact up to rounding where the windows of all utterances together number at
+  most `context_windows.Shape.capacity` and fewer than the first layer's units.
+  Where that finds nothing to be believed, one utterance is looked for of which
+  the update holds the beginning (`open_end`).
+
+  Raises:
+    observation.Refused: another model, Adam at the client, too many frames, no
+      update of the first layer's kernel, or one whose spectrum has no drop
+      (quantised, sparsified, noisy).
+  """
+  tell = report or (lambda _: None)
+  rng = np.random.default_rng(np.asarray(jax.random.bits(key, (4,))))
+  shape = first_layer.window_shape(observed)
+  candidates = first_layer.candidates(observed, shape)
+  try:
+    found = _whole(observed, cfg, shape, candidates, tell, rng)
+  except observation.Refused:
+    begun = _begun(observed, cfg, shape, candidates, tell, rng)
+    if begun is None:
+      raise
+    return begun
+  if found.is_certified:
+    return found
+  return _begun(observed, cfg, shape, candidates, tell, rng) or found
+
+
+def _whole(observed, cfg, shape, candidates, tell, rng):
+  """Every utterance, of which all windows are in the update."""
+  candidate = first_layer.clearest(candidates, shape)
+  seen = candidate.space.spectrum(first_layer.KERNEL)
+  with observation.having_seen(seen):
+    return _of_clearest(observed, cfg, shape, candidate, tell, rng)
+
+
+def _of_clearest(observed, cfg, shape, candidate, tell, rng):
+  layer, space = candidate.layer, candidate.space
+  tell(f'{space.rank} windows, spectrum drops {space.gap:.1e}-fold')
+  space, groups = _groups(space, shape, cfg, rng)
+  found = [f'{len(each.basis)} x {each.num_windows}' for each in groups]
+  tell(f'utterances x windows: {", ".join(found)}')
+  utterances = span_utterances.unmixed(groups, layer.kernel, shape, rng)
+  projector = space.complement @ space.complement.T
+  utterances = [
+    span_utterances.without_padding(each, projector, shape)
+    for each in utterances
+  ]
+  certificate = {
+    'rank': float(space.rank),
+    'spectrum_gap': space.gap,
+    'eigenvalue_gap': min(group.gap for group in groups),
+  }
+  is_all = sum(utterance.num_windows for utterance in utterances) == space.rank
+  return _reconstruction(
+    observed, cfg, shape, candidate, utterances, certificate, is_all
+  )
+
+
+def _begun(observed, cfg, shape, candidates, tell, rng):
+  """One utterance without its end, or None where it is not to be believed."""
+  for candidate in candidates:
+    begun = open_end.beginning(candidate.level, shape, rng, tell)
+    if begun is None:
+      continue
+    certificate = {
+      'rank': float(candidate.space.rank),
+      'spectrum_gap': candidate.space.gap,
+      'eigenvalue_gap': begun.gap,
+      'is_open_end': 1.0,
+    }
+    utterances = [span_utterances.Utterance(begun.num_windows, begun.frames)]
+    found = _reconstruction(
+      observed, cfg, shape, candidate, utterances, certificate, begun.has_end
+    )
+    if found.is_certified:
+      return found
+  return None
+
+
+def _reconstruction(
+  observed, cfg, shape, candidate, utterances, certificate, has_ends
+):
+  """Scaled, and believed or not."""
+  scaled = span_scale.scaled(observed, cfg, candidate, utterances, shape)
+  scale = candidate.layer.scale
+  windows = span_utterances.windows(scaled.utterances, shape)
+  evidence = span_evidence.gathered(
+    windows,
+    candidate.level,
+    first_layer.parameters(observed, scale, shape),
+    candidate.space.singular_values,
+    candidate.unit_sizes,
+    _relative_error(observed, certificate['eigenvalue_gap']),
+  )
+  frames = [utterance.frames * scale for utterance in scaled.utterances]
+  unclear = tuple(undetermined.stretches(each, shape) for each in frames)
+  cosine = scaled.bias_cosine
+  least_part = np.inf
+  if len(utterances) > 1:
+    of_each = span_utterances.split(scaled.utterances, windows)
+    least_part = span_evidence.least_part(of_each, candidate.level)
+    certificate = certificate | {'least_part': least_part}
+  believed = bool(
+    certificate['eigenvalue_gap'] >= cfg.min_eigenvalue_gap
+    and (cosine is None or cosine >= cfg.min_bias_cosine)
+    and least_part >= cfg.min_part
+    and span_evidence.is_believed(evidence, cfg)
+  )
+  return observation.Reconstruction(
+    features=tuple(each.astype(np.float32) for each in frames),
+    certificate={
+      **certificate,
+      **evidence._asdict(),
+      **scaled.certificate(),
+      'num_windows': float(sum(each.num_windows for each in scaled.utterances)),
+      'has_ends': float(has_ends),
+    },
+    is_certified=believed,
+    is_whole=bool(
+      believed
+      and has_ends
+      and not scaled.is_free
+      and not any(unclear)
+      and evidence.unexplained <= span_evidence.most_unexplained(evidence, cfg)
+    ),
+    undetermined=unclear,
+    ledger=observation.ledger(observed, scaled.layers, prior=scaled.prior),
+    spectra=(
+      candidate.space.spectrum(first_layer.KERNEL)._replace(
+        rank=int(certificate['rank'])
+      ),
+    ),
+  )
+
+
+def _relative_error(observed, gap):
+  """Of products, by their precision, and of frames, as the gap bounds it."""
+  return precision.product_error(observed.precision) + gap**-0.5
+
+
+def _groups(space, shape, cfg, rng):
+  """The space, its rank put right, and the utterances that fill it."""
+  alone = _group(space, shape, space.rank, 1, rng)
+  if alone.gap >= cfg.min_eigenvalue_gap:
+    return space, [alone]
+  longest = min(space.rank + _RANK_SLACK, shape.capacity)
+  values = window_system.eigenvalues_by_length(
+    space.complement @ space.complement.T,
+    shape,
+    longest,
+    cfg.max_utterances,
+  )
+  lengths = singular_lengths(values, space.rank)
+  rank = sum(length * count for length, count in lengths)
+  if rank != space.rank:
+    vectors = np.concatenate([space.basis, space.complement], axis=1)
+    space = subspace.split(vectors, space.singular_values, rank, space.gap)
+  return space, [_group(space, shape, *each, rng) for each in lengths]
+
+
+def _group(space, shape, num_windows, count, rng):
+  """The utterances of so many windows that fit the space best."""
+  found = window_system.smallest(
+    space.complement @ space.complement.T, shape, num_windows, count + 1, rng
+  )
+  lowest = max(found.values[count - 1], np.finfo(np.float64).tiny)
+  return span_utterances.Group(
+    num_windows=num_windows,
+    basis=found.utterances[:count],
+    gap=float(found.values[count] / lowest),
+  )
+
+
+def singular_lengths(
+  values: Float64[np.ndarray, 'lengths count'], rank: int
+) -> list[tuple[int, int]]:
+  """(length, number of utterances) where the eigenvalues drop.
+
+  An eigenvalue counts by its ratio to the smallest of the lengths around it.
+  Of the lowest, as many are taken as make up the rank together; where none do,
+  those before the largest rise.
+
+  Args:
+    values: of lengths 1, 2 .., ascending for each.
+  """
+  scores = values / _surroundings(values[:, 0])[:, None]
+  order = np.argsort(scores, axis=None)[: values.shape[1] + 1]
+  lengths = order // values.shape[1] + 1
+  ascending = np.log(np.maximum(scores.ravel()[order], 1e-300))
+  within = np.cumsum(lengths)[:-1] <= len(values)
+  rises = np.where(within, np.diff(ascending), -np.inf)
+  exact = np.cumsum(lengths)[:-1] == rank
+  taken = int(np.argmax(np.where(exact, np.inf, rises))) + 1
+  found, counts = np.unique(lengths[:taken], return_counts=True)
+  return [(int(each), int(n)) for each, n in zip(found, counts, strict=True)]
+
+
+def _surroundings(lowest):
+  """Median of the neighbours of each."""
+  padded = np.pad(lowest, _NEIGHBOURS, constant_values=np.nan)
+  around = np.lib.stride_tricks.sliding_window_view(
+    padded, 2 * _NEIGHBOURS + 1
+  ).copy()
+  around[:, _NEIGHBOURS] = np.nan
+  return np.nanmedian(around, axis=1)

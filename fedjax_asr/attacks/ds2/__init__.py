@@ -1,0 +1,1 @@
+"""Attacks on DeepSpeech 2, by what drives its first recurrence."""

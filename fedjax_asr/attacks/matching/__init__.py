@@ -1,0 +1,1 @@
+"""Descent on the distance between gradients, for any model."""

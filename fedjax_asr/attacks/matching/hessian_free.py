@@ -1,0 +1,235 @@
+"""Hessian-free gradient matching (Dang et al. 2021, arXiv 2104.07815).
+
+Random search on 1 - cosine between the gradients of the last layer: of many
+random unit directions, each of which perturbs one frame, those that improve
+the guess are added up. No second derivative, and no gradient of the layers
+below, is computed.
+"""
+
+import functools
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+from fedjax_asr import config
+from fedjax_asr.attacks import client_gradient, observation
+from fedjax_asr.attacks.matching import (
+  gradient_distance,
+  gradient_matching,
+  matching_objective,
+)
+
+# Iterations in one call of the compiled program.
+CHUNK = 50
+
+
+class Search(NamedTuple):
+  """Where the search stands; `objective` is that of `point`.
+
+  reference: the objective when the radius was last judged.
+  """
+
+  point: Float[Array, 'frames features']
+  objective: Float[Array, '']
+  reference: Float[Array, '']
+  radius: Float[Array, '']
+  iteration: Int[Array, '']
+
+
+class Problem(NamedTuple):
+  """The arrays of an attack, which the compiled program is given."""
+
+  start: client_gradient.Start
+  target: gradient_distance.Target
+
+
+Objective = Callable[[jax.Array], jax.Array]
+
+
+def reconstruct(
+  observed: observation.Observation,
+  cfg: config.HessianFreeConfig,
+  key: jax.Array,
+  report: Callable[[str], None] | None = None,
+) -> observation.Reconstruction:
+  """The search from uniform noise in [-1, 1], in the model's input units.
+
+  Its objective never rises. Of several utterances the frames stand one after
+  another.
+
+  Raises:
+    observation.Refused: transcript or length is not declared, or the update of
+      the layers is zero.
+    observation.ObservationError: the model lacks a layer that `cfg` names.
+  """
+  names, spoken, problem = _opened(observed, cfg)
+  shape = (int(spoken.num_frames.sum()), observed.features.num_features)
+  start_key, search_key = jax.random.split(key)
+  point = jax.random.uniform(start_key, shape, minval=-1.0, maxval=1.0)
+  objective = functools.partial(_objective, observed, names, spoken)
+
+  @jax.jit
+  def begin(problem, point):
+    return started(functools.partial(objective, problem), point, cfg)
+
+  @jax.jit
+  def advance(problem, search):
+    restricted = functools.partial(objective, problem)
+    return advanced(restricted, search, search_key, cfg)
+
+  search = begin(problem, point)
+  while is_going(search, cfg):
+    search = advance(problem, search)
+    if report:
+      report(
+        f'iteration {int(search.iteration)} of at most '
+        f'{cfg.max_iterations}, radius {float(search.radius):.3g}, objective '
+        f'{float(search.objective):.3g}'
+      )
+  return _reconstruction(observed, names, spoken, search)
+
+
+def _opened(observed, cfg):
+  names = observation.telling(observed, cfg.layers)
+  spoken = client_gradient.transcripts(observed)
+  chosen = matching_objective.matched(observed, names)
+  start = client_gradient.Start(observed.params, observed.norm_state)
+  return names, spoken, Problem(start, gradient_distance.target(chosen, 1.0))
+
+
+def _objective(observed, names, spoken, problem, point):
+  """1 - cosine of a guess's update and the observed one."""
+  acoustic = client_gradient.attacked_model(observed)
+  batch = client_gradient.batch(point, spoken)
+  update = client_gradient.update(
+    observed, acoustic, names, problem.start, batch
+  )
+  return gradient_distance.distance(
+    config.Distance.COSINE, update, problem.target, per_layer=False
+  )
+
+
+def started(
+  objective: Objective,
+  point: Float[Array, 'frames features'],
+  cfg: config.HessianFreeConfig,
+) -> Search:
+  """At a point, with the widest radius."""
+  value = objective(point)
+  radius = jnp.asarray(cfg.radius, point.dtype)
+  return Search(point, value, value, radius, jnp.zeros((), jnp.int32))
+
+
+def is_going(search: Search, cfg: config.HessianFreeConfig) -> bool:
+  """Neither too narrow nor at the last iteration."""
+  return bool(_going(search, cfg))
+
+
+def _going(search, cfg):
+  wide = search.radius >= cfg.min_radius
+  return wide & (search.iteration < cfg.max_iterations)
+
+
+def advanced(
+  objective: Objective,
+  search: Search,
+  key: jax.Array,
+  cfg: config.HessianFreeConfig,
+) -> Search:
+  """`CHUNK` iterations on, or as many as are left."""
+
+  def body(search, _):
+    def iterate(search):
+      now = jax.random.fold_in(key, search.iteration)
+      return judged(moved(objective, search, now, cfg), cfg)
+
+    going = _going(search, cfg)
+    return jax.lax.cond(going, iterate, lambda search: search, search), None
+
+  return jax.lax.scan(body, search, length=CHUNK)[0]
+
+
+def directions(
+  key: jax.Array, count: int, num_frames: int, num_features: int
+) -> Float[Array, 'directions frames features']:
+  """Random unit vectors, each in one random frame."""
+  frame_key, value_key = jax.random.split(key)
+  frames = jax.random.randint(frame_key, (count,), 0, num_frames)
+  values = jax.random.normal(value_key, (count, num_features))
+  values = values / jnp.linalg.norm(values, axis=1, keepdims=True)
+  place = jax.nn.one_hot(frames, num_frames)
+  return place[:, :, None] * values[:, None, :]
+
+
+def moved(
+  objective: Objective,
+  search: Search,
+  key: jax.Array,
+  cfg: config.HessianFreeConfig,
+) -> Search:
+  """By the sum of all steps that improve, if it improves, or the best of them.
+
+  Steps that help one by one can hurt together; the published description
+  leaves open what then happens, and this never goes up.
+  """
+  units = directions(key, cfg.num_directions, *search.point.shape)
+  steps = search.radius * units
+  values = jax.vmap(lambda step: objective(search.point + step))(steps)
+  improves = values < search.objective
+  together = jnp.where(improves[:, None, None], steps, 0).sum(0)
+  best = jnp.nanargmin(jnp.where(jnp.isnan(values), jnp.inf, values))
+  candidates = jnp.stack([jnp.zeros_like(together), together, steps[best]])
+  reached = jnp.stack(
+    [search.objective, objective(search.point + together), values[best]]
+  )
+  # The sum goes before the best of its parts wherever it improves.
+  chosen = jnp.where(
+    reached[1] < search.objective, 1, jnp.where(improves[best], 2, 0)
+  )
+  return search._replace(
+    point=search.point + candidates[chosen],
+    objective=reached[chosen],
+    iteration=search.iteration + 1,
+  )
+
+
+def judged(search: Search, cfg: config.HessianFreeConfig) -> Search:
+  """Halves the radius where `patience` iterations gained under `min_gain`.
+
+  The gain is relative to the objective before them.
+  """
+  due = search.iteration % cfg.patience == 0
+  poor = search.objective > (1 - cfg.min_gain) * search.reference
+  return search._replace(
+    reference=jnp.where(due, search.objective, search.reference),
+    radius=jnp.where(due & poor, search.radius / 2, search.radius),
+  )
+
+
+def _reconstruction(observed, names, spoken, search):
+  residual = matching_objective.relative_residual(
+    observed, spoken, search.point
+  )
+  return observation.Reconstruction(
+    features=client_gradient.utterances(
+      np.asarray(search.point), spoken.num_frames
+    ),
+    certificate={
+      'objective': float(search.objective),
+      'relative_squared_distance': residual,
+      'iterations': int(search.iteration),
+    },
+    is_certified=residual < gradient_matching.CERTIFIED,
+    is_whole=residual < gradient_matching.CERTIFIED,
+    ledger=observation.ledger(
+      observed,
+      names,
+      uses_transcript=True,
+      uses_length=True,
+      uses_num_utterances=True,
+    ),
+  )
