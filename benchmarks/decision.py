@@ -212,7 +212,7 @@ def _without_curves(value):
       name: _without_curves(each)
       for name, each in value.items()
       if not any(curve in name for curve in _CURVES)
-      or not isinstance(each, list)
+      or not isinstance(each, (list, dict))
     }
   return value
 

@@ -69,6 +69,8 @@ python -m fedjax_asr.figures.privacy_utility figures/privacy_utility.png \
   "$results/defences.json"
 python benchmarks/privacy_figure.py "$results/privacy.json" \
   figures/wer_by_epsilon.png
+python benchmarks/decision_figure.py "$results/decision.json" \
+  figures/decision.png
 python benchmarks/algorithms_figure.py figures/algorithms.png \
   "clients are speakers=$results/algorithms_speaker.json" \
   "clients of few kinds of sentences=$results/algorithms_transcript.json"
