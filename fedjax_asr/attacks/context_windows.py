@@ -35,3 +35,18 @@ def windows(
   starts = np.arange(num_windows) * shape.stride
   taps = starts[:, None] + np.arange(shape.width)
   return padded[taps].reshape(num_windows, -1)
+
+
+def overlapped(
+  by_windows: Float64[np.ndarray, 'windows taps'], shape: Shape
+) -> Float64[np.ndarray, 'frames features']:
+  """Each frame's sum over the windows that hold it: `windows` transposed.
+
+  For windows one frame apart, as many as there are frames.
+  """
+  count = len(by_windows)
+  by_tap = by_windows.reshape(count, shape.width, shape.num_features)
+  frames = np.zeros((count + shape.width - 1, shape.num_features))
+  for tap in range(shape.width):
+    frames[tap : tap + count] += by_tap[:, tap]
+  return frames[shape.context : shape.context + count]

@@ -19,6 +19,13 @@ class ObservationError(config.UserError):
   """An update that no attack can use, or a layer that is not there."""
 
 
+class PublicUtterance(NamedTuple):
+  """Speech of somebody who is not attacked: model inputs, and its labels."""
+
+  features: np.ndarray
+  labels: np.ndarray
+
+
 class Declared(NamedTuple):
   """What the attacker is told beside the update; None: not told.
 
@@ -26,12 +33,14 @@ class Declared(NamedTuple):
   num_frames: of each utterance.
   num_utterances: distinct utterances behind the update.
   speech: mean and deviation of public speech, in the model's input units.
+  public: public utterances; those behind `speech`, or some of them.
   """
 
   labels: tuple[np.ndarray, ...] | None = None
   num_frames: tuple[int, ...] | None = None
   num_utterances: int | None = None
   speech: features_lib.Statistics | None = None
+  public: tuple[PublicUtterance, ...] = ()
 
 
 class Treatment(NamedTuple):
@@ -143,6 +152,8 @@ class Reconstruction(NamedTuple):
   undetermined: of each utterance, the stretches that may be longer than they
     are returned, to any length; a certificate speaks of what lies between.
   spectra: of the updates whose rank it went by.
+  deviations: [frames] of each utterance: of a frame's features, by which the
+    truth is expected to differ; () where an attack does not say.
   """
 
   features: tuple[np.ndarray, ...]
@@ -152,6 +163,7 @@ class Reconstruction(NamedTuple):
   is_whole: bool = False
   undetermined: tuple[tuple[Stretch, ...], ...] = ()
   spectra: tuple[subspace.Spectrum, ...] = ()
+  deviations: tuple[np.ndarray, ...] = ()
 
 
 class Refused(Exception):

@@ -31,6 +31,7 @@ from fedjax_asr.config.attack import AttackConfig as AttackConfig
 from fedjax_asr.config.attack import AttackMethod as AttackMethod
 from fedjax_asr.config.attack import DemixingConfig as DemixingConfig
 from fedjax_asr.config.attack import Distance as Distance
+from fedjax_asr.config.attack import AdaptiveConfig as AdaptiveConfig
 from fedjax_asr.config.attack import HessianFreeConfig as HessianFreeConfig
 from fedjax_asr.config.attack import MatchingConfig as MatchingConfig
 from fedjax_asr.config.attack import MatchingOptimizer as MatchingOptimizer

@@ -16,6 +16,7 @@ class AttackMethod(enum.StrEnum):
   SPAN_DESCENT = 'span_descent'
   GRADIENT_MATCHING = 'gradient_matching'
   HESSIAN_FREE = 'hessian_free'
+  ADAPTIVE = 'adaptive'
 
 
 class Observed(enum.StrEnum):
@@ -197,6 +198,23 @@ class HessianFreeConfig:
 
 
 @dataclasses.dataclass(slots=True, kw_only=True)
+class AdaptiveConfig:
+  """DeepSpeech 1 by the likelihood of a noisy update."""
+
+  # Public utterances that tell of speech and of what is sent back.
+  num_public: int = bounded(40, low=2)
+  # L-BFGS iterations where all units may be active, and at each width of the
+  # gates, in units of the pre-activation.
+  num_iterations: int = bounded(200, low=1)
+  gate_widths: tuple[float, ...] = (0.5, 0.2, 0.1, 0.05)
+  num_gate_iterations: int = bounded(40, low=1)
+  # Draws that tell how sure the result is, and whose mean is returned.
+  num_samples: int = bounded(4, low=2)
+  # Of what is returned, by the attacker's own account, to be believed.
+  min_expected_snr_db: float = bounded(10.0)
+
+
+@dataclasses.dataclass(slots=True, kw_only=True)
 class SpeakerIdConfig:
   """Identification of the speaker from what was reconstructed."""
 
@@ -265,6 +283,7 @@ class AttackConfig:
   hessian_free: HessianFreeConfig = dataclasses.field(
     default_factory=HessianFreeConfig
   )
+  adaptive: AdaptiveConfig = dataclasses.field(default_factory=AdaptiveConfig)
   speaker_id: SpeakerIdConfig = dataclasses.field(
     default_factory=SpeakerIdConfig
   )

@@ -117,7 +117,10 @@ def _attack_all(cfg, directory, attacked, victims, transcriber, console):
   directory.begin()
   speech = attack_victims.public_speech(attacked, victims)
   public = attack_victims.public_units(attacked, victims)
-  observations = attack_victims.observations(attacked, cfg.attack, left, speech)
+  utterances = attack_victims.public_utterances(attacked, cfg.attack, victims)
+  observations = attack_victims.observations(
+    attacked, cfg.attack, left, speech, utterances
+  )
   total = len(victims)
   if done:
     console.print(f'{total - len(left)} of {total} victims were done before')

@@ -12,6 +12,7 @@ from fedjax_asr import config
 from fedjax_asr.attacks import observation, subspace
 from fedjax_asr.attacks.ds1 import seed_and_grow, span
 from fedjax_asr.attacks.ds2 import demixing, span_descent
+from fedjax_asr.attacks.likelihood import adaptive
 from fedjax_asr.attacks.matching import gradient_matching, hessian_free
 from fedjax_asr.models import model
 
@@ -22,6 +23,7 @@ _RECONSTRUCT: dict[
 ] = {
   config.AttackMethod.SPAN: span.reconstruct,
   config.AttackMethod.SEED_AND_GROW: seed_and_grow.reconstruct,
+  config.AttackMethod.ADAPTIVE: adaptive.reconstruct,
   config.AttackMethod.DEMIXING: demixing.reconstruct,
   config.AttackMethod.SPAN_DESCENT: span_descent.reconstruct,
   config.AttackMethod.GRADIENT_MATCHING: gradient_matching.reconstruct,
@@ -33,6 +35,7 @@ _OWN = {
   config.Architecture.DS1: (
     config.AttackMethod.SPAN,
     config.AttackMethod.SEED_AND_GROW,
+    config.AttackMethod.ADAPTIVE,
   ),
   config.Architecture.DS2: (
     config.AttackMethod.DEMIXING,
@@ -40,7 +43,10 @@ _OWN = {
   ),
 }
 # For a GPU, and weaker than what comes before it: only where it is asked for.
-_ONLY_IF_NAMED = {config.AttackMethod.SPAN_DESCENT}
+_ONLY_IF_NAMED = {
+  config.AttackMethod.SPAN_DESCENT,
+  config.AttackMethod.ADAPTIVE,
+}
 
 
 class Attempt(NamedTuple):

@@ -205,10 +205,11 @@ def observations(
   attack: config.AttackConfig,
   chosen: Sequence[Victim],
   speech: features_lib.Statistics | None,
+  public: tuple[observation.PublicUtterance, ...] = (),
 ) -> Iterator[observation.Observation]:
   """What is observed of each victim, computed when it is asked for.
 
-  `speech`: what is declared of public speech.
+  `speech` and `public`: what is declared of public speech.
 
   Raises:
     UserError: an update that tells nothing, such as one of a rate of zero.
@@ -263,7 +264,7 @@ def observations(
       attacked,
       attack,
       each,
-      _declared(attack, each, speech),
+      _declared(attack, each, speech)._replace(public=public),
       observation.without(jax.device_get(update), attack.withheld),
       jax.device_get(norm_update),
       float(broadcast.learning_rate),
@@ -340,6 +341,17 @@ def public_speech(
 ) -> features_lib.Statistics | None:
   """Statistics of the speech of everybody who is no victim."""
   return attacked_run.public_speech(attacked, _speakers(chosen))
+
+
+def public_utterances(
+  attacked: attacked_run.AttackedRun,
+  attack: config.AttackConfig,
+  chosen: Sequence[Victim],
+) -> tuple[observation.PublicUtterance, ...]:
+  """Those that a method asks for, by nobody who is a victim."""
+  if config.AttackMethod.ADAPTIVE not in attack.methods:
+    return ()
+  return attacked_run.public_utterances(attacked, _speakers(chosen))
 
 
 def public_units(

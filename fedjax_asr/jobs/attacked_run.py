@@ -6,8 +6,10 @@ import pathlib
 from typing import NamedTuple
 
 import jax
+import numpy as np
 
 from fedjax_asr import config, saved_run, streams
+from fedjax_asr.attacks import observation
 from fedjax_asr.corpora import dataset, datasets, store, utterance
 from fedjax_asr.federated import partition, secure_protocol
 from fedjax_asr.jobs import evaluated_set
@@ -188,6 +190,20 @@ def public_speech(
   if not chosen:
     return None
   return features.statistics(map(examples.features, chosen))
+
+
+def public_utterances(
+  attacked: AttackedRun, speakers: set[str]
+) -> tuple[observation.PublicUtterance, ...]:
+  """Those of `public_speech`, with their transcripts' labels."""
+  examples, alphabet = attacked.examples, attacked.saved.alphabet
+  return tuple(
+    observation.PublicUtterance(
+      np.asarray(examples.features(index)),
+      np.asarray(alphabet.encode(examples.texts[index]), np.int32),
+    )
+    for index in _others(attacked, speakers)
+  )
 
 
 def public_units(

@@ -1,0 +1,166 @@
+"""What an attacker that reckons with noise reconstructs, by noise and attack.
+
+  python benchmarks/adaptive.py RESULT.json [--noises=0,1e-8,...,1]
+      [--seeds=0,1,2] [--victims=20] [--methods=span,adaptive] [--jobs=N]
+      [--speech=synthetic|MANIFEST] [--half=first|second] [flags of main]
+
+The model and training of configs/defences.py, freshly initialised; noise is
+`local_noise_multiplier` of a clip norm of 1, length and transcript are not
+told. A seed has an initialisation, victims and noise of its own. RESULT.json
+gets a row for each victim and method as soon as a point (noise, seed) is done;
+points that it has are not made again. Rows have the scores of attack.json, and
+those of the mean of public speech, which needs no update. With a manifest,
+stretches of 2 s of its first or second half of utterances, ordered by id:
+settings were chosen on first halves only.
+
+  python benchmarks/adaptive.py RESULT.json --table
+"""
+
+import concurrent.futures
+import json
+import multiprocessing
+import os
+import pathlib
+import sys
+import tempfile
+
+import sweep
+
+_NOISES = '0,1e-8,1e-7,1e-6,1e-5,1e-4,1e-3,1e-2,1e-1,1'
+_OWN = {
+  '--noises': _NOISES,
+  '--seeds': '0,1,2',
+  '--victims': '20',
+  '--methods': 'span,adaptive',
+  '--jobs': '1',
+  '--speech': 'synthetic',
+  '--half': 'second',
+}
+_KEPT = (
+  'victim',
+  'utterance',
+  'method',
+  'refused',
+  'snr_db',
+  'mcd_db',
+  'correlation',
+  'is_certified',
+  'is_whole',
+  'num_frames',
+  'num_frames_found',
+  'certificate',
+  'seconds',
+  'calibration',
+  'public_mean',
+)
+
+
+def main(argv: list[str]) -> int:
+  if len(argv) < 2 or argv[1].startswith('-'):
+    print(__doc__, file=sys.stderr)
+    return 2
+  result = pathlib.Path(argv[1])
+  if '--table' in argv:
+    print(table(json.loads(result.read_text())['points']))
+    return 0
+  own, flags = dict(_OWN), []
+  for flag in argv[2:]:
+    name, _, value = flag.partition('=')
+    if name in own:
+      own[name] = value
+    else:
+      flags.append(flag)
+  record = sweep.opened(result, ['adaptive.py', 'RESULT.json', *argv[2:]])
+  had = {(row['noise'], row['seed']) for row in record['points']}
+  wanted = [
+    (float(noise), int(seed))
+    for noise in own['--noises'].split(',')
+    for seed in own['--seeds'].split(',')
+  ]
+  with (
+    tempfile.TemporaryDirectory() as scratch,
+    concurrent.futures.ProcessPoolExecutor(
+      int(own['--jobs']),
+      mp_context=multiprocessing.get_context('spawn'),
+      max_tasks_per_child=1,
+    ) as pool,
+  ):
+    flags += _speech(own, pathlib.Path(scratch))
+    running = {
+      pool.submit(_point, index, noise, seed, own, flags): (noise, seed)
+      for index, (noise, seed) in enumerate(wanted)
+      if (noise, seed) not in had
+    }
+    for each in concurrent.futures.as_completed(running):
+      noise, seed = running[each]
+      rows = each.result()
+      record['points'].append({'noise': noise, 'seed': seed, 'rows': rows})
+      sweep.write(result, record)
+      print(f'noise {noise:g}, seed {seed}: {len(rows)} rows', flush=True)
+  return 0
+
+
+def _speech(own: dict[str, str], scratch: pathlib.Path) -> list[str]:
+  """Flags for the speech that is attacked."""
+  if own['--speech'] == 'synthetic':
+    return []
+  source = pathlib.Path(own['--speech'])
+  half = scratch / 'half.jsonl'
+  half.write_text(half_of(source, own['--half']))
+  return [
+    '--config.data.corpus=manifest',
+    f'--config.data.path={half}',
+    '--config.data.num_heldout_speakers=0',
+    '--config.attack.subset=corpus',
+    '--config.attack.stretch_seconds=2',
+  ]
+
+
+def half_of(manifest: pathlib.Path, which: str) -> str:
+  """The lines of a manifest's first or second half of utterances by id."""
+  rows = sorted(
+    map(json.loads, manifest.read_text().splitlines()),
+    key=lambda row: row['id'],
+  )
+  middle = len(rows) // 2
+  chosen = rows[:middle] if which == 'first' else rows[middle:]
+  folder = manifest.resolve().parent
+  lines = [
+    row | {'audio_filepath': str(folder / row['audio_filepath'])}
+    for row in chosen
+  ]
+  return ''.join(json.dumps(line) + '\n' for line in lines)
+
+
+def _point(
+  index: int, noise: float, seed: int, own: dict[str, str], flags: list[str]
+) -> list[dict]:
+  """Scores of one attack: in a process of its own, on a device in turn."""
+  devices = os.environ.get('BENCHMARK_DEVICES')
+  if devices:
+    os.environ['CUDA_VISIBLE_DEVICES'] = str(index % int(devices))
+  import attack
+
+  methods = ','.join(f"'{name}'" for name in own['--methods'].split(','))
+  with tempfile.TemporaryDirectory() as workdir:
+    records = attack.records(
+      [
+        '--config=configs/defences.py:noise_local',
+        f'--config.seed={seed}',
+        '--config.federated.privacy.clip_norm=1.0',
+        f'--config.federated.privacy.local_noise_multiplier={noise}',
+        f'--config.attack.num_victims={own["--victims"]}',
+        f'--config.attack.methods=({methods},)',
+        '--config.attack.tries_all=true',
+        '--config.attack.speaker_id.enabled=false',
+        '--config.attack.illustrated=false',
+        *flags,
+      ],
+      workdir,
+    )
+  return [{name: row.get(name) for name in _KEPT} for row in records]
+
+
+if __name__ == '__main__':
+  os.environ.setdefault('XLA_PYTHON_CLIENT_PREALLOCATE', 'false')
+  sys.exit(main(sys.argv))

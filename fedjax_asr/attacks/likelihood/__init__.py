@@ -1,0 +1,1 @@
+"""Attacks that reckon with noise: what speech makes the update most likely."""

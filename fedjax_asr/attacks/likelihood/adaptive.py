@@ -1,0 +1,367 @@
+"""DeepSpeech 1 from an update with noise: the most likely speech, and how sure.
+
+Assumes: the update of one utterance, by one local step or by several that stay
+in the windows' span (no Adam), with Gaussian noise of the deviation that the
+ledger has, or rounded by a code whose error is known; transcript and length not
+told. Public speech with transcripts, of other speakers, tells what speech and
+what is sent back look like. Nothing refuses for noise: as it grows, the answer
+goes from what span inversion finds to the mean of public speech, and so does
+what it says of its own error.
+
+1. Length, start and sign by the likelihood of the first layer's update with all
+   that is sent back integrated out (`window_likelihood`), from the utterance
+   that is least outside of the noisy span (`capon_start`).
+2. The same with what is known of inactive units (`gated_likelihood`), the gates
+   made narrower step by step.
+3. How sure: the same maximum for noise and prior drawn anew (randomised maximum
+   a posteriori, Bardsley et al. 2014) moves as the posterior is wide. The mean
+   of such is returned, which is nearer to the truth than the maximum, and their
+   deviation is the deviation of each frame.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import numpy as np
+from jaxtyping import Float64
+
+from fedjax_asr import config
+from fedjax_asr.attacks import context_windows, observation
+from fedjax_asr.attacks.ds1 import first_layer
+from fedjax_asr.attacks.likelihood import (
+  capon_start,
+  gated_likelihood,
+  public_signals,
+  received_noise,
+  speech_prior,
+  window_likelihood,
+)
+
+Report = Callable[[str], None]
+_Whitened = Float64[np.ndarray, 'frames features']
+# (whitened speech) -> minus its log posterior and the derivative.
+_Objective = Callable[[_Whitened], tuple[float, _Whitened]]
+
+PRIOR = 'public utterances with transcripts'
+_LAYER = 'dense_0'
+_LAYERS = (first_layer.KERNEL, first_layer.BIAS)
+_MEMORY = 30
+# Iterations by which the better sign of a start shows, and those that follow
+# while lengths are compared.
+_SIGN_ITERATIONS = 15
+_LENGTH_ITERATIONS = 60
+# Steps between lengths that are compared, coarse to fine.
+_LENGTH_STEPS = (16, 8, 4, 2, 1)
+# Frames of public utterances that signals are taken from.
+_PUBLIC_FRAMES = 128
+
+
+class Problem(NamedTuple):
+  """What is received, and what is known beforehand.
+
+  update: kernel above bias, where the bias's update is there.
+  deviation: of the noise in each entry.
+  """
+
+  update: Float64[np.ndarray, 'entries units']
+  deviation: float
+  shape: context_windows.Shape
+  prior: speech_prior.SpeechPrior
+  signals: public_signals.Signals
+  layer: gated_likelihood.Layer
+
+  @property
+  def kernel(self) -> Float64[np.ndarray, 'taps units']:
+    return self.update[: len(self.layer.kernel)]
+
+
+class Estimate(NamedTuple):
+  """Whitened speech and minus the logarithm of its posterior density."""
+
+  whitened: _Whitened
+  value: float
+
+
+def reconstruct(
+  observed: observation.Observation,
+  cfg: config.AdaptiveConfig,
+  key: jax.Array,
+  report: Report | None = None,
+) -> observation.Reconstruction:
+  """The mean of what is likely, with the deviation of each frame.
+
+  `certificate` has the noise that was reckoned with, the error that is expected
+  (`expected_snr_db`) and how long the utterance is believed to be. It is
+  certified from `cfg.min_expected_snr_db` on, and never whole.
+
+  Raises:
+    observation.Refused: not a DeepSpeech 1 without stride, several utterances,
+      an update of Adam or of a code whose error is no noise, no public speech.
+  """
+  report = report or (lambda _: None)
+  seed = np.asarray(jax.random.key_data(key)).ravel()
+  rng = np.random.default_rng(seed)
+  problem = _problem(observed, cfg, report)
+  estimate = _of_length(problem, observed, cfg, rng, report)
+  report(f'{len(estimate.whitened)} frames; gates')
+  estimate = _gated(problem, cfg, estimate)
+  samples = _samples(problem, cfg, estimate, rng, report)
+  return _reconstruction(observed, cfg, problem, estimate, samples)
+
+
+def _problem(
+  observed: observation.Observation,
+  cfg: config.AdaptiveConfig,
+  report: Report,
+) -> Problem:
+  shape = first_layer.window_shape(observed)
+  public = observed.declared.public[: cfg.num_public]
+  if not public:
+    raise observation.Refused('no public speech is declared.')
+  if observed.declared.num_utterances != 1:
+    raise observation.Refused(
+      f'{observed.declared.num_utterances} utterances; want 1.'
+    )
+  if shape.stride != 1:
+    raise observation.Refused(f'time_stride {shape.stride}; want 1.')
+  kernel = observation.needed(observed, first_layer.KERNEL)
+  bias = observation.evidence(observed, first_layer.BIAS)
+  report('what is sent back for public speech')
+  signals = public_signals.fitted(
+    observed, public, shape, _LAYER, min(_PUBLIC_FRAMES, shape.capacity)
+  )
+  return Problem(
+    update=kernel if bias is None else np.vstack([kernel, bias]),
+    deviation=received_noise.deviation(observed, first_layer.KERNEL),
+    shape=shape,
+    prior=speech_prior.fitted(
+      [np.asarray(each.features, np.float64) for each in public]
+    ),
+    signals=signals,
+    layer=public_signals.layer_of(observed, _LAYER, signals),
+  )
+
+
+def _of_length(
+  problem: Problem,
+  observed: observation.Observation,
+  cfg: config.AdaptiveConfig,
+  rng: np.random.Generator,
+  report: Report,
+) -> Estimate:
+  """Of the best length; each unknown more costs one nat (Akaike 1974)."""
+  objective = _posterior(_flat(problem))
+  found: dict[int, Estimate] = {}
+
+  def estimate(count: int) -> Estimate:
+    """From a start of its own where no length near it was tried."""
+    if count not in found:
+      report(f'{count} frames?')
+      near = min(found, key=lambda other: abs(other - count), default=0)
+      if near and abs(near - count) < _LENGTH_STEPS[0]:
+        start = _resized(found[near].whitened, count)
+      else:
+        start = _signed(problem, count, rng)
+      found[count] = _maximum(objective, start, _LENGTH_ITERATIONS)
+    return found[count]
+
+  if observed.declared.num_frames is not None:
+    (best,) = observed.declared.num_frames
+  else:
+    least = max(
+      2, capon_start.effective_rank(problem.kernel, problem.deviation)
+    )
+    best = _least(
+      lambda count: estimate(count).value + count * problem.shape.num_features,
+      least,
+      max(problem.shape.capacity, least + 1),
+    )
+  return _maximum(objective, estimate(best).whitened, cfg.num_iterations)
+
+
+def _resized(whitened: _Whitened, count: int) -> _Whitened:
+  """Cut, or with frames behind of which nothing is known."""
+  missing = max(count - len(whitened), 0)
+  return np.pad(whitened[:count], ((0, missing), (0, 0)))
+
+
+def _least(cost: Callable[[int], float], low: int, high: int) -> int:
+  """Where a function of one valley is least, by steps that grow finer."""
+  step = _LENGTH_STEPS[0]
+  at = low
+  while at + step <= high and cost(at + step) < cost(at):
+    at += step
+  for step in _LENGTH_STEPS[1:]:
+    near = [at + way for way in (-step, step) if low <= at + way <= high]
+    at = min([at, *near], key=cost)
+  return at
+
+
+def _signed(
+  problem: Problem, count: int, rng: np.random.Generator
+) -> _Whitened:
+  """The start of the sign that is the likelier after a few iterations."""
+  start = capon_start.utterance(
+    problem.kernel, problem.deviation, problem.shape, count, rng
+  )
+  size = np.sqrt(np.mean(np.sum(problem.prior.root**2, axis=1)))
+  objective = _posterior(_flat(problem))
+  tried = [
+    _maximum(
+      objective, problem.prior.whitened(sign * size * start), _SIGN_ITERATIONS
+    )
+    for sign in (1, -1)
+  ]
+  return min(tried, key=lambda each: each.value).whitened
+
+
+def _flat(problem: Problem) -> _Objective:
+  """Minus the log likelihood where all units may be active."""
+  received = problem.signals.received(problem.update)
+
+  def objective(whitened: _Whitened) -> tuple[float, _Whitened]:
+    windows = _windows(problem, whitened)
+    whole = windows
+    if len(problem.update) > windows.shape[1]:
+      whole = np.column_stack([windows, np.ones(len(windows))])
+    value, gradient = window_likelihood.value_and_gradient(
+      whole, received, problem.deviation
+    )
+    return value, _by_whitened(problem, gradient[:, : windows.shape[1]])
+
+  return objective
+
+
+def _with_gates(
+  problem: Problem, update: Float64[np.ndarray, 'entries units'], width: float
+) -> _Objective:
+  def objective(whitened: _Whitened) -> tuple[float, _Whitened]:
+    value, gradient = gated_likelihood.value_and_gradient(
+      _windows(problem, whitened),
+      update,
+      problem.layer,
+      problem.deviation,
+      width,
+    )
+    return value, _by_whitened(problem, gradient)
+
+  return objective
+
+
+def _windows(
+  problem: Problem, whitened: _Whitened
+) -> Float64[np.ndarray, 'windows taps']:
+  speech = problem.prior.speech(whitened)
+  return context_windows.windows(speech, problem.shape, len(speech))
+
+
+def _by_whitened(
+  problem: Problem, by_windows: Float64[np.ndarray, 'windows taps']
+) -> _Whitened:
+  by_frames = context_windows.overlapped(by_windows, problem.shape)
+  return problem.prior.pulled_back(by_frames)
+
+
+def _posterior(
+  likelihood: _Objective, centre: _Whitened | float = 0.0
+) -> _Objective:
+  """With the prior; `centre` is where the prior is drawn to have its mean."""
+
+  def objective(whitened: _Whitened) -> tuple[float, _Whitened]:
+    value, gradient = likelihood(whitened)
+    apart = whitened - centre
+    return value + 0.5 * float(np.sum(apart**2)), gradient + apart
+
+  return objective
+
+
+def _maximum(
+  objective: _Objective, start: _Whitened, num_iterations: int
+) -> Estimate:
+  """By L-BFGS; no worse than the start."""
+  import scipy.optimize  # Here, because it takes long to import.
+
+  def flat(point: Float64[np.ndarray, ' unknowns']):
+    value, gradient = objective(point.reshape(start.shape))
+    return value, gradient.ravel()
+
+  found = scipy.optimize.minimize(
+    flat,
+    start.ravel(),
+    jac=True,
+    method='L-BFGS-B',
+    options={
+      'maxiter': num_iterations,
+      'maxfun': 2 * num_iterations,
+      'maxcor': _MEMORY,
+    },
+  )
+  return Estimate(found.x.reshape(start.shape), float(found.fun))
+
+
+def _gated(
+  problem: Problem, cfg: config.AdaptiveConfig, estimate: Estimate
+) -> Estimate:
+  for width in cfg.gate_widths:
+    objective = _posterior(_with_gates(problem, problem.update, width))
+    estimate = _maximum(objective, estimate.whitened, cfg.num_gate_iterations)
+  return estimate
+
+
+def _samples(
+  problem: Problem,
+  cfg: config.AdaptiveConfig,
+  estimate: Estimate,
+  rng: np.random.Generator,
+  report: Report,
+) -> list[_Whitened]:
+  """Maxima under other noise and another prior mean, from the same start."""
+  samples = []
+  for index in range(cfg.num_samples):
+    report(f'sample {index + 1} of {cfg.num_samples}')
+    noise = problem.deviation * rng.standard_normal(problem.update.shape)
+    centre = rng.standard_normal(estimate.whitened.shape)
+    likelihood = _with_gates(
+      problem, problem.update + noise, cfg.gate_widths[-1]
+    )
+    found = _maximum(
+      _posterior(likelihood, centre), estimate.whitened, cfg.num_gate_iterations
+    )
+    samples.append(found.whitened)
+  return samples
+
+
+def _reconstruction(
+  observed: observation.Observation,
+  cfg: config.AdaptiveConfig,
+  problem: Problem,
+  estimate: Estimate,
+  samples: list[_Whitened],
+) -> observation.Reconstruction:
+  drawn = np.stack([problem.prior.speech(each) for each in samples])
+  mean = drawn.mean(axis=0)
+  # Of one draw about the mean of few: as of the truth about that mean.
+  count = len(samples)
+  variance = drawn.var(axis=0, ddof=1) * (1 + 1 / count)
+  deviations = np.sqrt(variance.mean(axis=1))
+  power, error = np.mean(mean**2 + variance), np.mean(variance)
+  expected = 10 * np.log10(power / error)
+  return observation.Reconstruction(
+    features=(mean.astype(np.float32),),
+    certificate={
+      'deviation': problem.deviation,
+      'expected_snr_db': float(expected),
+      'log_posterior': -estimate.value,
+      'num_frames': float(len(mean)),
+    },
+    is_certified=bool(expected >= cfg.min_expected_snr_db),
+    ledger=observation.ledger(
+      observed,
+      _LAYERS[: 1 + (len(problem.update) > len(problem.layer.kernel))],
+      uses_length=observed.declared.num_frames is not None,
+      uses_num_utterances=True,
+      prior=PRIOR,
+    ),
+    deviations=(deviations.astype(np.float32),),
+  )

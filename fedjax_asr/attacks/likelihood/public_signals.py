@@ -1,0 +1,139 @@
+"""What the model sends back for public speech: how d_t is distributed.
+
+The attacker has the model and public utterances with their transcripts. Their
+updates, made as the client makes its own, give the d_t that stand behind them
+by least squares: dW = C' D with more taps than windows.
+"""
+
+import functools
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float64
+
+from fedjax_asr.attacks import client_gradient, context_windows, observation
+from fedjax_asr.attacks.likelihood import gated_likelihood, window_likelihood
+from fedjax_asr.federated import cohort
+
+_LABEL_QUANTUM = 32
+# Part of the largest variance that every axis has: no less is ever believed.
+_LEAST = 1e-7
+
+
+class Signals(NamedTuple):
+  """Of all public windows together.
+
+  axes: principal axes of d_t over units, in columns.
+  variances: along them.
+  deviations: of each unit where it is active.
+  """
+
+  axes: Float64[np.ndarray, 'units units']
+  variances: Float64[np.ndarray, ' units']
+  deviations: Float64[np.ndarray, ' units']
+
+  def received(
+    self, update: Float64[np.ndarray, 'entries units']
+  ) -> window_likelihood.Received:
+    """An update along the axes."""
+    return window_likelihood.Received(update @ self.axes, self.variances)
+
+
+def fitted(
+  observed: observation.Observation,
+  public: Sequence[observation.PublicUtterance],
+  shape: context_windows.Shape,
+  layer: str,
+  num_frames: int,
+) -> Signals:
+  """Of the dense layer `layer`, over context windows.
+
+  `num_frames`: of the public utterances, which are cut to it; no more than
+  there are taps.
+  """
+  kernel, bias = (
+    np.asarray(observed.params[layer][name], np.float64)
+    for name in ('kernel', 'bias')
+  )
+  send = _sender(observed, (f'{layer}/kernel', f'{layer}/bias'))
+  found, active = [], []
+  for each in public:
+    cut = _cut(each, num_frames, observed)
+    update = send(*cut.arrays)
+    windows = context_windows.windows(cut.features, shape, cut.num_windows)
+    whole = np.column_stack([windows, np.ones(len(windows))])
+    signals, *_ = np.linalg.lstsq(whole.T, np.asarray(update, np.float64))
+    found.append(signals)
+    active.append(windows @ kernel + bias > 0)
+  return _summarised(np.concatenate(found), np.concatenate(active))
+
+
+def _summarised(
+  signals: Float64[np.ndarray, 'windows units'], active: np.ndarray
+) -> Signals:
+  variances, axes = np.linalg.eigh(signals.T @ signals / len(signals))
+  variances = np.maximum(variances, _LEAST * variances.max())
+  squares = np.sum(np.where(active, signals**2, 0.0), axis=0)
+  of_unit = squares / np.maximum(active.sum(axis=0), 1)
+  of_unit = np.maximum(of_unit, _LEAST * of_unit.max())
+  return Signals(axes, variances, np.sqrt(of_unit))
+
+
+class _Cut(NamedTuple):
+  features: Float64[np.ndarray, 'frames features']
+  num_windows: int
+  arrays: tuple[jax.Array, ...]
+
+
+def _cut(
+  each: observation.PublicUtterance,
+  num_frames: int,
+  observed: observation.Observation,
+) -> _Cut:
+  """The utterance's beginning, with as much of its transcript."""
+  count = min(num_frames, len(each.features))
+  num_labels = max(1, len(each.labels) * count // len(each.features))
+  features = np.zeros((num_frames, each.features.shape[1]), np.float32)
+  features[:count] = each.features[:count]
+  labels = np.zeros(-(-num_labels // _LABEL_QUANTUM) * _LABEL_QUANTUM, np.int32)
+  labels[:num_labels] = each.labels[:num_labels]
+  return _Cut(
+    features[:count].astype(np.float64),
+    int(observed.acoustic.num_output_frames(count)),
+    tuple(map(jnp.asarray, (features, count, labels, num_labels))),
+  )
+
+
+def _sender(observed: observation.Observation, layers: tuple[str, str]):
+  """Kernel above bias of what the client would send of an utterance."""
+  acoustic = client_gradient.attacked_model(observed)
+  names = tuple(observation.flat(observed.params))
+  clip_norm = observed.treatment.clip_norm
+
+  @jax.jit
+  def send(start, features, num_frames, labels, num_labels):
+    spoken = cohort.Batch(
+      features[None], num_frames[None], labels[None], num_labels[None]
+    )
+    sent = client_gradient.update(observed, acoustic, names, start, spoken)
+    norm = jnp.sqrt(sum(jnp.sum(leaf**2) for leaf in sent.values()))
+    scale = jnp.minimum(1.0, clip_norm / norm) if clip_norm else 1.0
+    kernel, bias = (sent[name] * scale for name in layers)
+    return jnp.concatenate([kernel, bias[None]])
+
+  start = client_gradient.Start(observed.params, observed.norm_state)
+  return functools.partial(send, start)
+
+
+def layer_of(
+  observed: observation.Observation, name: str, signals: Signals
+) -> gated_likelihood.Layer:
+  """The layer as it was sent, with what public speech tells of it."""
+  kernel, bias = (
+    np.asarray(observed.params[name][part], np.float64)
+    for part in ('kernel', 'bias')
+  )
+  return gated_likelihood.Layer(kernel, bias, signals.deviations)
