@@ -2,7 +2,7 @@
 
 import contextlib
 import difflib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -13,6 +13,9 @@ from fedjax_asr import config
 from fedjax_asr.attacks import subspace
 from fedjax_asr.models import model as model_lib
 from fedjax_asr.speech import features as features_lib
+
+# What an attack says of its progress, a line at a time.
+Report = Callable[[str], None]
 
 
 class ObservationError(config.UserError):
@@ -160,7 +163,9 @@ class Refused(Exception):
   spectra: of the updates whose rank was looked at before.
   """
 
-  def __init__(self, reason: str, spectra: tuple[subspace.Spectrum, ...] = ()):
+  def __init__(
+    self, reason: str, spectra: tuple[subspace.Spectrum, ...] = ()
+  ) -> None:
     super().__init__(reason)
     self.spectra = spectra
 
@@ -264,7 +269,7 @@ def without(update: model_lib.Params, names: tuple[str, ...]) -> Any:
   return _pruned(update, names, '')
 
 
-def _pruned(tree, names, prefix):
+def _pruned(tree: Any, names: tuple[str, ...], prefix: str) -> Any:
   if not isinstance(tree, Mapping):
     return tree
   return {

@@ -37,8 +37,13 @@ class Candidate(NamedTuple):
   space: subspace.Subspace
 
 
-def window_shape(observed: observation.Observation) -> context_windows.Shape:
+def window_shape(
+  observed: observation.Observation, spanned: str = 'the windows'
+) -> context_windows.Shape:
   """Windows of the model.
+
+  Args:
+    spanned: by a gradient, as a refusal names it.
 
   Raises:
     observation.Refused: it has none, or Adam made the delta.
@@ -52,7 +57,7 @@ def window_shape(observed: observation.Observation) -> context_windows.Shape:
   if adam and observed.observed is config.Observed.DELTA:
     raise observation.Refused(
       'client optimizer adam: it scales every weight by itself, so the delta '
-      'leaves the span of the windows.'
+      f'leaves the span of {spanned}.'
     )
   ds1 = observed.model.ds1
   taps = len(observed.params['dense_0']['kernel'])
@@ -87,7 +92,7 @@ def candidates(
   ]
 
 
-def _candidate(layer, *, is_level):
+def _candidate(layer: FirstLayer, *, is_level: bool) -> Candidate:
   """With all units of one size, or as they are."""
   sizes = np.linalg.norm(layer.kernel, axis=0)
   if not is_level:
@@ -109,7 +114,9 @@ def clearest(among: list[Candidate], shape: context_windows.Shape) -> Candidate:
   return best
 
 
-def _check(space, shape, units):
+def _check(
+  space: subspace.Subspace, shape: context_windows.Shape, units: int
+) -> None:
   """Refuses where the spectrum tells nothing, or too much."""
   if space.gap <= 1:
     raise observation.Refused(
