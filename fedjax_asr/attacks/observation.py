@@ -221,6 +221,16 @@ def _told(declared: Declared) -> tuple[str, ...]:
   )
 
 
+def keeps_span(observed: Observation) -> bool:
+  """Whether a matrix's update spans what its gradients do.
+
+  Not after Adam, which scales every weight by itself.
+  """
+  is_delta = observed.observed is config.Observed.DELTA
+  adam = observed.client.optimizer is config.ClientOptimizer.ADAM
+  return not (is_delta and adam)
+
+
 def withheld(observed: Observation) -> tuple[str, ...]:
   """Names of the parameters whose updates were not sent."""
   update = flat(observed.update)

@@ -53,8 +53,7 @@ def window_shape(
       f'architecture {observed.model.architecture.value}: '
       'want ds1, whose first layer sees windows of frames.'
     )
-  adam = observed.client.optimizer is config.ClientOptimizer.ADAM
-  if adam and observed.observed is config.Observed.DELTA:
+  if not observation.keeps_span(observed):
     raise observation.Refused(
       'client optimizer adam: it scales every weight by itself, so the delta '
       f'leaves the span of {spanned}.'
