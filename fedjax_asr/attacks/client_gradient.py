@@ -64,14 +64,16 @@ def transcripts(observed: observation.Observation) -> Transcripts:
   for row, item in zip(labels, declared.labels, strict=True):
     row[: len(item)] = item
   num_frames = np.array(declared.num_frames, np.int32)
-  _check_alignment(observed.acoustic, num_frames, labels, num_labels)
-  return Transcripts(num_frames, labels, num_labels)
+  spoken = Transcripts(num_frames, labels, num_labels)
+  _check_alignment(observed.acoustic, spoken)
+  return spoken
 
 
-def _check_alignment(acoustic, num_frames, labels, num_labels):
+def _check_alignment(acoustic: model.Model, spoken: Transcripts) -> None:
   """A client leaves out utterances that CTC cannot align."""
-  outputs = jnp.asarray(acoustic.num_output_frames(num_frames))
-  labels, num_labels = jnp.asarray(labels), jnp.asarray(num_labels)
+  outputs = jnp.asarray(acoustic.num_output_frames(spoken.num_frames))
+  labels = jnp.asarray(spoken.labels)
+  num_labels = jnp.asarray(spoken.num_labels)
   usable = ctc.feasible(outputs, labels, num_labels)
   needed = ctc.min_frames(labels, num_labels)
   for index in np.flatnonzero(~np.asarray(usable)):
@@ -181,5 +183,5 @@ def _correction(client_config: config.ClientConfig) -> fedavg.Correct | None:
   return lambda gradient, state, broadcast: jax.tree.map(_floored, gradient)
 
 
-def _floored(gradient):
+def _floored(gradient: jax.Array) -> jax.Array:
   return jnp.where(jnp.abs(gradient) < _ADAM_FLOOR, _ADAM_FLOOR, gradient)

@@ -213,8 +213,14 @@ def _embedding(identifier: Identifier, features: np.ndarray) -> np.ndarray:
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def _embed(network, params, features, num_frames):
-  return network.apply(params, features[None], num_frames[None])[1][0]
+def _embed(
+  network: nn.Module,
+  params: Any,
+  features: Float[Array, 'frames features'],
+  num_frames: Int[Array, ''],
+) -> Float[Array, ' embedding']:
+  outputs: Any = network.apply(params, features[None], num_frames[None])
+  return outputs[1][0]
 
 
 def _unit(vector: np.ndarray) -> np.ndarray:
@@ -236,18 +242,24 @@ def _by_speaker(speech: Sequence[Utterance]) -> list[list[np.ndarray]]:
 
 
 @functools.partial(jax.jit, static_argnums=(0, 2))
-def _initial(network, key, num_features):
+def _initial(network: nn.Module, key: jax.Array, num_features: int) -> Any:
   frames = jnp.zeros((1, _CROP, num_features))
   return network.init(key, frames, jnp.ones(1, jnp.int32))
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1))
 def _step(
-  network, learning_rate, params, state, features, num_frames, speakers
-):
+  network: nn.Module,
+  learning_rate: float,
+  params: Any,
+  state: optax.OptState,
+  features: Float[Array, 'batch frames features'],
+  num_frames: Int[Array, ' batch'],
+  speakers: Int[Array, ' batch'],
+) -> tuple[Any, optax.OptState, Float[Array, '']]:
   """Parameters and optimizer state after a step, and its accuracy."""
 
-  def loss(params):
+  def loss(params: Any) -> tuple[jax.Array, jax.Array]:
     logits, _ = network.apply(params, features, num_frames)
     losses = optax.softmax_cross_entropy_with_integer_labels(logits, speakers)
     return losses.mean(), (logits.argmax(-1) == speakers).mean()
