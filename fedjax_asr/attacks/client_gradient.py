@@ -12,12 +12,11 @@ from fedjax_asr import config
 from fedjax_asr.attacks import observation
 from fedjax_asr.federated import (
   algorithm,
+  algorithms,
   client,
   cohort,
-  local_gradient,
-  optimizers,
 )
-from fedjax_asr.federated.algorithms import fedavg, fedsgd
+from fedjax_asr.federated.algorithms import fedavg
 from fedjax_asr.models import ctc, model
 
 # Adam divides by the root of squared gradients, which has no derivative at 0.
@@ -137,26 +136,16 @@ def update(
 ) -> dict[str, jax.Array]:
   """These parameters' part of what the client sends; {name: values}.
 
-  By the algorithm of the round itself. Of `observed` only settings are read,
+  `client.message` of the algorithm that the round, and with it
+  `victim.make_send`, has for these settings. What is left out of the round is
+  what nobody else can repeat or differentiate: dropout, augmentation, and the
+  channel behind the message (clipping of the whole update, noise, codes), whose
+  settings are in `Observation.treatment`. Of `observed` only settings are read,
   so that its arrays do not become constants of a compiled program. The model
   trains as the client's does, with batch norm's statistics of the batch; every
   local step is on all of `spoken`. Differentiable with respect to `start` and
   to the features any number of times, client Adam included.
   """
-  gradient = local_gradient.local_gradient(acoustic, config.AugmentConfig())
-  client_config = observed.client
-  match observed.observed:
-    case config.Observed.GRADIENT:
-      method = fedsgd.fedsgd(
-        gradient, config.Weighting.UNIFORM, client_config.clip_norm
-      )
-    case config.Observed.DELTA:
-      method = fedavg.fedavg(
-        gradient,
-        lambda rate: optimizers.client_optimizer(client_config, rate),
-        config.Weighting.UNIFORM,
-        correct=_correction(client_config),
-      )
   broadcast = algorithm.Broadcast(
     start.params, start.norm_state, (), jnp.float32(observed.learning_rate)
   )
@@ -165,7 +154,7 @@ def update(
     spoken,
   )
   message, _ = client.message(
-    method,
+    _algorithm(observed, acoustic),
     broadcast,
     algorithm.Participant(jnp.int32(0)),
     (),
@@ -175,6 +164,20 @@ def update(
   )
   leaves = observation.flat(message.update.params)
   return {name: leaves[name] for name in names}
+
+
+def _algorithm(
+  observed: observation.Observation, acoustic: model.Model
+) -> algorithm.Algorithm:
+  """That of the round; how clients are weighed there is not in an update."""
+  federated = config.FederatedConfig(client=observed.client)
+  augmentation = config.AugmentConfig()
+  match observed.observed:
+    case config.Observed.GRADIENT:
+      return algorithms.of_gradient(acoustic, federated, augmentation)
+    case config.Observed.DELTA:
+      parts = algorithms.Parts(acoustic, federated, augmentation, 1)
+      return parts.fedavg(_correction(observed.client))
 
 
 def _correction(client_config: config.ClientConfig) -> fedavg.Correct | None:

@@ -15,8 +15,6 @@ from fedjax_asr.attacks.ds2 import demixing, span_descent
 from fedjax_asr.attacks.matching import gradient_matching, hessian_free
 from fedjax_asr.models import model
 
-Report = Callable[[str], None]
-
 _RECONSTRUCT: dict[
   config.AttackMethod, Callable[..., observation.Reconstruction]
 ] = {
@@ -119,7 +117,7 @@ def attempts(
   observed: observation.Observation,
   attack: config.AttackConfig,
   key: jax.Array,
-  report: Report,
+  report: observation.Report,
   progress: pathlib.Path,
 ) -> list[Attempt]:
   """Every method that was tried; the last may be the one that is certified.
@@ -142,7 +140,7 @@ def _attempt(
   observed: observation.Observation,
   attack: config.AttackConfig,
   key: jax.Array,
-  report: Report,
+  report: observation.Report,
   progress: pathlib.Path,
 ) -> Attempt:
   options: dict[str, Any] = {}

@@ -1,12 +1,13 @@
 """Which clients are attacked, and what each of them sends."""
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Float, Int
 
 from fedjax_asr import config, saved_run, streams
 from fedjax_asr.attacks import observation, precision, victim
@@ -75,7 +76,9 @@ def victims(
   return [_victim(attacked, attack, group) for group in groups]
 
 
-def _candidates(attacked, attack) -> list[int]:
+def _candidates(
+  attacked: attacked_run.AttackedRun, attack: config.AttackConfig
+) -> list[int]:
   """The named client, the round's cohort, then all others at random."""
   clients, settings = attacked.clients, attacked.settings
   seed, round_index = attacked.saved.config.seed, attacked.saved.round
@@ -93,8 +96,12 @@ def _candidates(attacked, attack) -> list[int]:
   return list(dict.fromkeys([*named, *drawn, *rng.permutation(left).tolist()]))
 
 
-def _positions(attacked, attack, client):
-  """[steps, batch] utterances of a client; None where it has too few."""
+def _positions(
+  attacked: attacked_run.AttackedRun,
+  attack: config.AttackConfig,
+  client: int,
+) -> Int[np.ndarray, 'steps batch'] | None:
+  """Utterances of a client; None where it has too few."""
   saved, examples = attacked.saved, attacked.examples
   seed, round_index = saved.config.seed, saved.round
   if not attack.batch_size:
@@ -127,7 +134,12 @@ def _positions(attacked, attack, client):
   return np.broadcast_to(chosen, (steps, len(chosen)))
 
 
-def _victim(attacked, attack, group) -> Victim:
+def _victim(
+  attacked: attacked_run.AttackedRun,
+  attack: config.AttackConfig,
+  group: Sequence[tuple[int, np.ndarray]],
+) -> Victim:
+  """Of clients, each with its `_positions`."""
   spoken: list[Spoken] = []
   steps = []
   for _, positions in group:
@@ -141,7 +153,11 @@ def _victim(attacked, attack, group) -> Victim:
   return Victim(name, clients, tuple(spoken), tuple(steps))
 
 
-def _spoken(attacked, attack, index) -> Spoken:
+def _spoken(
+  attacked: attacked_run.AttackedRun,
+  attack: config.AttackConfig,
+  index: int,
+) -> Spoken:
   saved, examples = attacked.saved, attacked.examples
   raw, said = examples.raw(index), examples.texts[index]
   start = None
@@ -165,7 +181,12 @@ def _spoken(attacked, attack, index) -> Spoken:
   )
 
 
-def _stretch(values, said, attack, saved):
+def _stretch(
+  values: Float[np.ndarray, 'frames features'],
+  said: str,
+  attack: config.AttackConfig,
+  saved: saved_run.SavedRun,
+) -> tuple[Float[np.ndarray, 'stretch features'], str, int]:
   """The middle of an utterance, as much of its transcript, and its start.
 
   Words are taken to be spread evenly: nothing better is known of them.
@@ -180,7 +201,9 @@ def _stretch(values, said, attack, saved):
   return values[start : start + frames], part or said[:1], start
 
 
-def _feasible(labels, num_frames, acoustic):
+def _feasible(
+  labels: Int[np.ndarray, ' labels'], num_frames: int, acoustic: model.Model
+) -> Int[np.ndarray, ' feasible']:
   """As many labels as the model's output frames can hold."""
   outputs = acoustic.num_output_frames(num_frames)
   while len(labels) > 1 and alphabets.min_ctc_frames(labels) > outputs:
@@ -213,6 +236,36 @@ def observations(
   Raises:
     UserError: an update that tells nothing, such as one of a rate of zero.
   """
+  send = _sender(attacked, attack)
+  for each in chosen:
+    observed = _observation(
+      attacked, attack, each, _declared(attack, each, speech), send(each)
+    )
+    try:
+      observation.check(observed)
+    except observation.ObservationError as error:
+      raise observation.ObservationError(
+        f'client {each.name} in round {attacked.saved.round}: {error}'
+      ) from error
+    yield observed
+
+
+class _Sent(NamedTuple):
+  """What is seen of a victim, less what it withholds.
+
+  norm_update: None where several clients are behind the update.
+  learning_rate: of the clients.
+  """
+
+  update: model.Params
+  norm_update: model.NormState | None
+  learning_rate: float
+
+
+def _sender(
+  attacked: attacked_run.AttackedRun, attack: config.AttackConfig
+) -> Callable[[Victim], _Sent]:
+  """What a victim sends in the round, compiled once for all of them."""
   saved = attacked.saved
   send = victim.make_send(
     saved.acoustic,
@@ -240,7 +293,8 @@ def observations(
       messages, attacked.settings, key, saved.channel_state
     )
   )
-  for each in chosen:
+
+  def sent(each: Victim) -> _Sent:
     messages = [
       send(
         broadcast,
@@ -259,22 +313,13 @@ def observations(
     norm_update = None
     if len(messages) == 1:
       norm_update = messages[0].update.norm_state
-    observed = _observation(
-      attacked,
-      attack,
-      each,
-      _declared(attack, each, speech),
+    return _Sent(
       observation.without(jax.device_get(update), attack.withheld),
       jax.device_get(norm_update),
       float(broadcast.learning_rate),
     )
-    try:
-      observation.check(observed)
-    except observation.ObservationError as error:
-      raise observation.ObservationError(
-        f'client {each.name} in round {saved.round}: {error}'
-      ) from error
-    yield observed
+
+  return sent
 
 
 def _observation(
@@ -282,14 +327,12 @@ def _observation(
   attack: config.AttackConfig,
   each: Victim,
   declared: observation.Declared,
-  update: model.Params,
-  norm_update: model.NormState | None,
-  learning_rate: float,
+  sent: _Sent,
 ) -> observation.Observation:
   """Of an update, with all that is public of the run."""
   saved = attacked.saved
   return observation.Observation(
-    update=update,
+    update=sent.update,
     params=saved.params,
     norm_state=saved.norm_state,
     acoustic=saved.acoustic,
@@ -298,10 +341,10 @@ def _observation(
     client=dataclasses.replace(attacked.settings.client),
     observed=attack.observed,
     num_steps=len(each.steps[0]),
-    learning_rate=learning_rate,
+    learning_rate=sent.learning_rate,
     round=saved.round,
     declared=declared,
-    norm_update=norm_update,
+    norm_update=sent.norm_update,
     precision=precision.of_products(saved.config.model),
     treatment=_treatment(attacked.settings, len(each.clients)),
   )
@@ -349,11 +392,15 @@ def public_units(
   return attacked_run.public_units(attacked, _speakers(chosen))
 
 
-def _speakers(chosen) -> set[str]:
+def _speakers(chosen: Sequence[Victim]) -> set[str]:
   return {item.speaker for each in chosen for item in each.spoken}
 
 
-def _declared(attack, each: Victim, speech) -> observation.Declared:
+def _declared(
+  attack: config.AttackConfig,
+  each: Victim,
+  speech: features_lib.Statistics | None,
+) -> observation.Declared:
   labels = tuple(item.labels for item in each.spoken)
   lengths = tuple(len(item.features) for item in each.spoken)
   return observation.Declared(
