@@ -6,6 +6,24 @@ window must satisfy is no longer linear (`hidden_span`), so the beginning of an
 utterance is searched for, and the rest follows frame by frame
 (`chain_growth`). Each utterance of a batch has its own beginning. Neither the
 loss nor the labels nor what lies behind layer 2 matters.
+
+Assumes:
+  observed: the update of layer 2's kernel, a gradient or a delta; of its bias,
+    for the size where layer 1 leaves it open.
+  told: the parameters that the server sent, the precision of the client's
+    products; neither transcript nor length nor number of utterances. Of public
+    speech mean and deviation, where declared: the units of starts, and a size
+    that no update tells.
+  model: a DeepSpeech 1 of two dense layers or more with clipped ReLUs and
+    without dropout, before or after training; a stride no longer than a window.
+  training: layer 1 as it was sent throughout: one step, or steps so small that
+    what it gives stays within `max_residual`. Something is sent back to each
+    window, and layer 2 has inputs to spare: two equations for each unknown of a
+    next frame.
+  noise: rounding alone, of the precision that is told.
+  refused: another model, one dense layer, dropout, a long stride, Adam's delta,
+    no update of the kernel, a spectrum without a drop, too many windows, or no
+    start that closes.
 """
 
 import dataclasses

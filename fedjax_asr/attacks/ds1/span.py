@@ -8,6 +8,23 @@ the bias's gradient, sum_t d_t, gives scale and sign, and other things do where
 that is not sent (`span_scale`). Neither the loss nor the labels nor what lies
 behind the first layer matters, dropout included, and a sum of gradients, as
 local steps of SGD send, spans the same.
+
+Assumes:
+  observed: the update of the first layer's kernel, a gradient or a delta; of
+    its bias, and where that is withheld of layer 2, for the size.
+  told: the parameters that the server sent, the precision of the client's
+    products; neither transcript nor length nor number of utterances. Of public
+    speech mean and deviation, for a size that no update tells.
+  model: a DeepSpeech 1 of clipped ReLUs, before or after training, with dropout
+    or without.
+  training: SGD or momentum, any number of steps on the same speech; no more
+    windows than the first layer has units and a window has values to spare
+    (`context_windows.Shape.capacity`), and something sent back to each, but for
+    those at the end of a single utterance (`open_end`).
+  noise: rounding, or so little that singular values still drop threefold after
+    the last window's.
+  refused: another model, Adam's delta, no update of the kernel, a spectrum
+    without a drop (noise, codes, too many windows), too many windows.
 """
 
 from typing import NamedTuple

@@ -11,6 +11,26 @@
    normalisation hides; all of it together is the certificate.
 
 No transcript, length, label or loss is used.
+
+Assumes:
+  observed: the updates of the first recurrence's kernels, and of its bias where
+    no norm hides frames' lengths; of the convolutions, for scale and
+    certificate; with batch norm the running averages, of one step.
+  told: the parameters that the server sent, the precision of the client's
+    products; neither transcript nor length nor number of utterances. Of public
+    speech mean and deviation, for a scale that no update tells.
+  model: a DeepSpeech 2 whose convolutions end in clipped ReLUs and give twice
+    as many units as an output frame has unknowns, about half of them at zero.
+  training: convolutions and recurrence as they were sent throughout: one step,
+    or steps so small that the residuals stay within their limits. Something is
+    sent back to each frame, and there are far fewer frames than units, and
+    fewer states than the recurrence is wide.
+  noise: rounding, or so little that singular values still drop threefold after
+    the last frame's.
+  refused: another model, too few units, Adam's delta, no update of a layer that
+    is needed, batch norm without averages or of several steps, a span without
+    an end (noise, codes, too many frames), frames that are not found, or have
+    no order.
 """
 
 from typing import NamedTuple

@@ -14,6 +14,22 @@ A front that normalises (or has biases of zero) gives the same directions at
 every scale: what is found is then certified up to its scale. That is set to
 what normalisation per utterance makes it, or to that of public speech where
 declared, and is arbitrary otherwise.
+
+Assumes:
+  observed: the update of the first recurrence's input kernel; of all layers in
+    the polish.
+  told: the parameters that the server sent. The length and the number of
+    utterances where declared, otherwise the rank says how long one is; the
+    transcript in the polish alone. Of public speech mean and deviation, where
+    declared: the units of points, and a scale that no update tells.
+  model: a DeepSpeech 2, before or after training.
+  training: one utterance; convolutions as they were sent throughout, which is
+    one step; something is sent back to each frame, and at least as many
+    directions are left as an output frame has unknowns.
+  noise: rounding alone.
+  refused: another model, several utterances, Adam's delta, no update of the
+    kernel, a spectrum without a drop, too many frames, or in the polish a
+    transcript that cannot be that of the length.
 """
 
 import functools

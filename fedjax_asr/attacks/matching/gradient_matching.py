@@ -3,6 +3,22 @@
 Zhu et al. 2019 and Geiping et al. 2020, for CTC: the distance between the
 update of a guess and the one observed is differentiated with respect to the
 guess, through the client's own gradient or through all of its local steps.
+
+Assumes:
+  observed: the updates of the layers in `cfg.layers`, all by default; of all
+    that were sent, for the certificate.
+  told: the parameters that the server sent, transcripts and lengths of all
+    utterances; the client's optimizer, learning rate, clipping of gradients and
+    number of local steps. Of public speech mean and deviation, where declared:
+    the units of points, where restarts begin, and `speech_prior`.
+  model: any that can be differentiated twice.
+  training: without dropout and augmentation, whose draws nobody else knows;
+    each local step on all utterances.
+  noise: none, nor codes or clipping of the whole update: what is on its way is
+    not imitated.
+  refused: a transcript or length that is not declared or cannot be the
+    update's, and layers whose update is zero or withheld, or a `speech_prior`
+    of which no speech is declared.
 """
 
 import functools

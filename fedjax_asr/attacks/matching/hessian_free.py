@@ -4,6 +4,20 @@ Random search on 1 - cosine between the gradients of the last layer: of many
 random unit directions, each of which perturbs one frame, those that improve
 the guess are added up. No second derivative, and no gradient of the layers
 below, is computed.
+
+Assumes:
+  observed: the updates of the layers in `cfg.layers`, the last by default; of
+    all that were sent, for the certificate.
+  told: the parameters that the server sent, transcripts and lengths of all
+    utterances; the client's optimizer, learning rate, clipping of gradients and
+    number of local steps.
+  model: any.
+  training: without dropout and augmentation, whose draws nobody else knows;
+    each local step on all utterances.
+  noise: none, nor codes or clipping of the whole update: what is on its way is
+    not imitated.
+  refused: a transcript or length that is not declared or cannot be the
+    update's, and layers whose update is zero or withheld.
 """
 
 import functools

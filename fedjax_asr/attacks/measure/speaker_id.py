@@ -5,6 +5,17 @@ windows of frames, mean and deviation over time, an embedding, and speakers
 other than the victims to train it on. A victim is then sought among enrolled
 speakers by the cosine between embeddings. On the original features the same
 network gives the ceiling that a reconstruction's result is to be read by.
+
+Assumes:
+  observed: features that an attack found; nothing of the update.
+  told: speech of speakers who are no victims, and for each candidate other
+    utterances, with the names of who spoke.
+  model: none of the client's; features in the units of its input, as the
+    enrolled speech is.
+  training: the victim's speaker is among the candidates.
+  noise: none; what is wrong in a reconstruction counts as it is.
+  refused: fewer than two speakers to learn from, a candidate without enrolled
+    speech, a probe of somebody else, or no probe.
 """
 
 import functools
