@@ -236,10 +236,10 @@ def observations(
   Raises:
     UserError: an update that tells nothing, such as one of a rate of zero.
   """
-  send = _sender(attacked, attack)
+  sent = _sender(attacked, attack)
   for each in chosen:
     observed = _observation(
-      attacked, attack, each, _declared(attack, each, speech), send(each)
+      attacked, attack, each, _declared(attack, each, speech), sent(each)
     )
     try:
       observation.check(observed)
@@ -265,7 +265,41 @@ class _Sent(NamedTuple):
 def _sender(
   attacked: attacked_run.AttackedRun, attack: config.AttackConfig
 ) -> Callable[[Victim], _Sent]:
-  """What a victim sends in the round, compiled once for all of them."""
+  """What is seen of a victim in the round, compiled once for all of them."""
+  saved = attacked.saved
+  rate, message = _messages(attacked, attack)
+  key = streams.of_root(
+    jax.random.key(saved.config.seed), streams.Stream.SERVER_NOISE, saved.round
+  )
+  # Jitted: it is an operation or two for each parameter.
+  aggregate = jax.jit(
+    lambda messages, key: victim.aggregate(
+      messages, attacked.settings, key, saved.channel_state
+    )
+  )
+
+  def sent(each: Victim) -> _Sent:
+    messages = [
+      message(client, victim.padded(_batches(each.spoken, steps)))
+      for client, steps in zip(each.clients, each.steps, strict=True)
+    ]
+    update = aggregate(messages, key)
+    norm_update = None
+    if len(messages) == 1:
+      norm_update = messages[0].update.norm_state
+    return _Sent(
+      observation.without(jax.device_get(update), attack.withheld),
+      jax.device_get(norm_update),
+      rate,
+    )
+
+  return sent
+
+
+def _messages(
+  attacked: attacked_run.AttackedRun, attack: config.AttackConfig
+) -> tuple[float, Callable[[int, cohort.Batch], algorithm.Message]]:
+  """The clients' rate, and (client, its batches) -> what it sends."""
   saved = attacked.saved
   send = victim.make_send(
     saved.acoustic,
@@ -287,39 +321,20 @@ def _sender(
   memory = _memories(saved, attack.observed)
   kept = run_memory.channel_memories(saved)
   told = channels.make(attacked.settings).told(saved.channel_state)
-  # Jitted: it is an operation or two for each parameter.
-  aggregate = jax.jit(
-    lambda messages, key: victim.aggregate(
-      messages, attacked.settings, key, saved.channel_state
-    )
-  )
 
-  def sent(each: Victim) -> _Sent:
-    messages = [
-      send(
-        broadcast,
-        algorithm.Participant(jnp.int32(client)),
-        memory(attacked.clients[client].name),
-        victim.padded(_batches(each.spoken, steps)),
-        streams.of_root(root, streams.Stream.CLIENT, saved.round, client),
-        told,
-        kept(attacked.clients[client].name),
-      )
-      for client, steps in zip(each.clients, each.steps, strict=True)
-    ]
-    update = aggregate(
-      messages, streams.of_root(root, streams.Stream.SERVER_NOISE, saved.round)
-    )
-    norm_update = None
-    if len(messages) == 1:
-      norm_update = messages[0].update.norm_state
-    return _Sent(
-      observation.without(jax.device_get(update), attack.withheld),
-      jax.device_get(norm_update),
-      float(broadcast.learning_rate),
+  def message(client: int, batches: cohort.Batch) -> algorithm.Message:
+    name = attacked.clients[client].name
+    return send(
+      broadcast,
+      algorithm.Participant(jnp.int32(client)),
+      memory(name),
+      batches,
+      streams.of_root(root, streams.Stream.CLIENT, saved.round, client),
+      told,
+      kept(name),
     )
 
-  return sent
+  return float(broadcast.learning_rate), message
 
 
 def _observation(

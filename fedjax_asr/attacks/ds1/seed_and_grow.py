@@ -132,35 +132,30 @@ def _result(
       for frames, chain in zip(scaled.utterances, chains, strict=True)
     ]
   )
-  found = len(residuals)
   worst = float(residuals.max())
   features, source = _of_known_size(observed, scaled)
   evidence = _evidence(observed, layer, chains, scaled.utterances, worst)
   unclear = tuple(undetermined.stretches(each, shape) for each in features)
   has_bias = scaled.bias_cosine is not None
   is_free = not has_bias and any(scaled.is_free)
-  certificate = {
-    **evidence._asdict(),
-    'rank': float(space.rank),
-    'spectrum_gap': space.gap,
-    'num_windows': float(found),
-    'worst_residual': worst,
-    'scale_is_free': float(is_free),
-  }
-  if has_bias:
-    furthest = np.argmax(np.abs(np.log(scaled.factors)))
-    certificate['bias_cosine'] = scaled.bias_cosine
-    certificate['worst_scale'] = float(scaled.factors[furthest])
   speech = 'public speech statistics' if observed.declared.speech else ''
   is_certified = bool(
     worst <= cfg.max_residual
-    and found == space.rank
+    and len(residuals) == space.rank
     and all(chain.is_whole for chain in chains)
     and span_evidence.is_believed(evidence, _LIMITS)
   )
   return observation.Reconstruction(
     features=tuple(frames.astype(np.float32) for frames in features),
-    certificate=certificate,
+    certificate={
+      **evidence._asdict(),
+      'rank': float(space.rank),
+      'spectrum_gap': space.gap,
+      'num_windows': float(len(residuals)),
+      'worst_residual': worst,
+      'scale_is_free': float(is_free),
+      **_of_bias(scaled),
+    },
     is_certified=is_certified,
     is_whole=bool(
       is_certified
@@ -177,6 +172,17 @@ def _result(
     ),
     spectra=(space.spectrum(_KERNEL),),
   )
+
+
+def _of_bias(scaled: closed_chain.Scaled) -> dict[str, float]:
+  """What layer 2's bias says of sizes, as the certificate has it."""
+  if scaled.bias_cosine is None:
+    return {}
+  furthest = np.argmax(np.abs(np.log(scaled.factors)))
+  return {
+    'bias_cosine': scaled.bias_cosine,
+    'worst_scale': float(scaled.factors[furthest]),
+  }
 
 
 def _evidence(
