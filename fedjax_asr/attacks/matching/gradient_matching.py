@@ -25,7 +25,7 @@ import functools
 import hashlib
 import pathlib
 from collections.abc import Callable
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -98,12 +98,8 @@ class _Opened(NamedTuple):
   stages: list[Stage]
 
 
-class _Line(Protocol):
-  """Tells how far it is, of all iterations on one grid."""
-
-  def __call__(
-    self, iteration: int, limit: int, objectives: np.ndarray
-  ) -> None: ...
+# (iteration, of all on one grid, objectives of the restarts): told as a line.
+_Line = Callable[[int, int, np.ndarray], None]
 
 
 def reconstruct(
