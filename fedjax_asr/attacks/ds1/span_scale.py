@@ -249,4 +249,4 @@ def _of_level(
   ratio = wanted / np.linalg.norm(frames)
   size = abs(factor.value)
   allowed = np.clip(ratio * size, factor.low, factor.high)
-  return _times(utterance, allowed / size)
+  return _times(utterance, float(allowed / size))
