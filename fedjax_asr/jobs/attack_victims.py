@@ -268,9 +268,7 @@ def _sender(
   """What is seen of a victim in the round, compiled once for all of them."""
   saved = attacked.saved
   rate, message = _messages(attacked, attack)
-  key = streams.of_root(
-    jax.random.key(saved.config.seed), streams.Stream.SERVER_NOISE, saved.round
-  )
+  key = streams.key(saved.config.seed, streams.Stream.SERVER_NOISE, saved.round)
   # Jitted: it is an operation or two for each parameter.
   aggregate = jax.jit(
     lambda messages, key: victim.aggregate(
