@@ -24,6 +24,7 @@ import pathlib
 import sys
 import tempfile
 
+import numpy as np
 import sweep
 
 _NOISES = '0,1e-8,1e-7,1e-6,1e-5,1e-4,1e-3,1e-2,1e-1,1'
@@ -43,6 +44,8 @@ _KEPT = (
   'refused',
   'snr_db',
   'mcd_db',
+  'public_snr_db',
+  'public_mcd_db',
   'correlation',
   'is_certified',
   'is_whole',
@@ -51,7 +54,6 @@ _KEPT = (
   'certificate',
   'seconds',
   'calibration',
-  'public_mean',
 )
 
 
@@ -95,7 +97,7 @@ def main(argv: list[str]) -> int:
       noise, seed = running[each]
       rows = each.result()
       record['points'].append({'noise': noise, 'seed': seed, 'rows': rows})
-      sweep.write(result, record)
+      result.write_text(json.dumps(record, indent=1) + '\n')
       print(f'noise {noise:g}, seed {seed}: {len(rows)} rows', flush=True)
   return 0
 
@@ -139,26 +141,67 @@ def _point(
   devices = os.environ.get('BENCHMARK_DEVICES')
   if devices:
     os.environ['CUDA_VISIBLE_DEVICES'] = str(index % int(devices))
-  import attack
+  from fedjax_asr import command_line, run_files
+  from fedjax_asr.jobs import attack
 
-  methods = ','.join(f"'{name}'" for name in own['--methods'].split(','))
+  methods = ''.join(f"'{name}'," for name in own['--methods'].split(','))
   with tempfile.TemporaryDirectory() as workdir:
-    records = attack.records(
+    command = command_line.parse(
       [
+        'attack.py',
         '--config=configs/defences.py:noise_local',
+        f'--workdir={workdir}/attack',
         f'--config.seed={seed}',
         '--config.federated.privacy.clip_norm=1.0',
         f'--config.federated.privacy.local_noise_multiplier={noise}',
         f'--config.attack.num_victims={own["--victims"]}',
-        f'--config.attack.methods=({methods},)',
+        f'--config.attack.methods=({methods})',
         '--config.attack.tries_all=true',
         '--config.attack.speaker_id.enabled=false',
         '--config.attack.illustrated=false',
         *flags,
-      ],
-      workdir,
+      ]
     )
+    attack.run(command.config, command.workdir)
+    records = json.loads(run_files.RunFiles(command.workdir).attack.read_text())
   return [{name: row.get(name) for name in _KEPT} for row in records]
+
+
+def table(points: list[dict]) -> str:
+  """By noise and method: medians over victims, refusals as worse than any."""
+  lines = [
+    '| noise | method | victims | refused | SNR, median | quartiles |'
+    ' correlation | MCD, dB | length right | public mean |',
+    '|---|---|---|---|---|---|---|---|---|---|',
+  ]
+  groups: dict[tuple[float, str], list[dict]] = {}
+  for point in points:
+    for row in point['rows']:
+      groups.setdefault((point['noise'], row['method']), []).append(row)
+  lines += [_line(*key, rows) for key, rows in sorted(groups.items())]
+  return '\n'.join(lines)
+
+
+def _line(noise: float, method: str, rows: list[dict]) -> str:
+  def quantile(name: str, share: float, worst: float) -> str:
+    values = [
+      worst if row[name] is None or row['refused'] else row[name]
+      for row in rows
+    ]
+    value = float(np.quantile(values, share))
+    return f'{value:.2f}' if np.isfinite(value) else 'refused'
+
+  refused = sum(bool(row['refused']) for row in rows)
+  right = sum(row['num_frames'] == row['num_frames_found'] for row in rows)
+  public = np.median([row['public_snr_db'] for row in rows])
+  return (
+    f'| {noise:g} | {method} | {len(rows)} | {refused} |'
+    f' {quantile("snr_db", 0.5, -np.inf)} dB |'
+    f' {quantile("snr_db", 0.25, -np.inf)} to'
+    f' {quantile("snr_db", 0.75, -np.inf)} |'
+    f' {quantile("correlation", 0.5, -np.inf)} |'
+    f' {quantile("mcd_db", 0.5, np.inf)} | {right} | {public:.2f} dB |'
+  )
 
 
 if __name__ == '__main__':

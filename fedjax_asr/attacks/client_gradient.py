@@ -12,12 +12,11 @@ from fedjax_asr import config
 from fedjax_asr.attacks import observation
 from fedjax_asr.federated import (
   algorithm,
+  algorithms,
   client,
   cohort,
-  local_gradient,
-  optimizers,
 )
-from fedjax_asr.federated.algorithms import fedavg, fedsgd
+from fedjax_asr.federated.algorithms import fedavg
 from fedjax_asr.models import ctc, model
 
 # Adam divides by the root of squared gradients, which has no derivative at 0.
@@ -64,14 +63,16 @@ def transcripts(observed: observation.Observation) -> Transcripts:
   for row, item in zip(labels, declared.labels, strict=True):
     row[: len(item)] = item
   num_frames = np.array(declared.num_frames, np.int32)
-  _check_alignment(observed.acoustic, num_frames, labels, num_labels)
-  return Transcripts(num_frames, labels, num_labels)
+  spoken = Transcripts(num_frames, labels, num_labels)
+  _check_alignment(observed.acoustic, spoken)
+  return spoken
 
 
-def _check_alignment(acoustic, num_frames, labels, num_labels):
+def _check_alignment(acoustic: model.Model, spoken: Transcripts) -> None:
   """A client leaves out utterances that CTC cannot align."""
-  outputs = jnp.asarray(acoustic.num_output_frames(num_frames))
-  labels, num_labels = jnp.asarray(labels), jnp.asarray(num_labels)
+  outputs = jnp.asarray(acoustic.num_output_frames(spoken.num_frames))
+  labels = jnp.asarray(spoken.labels)
+  num_labels = jnp.asarray(spoken.num_labels)
   usable = ctc.feasible(outputs, labels, num_labels)
   needed = ctc.min_frames(labels, num_labels)
   for index in np.flatnonzero(~np.asarray(usable)):
@@ -135,26 +136,16 @@ def update(
 ) -> dict[str, jax.Array]:
   """These parameters' part of what the client sends; {name: values}.
 
-  By the algorithm of the round itself. Of `observed` only settings are read,
+  `client.message` of the algorithm that the round, and with it
+  `victim.make_send`, has for these settings. What is left out of the round is
+  what nobody else can repeat or differentiate: dropout, augmentation, and the
+  channel behind the message (clipping of the whole update, noise, codes), whose
+  settings are in `Observation.treatment`. Of `observed` only settings are read,
   so that its arrays do not become constants of a compiled program. The model
   trains as the client's does, with batch norm's statistics of the batch; every
   local step is on all of `spoken`. Differentiable with respect to `start` and
   to the features any number of times, client Adam included.
   """
-  gradient = local_gradient.local_gradient(acoustic, config.AugmentConfig())
-  client_config = observed.client
-  match observed.observed:
-    case config.Observed.GRADIENT:
-      method = fedsgd.fedsgd(
-        gradient, config.Weighting.UNIFORM, client_config.clip_norm
-      )
-    case config.Observed.DELTA:
-      method = fedavg.fedavg(
-        gradient,
-        lambda rate: optimizers.client_optimizer(client_config, rate),
-        config.Weighting.UNIFORM,
-        correct=_correction(client_config),
-      )
   broadcast = algorithm.Broadcast(
     start.params, start.norm_state, (), jnp.float32(observed.learning_rate)
   )
@@ -163,7 +154,7 @@ def update(
     spoken,
   )
   message, _ = client.message(
-    method,
+    _algorithm(observed, acoustic),
     broadcast,
     algorithm.Participant(jnp.int32(0)),
     (),
@@ -175,11 +166,25 @@ def update(
   return {name: leaves[name] for name in names}
 
 
+def _algorithm(
+  observed: observation.Observation, acoustic: model.Model
+) -> algorithm.Algorithm:
+  """That of the round; how clients are weighed there is not in an update."""
+  federated = config.FederatedConfig(client=observed.client)
+  augmentation = config.AugmentConfig()
+  match observed.observed:
+    case config.Observed.GRADIENT:
+      return algorithms.of_gradient(acoustic, federated, augmentation)
+    case config.Observed.DELTA:
+      parts = algorithms.Parts(acoustic, federated, augmentation, 1)
+      return parts.fedavg(_correction(observed.client))
+
+
 def _correction(client_config: config.ClientConfig) -> fedavg.Correct | None:
   if client_config.optimizer is not config.ClientOptimizer.ADAM:
     return None
   return lambda gradient, state, broadcast: jax.tree.map(_floored, gradient)
 
 
-def _floored(gradient):
+def _floored(gradient: jax.Array) -> jax.Array:
   return jnp.where(jnp.abs(gradient) < _ADAM_FLOOR, _ADAM_FLOOR, gradient)

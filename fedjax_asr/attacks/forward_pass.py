@@ -1,19 +1,27 @@
 """The attacked model on reconstructed speech, compiled for a few lengths."""
 
 import functools
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Array, Float, Int
 
 from fedjax_asr.attacks import observation
+from fedjax_asr.models import model
 
 # Utterances are padded to multiples of this many frames: padding changes
 # nothing, and many share a compilation.
 _QUANTUM = 128
+
+
+# Of `model.Model.apply`.
+_Apply = Callable[..., tuple[jax.Array, jax.Array, model.NormState]]
+# Parameters, norms' state, features padded, and how many frames are real.
+_Arguments = tuple[model.Params, model.NormState, jax.Array, jax.Array]
 
 
 class ForwardPass(NamedTuple):
@@ -47,7 +55,10 @@ def forward_pass(
   return ForwardPass(np.asarray(values[0])[real], np.asarray(inputs[0])[real])
 
 
-def _arguments(observed, features):
+def _arguments(
+  observed: observation.Observation,
+  features: Float[np.ndarray, '_ features'],
+) -> _Arguments:
   frames = -(-len(features) // _QUANTUM) * _QUANTUM
   padded = np.zeros((1, frames, features.shape[1]), np.float32)
   padded[0, : len(features)] = features
@@ -60,7 +71,13 @@ def _arguments(observed, features):
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def _applied(apply, params, norm_state, features, num_frames):
+def _applied(
+  apply: _Apply,
+  params: model.Params,
+  norm_state: model.NormState,
+  features: Float[Array, 'batch frames features'],
+  num_frames: Int[Array, ' batch'],
+) -> tuple[Float[Array, 'batch outputs vocab'], Int[Array, ' batch']]:
   values, num_outputs, _ = apply(
     params, norm_state, features, num_frames, train=False
   )
@@ -68,10 +85,25 @@ def _applied(apply, params, norm_state, features, num_frames):
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def _caught(apply, params, norm_state, features, num_frames):
-  seen = []
+def _caught(
+  apply: _Apply,
+  params: model.Params,
+  norm_state: model.NormState,
+  features: Float[Array, 'batch frames features'],
+  num_frames: Int[Array, ' batch'],
+) -> tuple[
+  Float[Array, 'batch outputs vocab'],
+  Float[Array, 'batch outputs units'],
+  Int[Array, ' batch'],
+]:
+  seen: list[jax.Array] = []
 
-  def catch(call, args, kwargs, context: Any):
+  def catch(
+    call: Callable[..., Any],
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    context: Any,
+  ) -> Any:
     if context.module.name == 'output':
       seen.append(args[0])
     return call(*args, **kwargs)

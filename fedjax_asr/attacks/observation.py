@@ -2,7 +2,7 @@
 
 import contextlib
 import difflib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -13,6 +13,9 @@ from fedjax_asr import config
 from fedjax_asr.attacks import subspace
 from fedjax_asr.models import model as model_lib
 from fedjax_asr.speech import features as features_lib
+
+# What an attack says of its progress, a line at a time.
+Report = Callable[[str], None]
 
 
 class ObservationError(config.UserError):
@@ -172,7 +175,9 @@ class Refused(Exception):
   spectra: of the updates whose rank was looked at before.
   """
 
-  def __init__(self, reason: str, spectra: tuple[subspace.Spectrum, ...] = ()):
+  def __init__(
+    self, reason: str, spectra: tuple[subspace.Spectrum, ...] = ()
+  ) -> None:
     super().__init__(reason)
     self.spectra = spectra
 
@@ -228,6 +233,16 @@ def _told(declared: Declared) -> tuple[str, ...]:
   )
 
 
+def keeps_span(observed: Observation) -> bool:
+  """Whether a matrix's update spans what its gradients do.
+
+  Not after Adam, which scales every weight by itself.
+  """
+  is_delta = observed.observed is config.Observed.DELTA
+  adam = observed.client.optimizer is config.ClientOptimizer.ADAM
+  return not (is_delta and adam)
+
+
 def withheld(observed: Observation) -> tuple[str, ...]:
   """Names of the parameters whose updates were not sent."""
   update = flat(observed.update)
@@ -276,7 +291,7 @@ def without(update: model_lib.Params, names: tuple[str, ...]) -> Any:
   return _pruned(update, names, '')
 
 
-def _pruned(tree, names, prefix):
+def _pruned(tree: Any, names: tuple[str, ...], prefix: str) -> Any:
   if not isinstance(tree, Mapping):
     return tree
   return {

@@ -42,7 +42,7 @@ def in_order(
   pool = futures.ThreadPoolExecutor(num_parallel)
   running: collections.deque = collections.deque()
 
-  def run(item):
+  def run(item: tuple) -> Any:
     with meet():
       return function(*item)
 
@@ -97,7 +97,7 @@ class _Group:
   Programs are compiled for `size` calls; of fewer, some are computed twice.
   """
 
-  def __init__(self, size: int):
+  def __init__(self, size: int) -> None:
     self._size = size
     self._changed = threading.Condition()
     self._num_callers = 0
@@ -146,10 +146,10 @@ class _Group:
       raise mine.error
     return mine.results
 
-  def _is_due(self):
+  def _is_due(self) -> bool:
     return not self._is_computing and len(self._waiting) == self._num_callers
 
-  def _compute(self):
+  def _compute(self) -> None:
     """One set of like calls, in this thread, with the lock let go."""
     counts = collections.Counter(each.key for each in self._waiting)
     first = min(
@@ -176,7 +176,14 @@ class _Group:
       self._changed.notify_all()
 
 
-def _computed(function, static, shared, owned, *, size):
+def _computed(
+  function: Function,
+  static: tuple[Hashable, ...],
+  shared: PyTree,
+  owned: list[PyTree],
+  *,
+  size: int,
+) -> list[PyTree]:
   """The results of each of `owned`."""
   padded = owned + owned[:1] * (size - len(owned))
   stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *padded)
@@ -189,26 +196,30 @@ def _computed(function, static, shared, owned, *, size):
 
 
 @functools.cache
-def _alone(function):
-  def compute(static, shared, own):
+def _alone(function: Function) -> Function:
+  def compute(
+    static: tuple[Hashable, ...], shared: PyTree, own: PyTree
+  ) -> PyTree:
     return function(*static, shared, own)
 
   return jax.jit(compute, static_argnums=0)
 
 
 @functools.cache
-def _mapped(function):
-  def compute(static, shared, stacked):
+def _mapped(function: Function) -> Function:
+  def compute(
+    static: tuple[Hashable, ...], shared: PyTree, stacked: PyTree
+  ) -> PyTree:
     one = functools.partial(function, *static)
     return jax.vmap(one, (None, 0))(shared, stacked)
 
   return jax.jit(compute, static_argnums=0)
 
 
-def _identity(tree):
+def _identity(tree: PyTree) -> Hashable:
   return tuple(id(leaf) for leaf in jax.tree.leaves(tree))
 
 
-def _kind(tree):
+def _kind(tree: PyTree) -> Hashable:
   leaves, structure = jax.tree.flatten(tree)
   return structure, tuple((leaf.shape, leaf.dtype) for leaf in leaves)

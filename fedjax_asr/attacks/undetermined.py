@@ -8,8 +8,10 @@ is with any stretch that repeats: a window that may follow itself, a few
 windows later, is the loop of a path that may be walked any number of times.
 """
 
+from collections.abc import Iterator
+
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from fedjax_asr.attacks import context_windows, observation
 
@@ -45,7 +47,11 @@ def stretches(
   )
 
 
-def _repeating(frames, shape, lag):
+def _repeating(
+  frames: Float[np.ndarray, 'frames features'],
+  shape: context_windows.Shape,
+  lag: int,
+) -> Iterator[tuple[int, int]]:
   """(start, stop) of frames that a window and its copy `lag` later cover."""
   needed = shape.width - shape.stride
   if len(frames) < needed + lag:
@@ -57,10 +63,12 @@ def _repeating(frames, shape, lag):
   edges = np.flatnonzero(np.diff(np.pad(equal, 1).astype(int))).reshape(-1, 2)
   for start, stop in edges:
     if stop - start >= needed:
-      yield start, stop + lag
+      yield int(start), int(stop) + lag
 
 
-def _silent(frames):
+def _silent(
+  frames: Float[np.ndarray, 'frames features'],
+) -> Bool[np.ndarray, ' frames']:
   sizes = np.where(frames.any(axis=0), np.abs(frames).max(axis=0), 1.0)
   return np.mean((frames / sizes) ** 2, axis=1) < _EQUAL * np.mean(
     (frames / sizes) ** 2

@@ -7,6 +7,7 @@ and compression. Only this module and scores see the victim's speech.
 import dataclasses
 import difflib
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -70,7 +71,15 @@ def make_send(
   line = channels.make(federated)
   secure = secure_sum.make(federated)
 
-  def send(broadcast, participant, memory, batches, key, told=(), kept=()):
+  def send(
+    broadcast: algorithm.Broadcast,
+    participant: algorithm.Participant,
+    memory: algorithm.Memory,
+    batches: cohort.Batch,
+    key: jax.Array,
+    told: Any = (),
+    kept: channel.Memory = (),
+  ) -> algorithm.Message:
     num_steps = len(batches.num_frames)
     if observed is config.Observed.GRADIENT and num_steps != 1:
       raise VictimError(

@@ -3,11 +3,13 @@
 import dataclasses
 import os
 import pathlib
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
 
 import rich.console
 
 from fedjax_asr import config, run_directory, run_files, streams
-from fedjax_asr.attacks import together
+from fedjax_asr.attacks import observation, together
 from fedjax_asr.attacks.measure import score_summary
 from fedjax_asr.figures import attack_gallery
 from fedjax_asr.jobs import (
@@ -22,6 +24,24 @@ from fedjax_asr.jobs import (
   disk_errors,
   preparation,
 )
+
+
+class _Job(NamedTuple):
+  """What is attacked, and where that is told and kept."""
+
+  cfg: config.Config
+  directory: run_directory.RunDirectory
+  attacked: attacked_run.AttackedRun
+  victims: list[attack_victims.Victim]
+  console: rich.console.Console
+
+
+class _Numbered(NamedTuple):
+  """A victim in its turn, and how lines of progress name it."""
+
+  number: int
+  where: str
+  victim: attack_victims.Victim
 
 
 def run(
@@ -53,9 +73,8 @@ def run(
     disk_errors.explained(directory.path, '; the same command resumes'),
   ):
     console.print(_title(cfg, attacked, victims))
-    records = _attack_all(
-      cfg, directory, attacked, victims, transcriber, console
-    )
+    job = _Job(cfg, directory, attacked, victims, console)
+    records = _attack_all(job, transcriber)
     if cfg.attack.speaker_id.enabled:
       tried = [record['method'] for record in records]
       attack_speakers.identify(
@@ -83,19 +102,29 @@ def _written(files: run_files.RunFiles, figures: list[pathlib.Path]) -> str:
   return f'{line}, and {shown} {figures[-1]}'
 
 
-def _loaded(cfg, workdir, console) -> attacked_run.AttackedRun:
+def _loaded(
+  cfg: config.Config,
+  workdir: str | os.PathLike[str],
+  console: rich.console.Console,
+) -> attacked_run.AttackedRun:
   with preparation.reported(console) as report:
     return attacked_run.load(cfg, workdir, report)
 
 
-def _settled(cfg, attacked) -> config.Config:
+def _settled(
+  cfg: config.Config, attacked: attacked_run.AttackedRun
+) -> config.Config:
   """As `config.json` has it: with the methods that are tried."""
   architecture = attacked.saved.config.model.architecture
   attack = attack_methods.settled(cfg.attack, architecture)
   return dataclasses.replace(cfg, attack=attack)
 
 
-def _title(cfg, attacked, victims) -> str:
+def _title(
+  cfg: config.Config,
+  attacked: attacked_run.AttackedRun,
+  victims: Sequence[attack_victims.Victim],
+) -> str:
   saved = attacked.saved
   source = f'round {saved.round} of {saved.path}'
   if not cfg.attack.run:
@@ -107,7 +136,11 @@ def _title(cfg, attacked, victims) -> str:
   )
 
 
-def _attack_all(cfg, directory, attacked, victims, transcriber, console):
+def _attack_all(
+  job: _Job, transcriber: attack_transcriber.Transcriber | None
+) -> list[attack_results.Record]:
+  """Records of all victims, also of those that were done before."""
+  cfg, directory, attacked, victims, console = job
   records = attack_results.resumed(directory, attacked.saved.round)
   done = {record['victim'] for record in records}
   left = [victim for victim in victims if victim.name not in done]
@@ -122,33 +155,17 @@ def _attack_all(cfg, directory, attacked, victims, transcriber, console):
     attacked, cfg.attack, left, speech, utterances
   )
   total = len(victims)
+  num_done = total - len(left)
   if done:
-    console.print(f'{total - len(left)} of {total} victims were done before')
+    console.print(f'{num_done} of {total} victims were done before')
   told: set[str] = set()
   with attack_progress.AttackProgress(
-    console, num_done=total - len(left), num_victims=total
+    console, num_done=num_done, num_victims=total
   ) as progress:
-
-    def numbered():
-      for index, victim in enumerate(left, total - len(left) + 1):
-        where = f'victim {index}/{total}, {victim.name}'
-        progress.report(where, 'what it sends is computed')
-        yield index, where, victim
-
-    def attempts_of(of_victim, observed):
-      _, where, victim = of_victim
-      return attack_methods.attempts(
-        observed,
-        cfg.attack,
-        streams.key(cfg.seed, streams.Stream.ATTACKER, victim.clients[0]),
-        lambda line: progress.report(where, line),
-        directory.progress(victim.clients[0]),
-      )
-
-    for (index, where, victim), observed, attempts in together.in_order(
-      attempts_of,
-      zip(numbered(), observations, strict=True),
-      cfg.attack.num_parallel,
+    for (number, where, victim), observed, attempts in _attempts(
+      job,
+      zip(_numbered(left, total, progress), observations, strict=True),
+      progress,
     ):
       progress.done(where)
       attack_results.keep(
@@ -169,17 +186,52 @@ def _attack_all(cfg, directory, attacked, victims, transcriber, console):
       attack_results.write(directory, records)
       directory.progress(victim.clients[0]).unlink(missing_ok=True)
       for record in made:
-        console.print(f'{index}/{total} {_line(record, told)}')
+        console.print(f'{number}/{total} {_line(record, told)}')
         told.add(record['refused'])
   return records
 
 
-def _is_of_speakers(changes) -> bool:
+def _numbered(
+  left: Sequence[attack_victims.Victim],
+  total: int,
+  progress: attack_progress.AttackProgress,
+) -> Iterator[_Numbered]:
+  """Those that are left, each when its turn comes."""
+  for index, victim in enumerate(left, total - len(left) + 1):
+    where = f'victim {index}/{total}, {victim.name}'
+    progress.report(where, 'what it sends is computed')
+    yield _Numbered(index, where, victim)
+
+
+def _attempts(
+  job: _Job,
+  observed: Iterable[tuple[_Numbered, observation.Observation]],
+  progress: attack_progress.AttackProgress,
+) -> Iterator[tuple]:
+  """(victim, its observation, what each method made of it), in order."""
+  cfg = job.cfg
+
+  def attempts_of(
+    each: _Numbered, observed: observation.Observation
+  ) -> list[attack_methods.Attempt]:
+    client = each.victim.clients[0]
+    return attack_methods.attempts(
+      observed,
+      cfg.attack,
+      streams.key(cfg.seed, streams.Stream.ATTACKER, client),
+      lambda line: progress.report(each.where, line),
+      job.directory.progress(client),
+    )
+
+  return together.in_order(attempts_of, observed, cfg.attack.num_parallel)
+
+
+def _is_of_speakers(changes: Iterable[str]) -> bool:
   """Whether all is of the speakers' identification, which is done anew."""
   return all(name.startswith('attack.speaker_id.') for name in changes)
 
 
-def _line(record, told: set[str]) -> str:
+def _line(record: attack_results.Record, told: set[str]) -> str:
   """A reason that was told before is not told again."""
   start = f'{record["utterance"]} {record["method"]}: '
   if record['refused'] in told - {''}:
@@ -200,7 +252,7 @@ def _line(record, told: set[str]) -> str:
   )
 
 
-def _believed(record) -> str:
+def _believed(record: attack_results.Record) -> str:
   if not record['is_certified']:
     return 'not certified'
   if record['is_whole']:
@@ -209,7 +261,7 @@ def _believed(record) -> str:
   return f'certified in part ({determined} of it)'
 
 
-def summary(records) -> list[str]:
+def summary(records: Sequence[attack_results.Record]) -> list[str]:
   """One line for each method, over all utterances that it was tried on."""
   return [
     _summarized(
@@ -219,7 +271,7 @@ def summary(records) -> list[str]:
   ]
 
 
-def _summarized(method, records) -> str:
+def _summarized(method: str, records: Sequence[attack_results.Record]) -> str:
   total = len(records)
   num_found = sum(map(score_summary.is_found, records))
   line = f'{method}: {num_found} of {total} reconstructed'

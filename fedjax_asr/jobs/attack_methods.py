@@ -16,8 +16,6 @@ from fedjax_asr.attacks.likelihood import adaptive
 from fedjax_asr.attacks.matching import gradient_matching, hessian_free
 from fedjax_asr.models import model
 
-Report = Callable[[str], None]
-
 _RECONSTRUCT: dict[
   config.AttackMethod, Callable[..., observation.Reconstruction]
 ] = {
@@ -125,7 +123,7 @@ def attempts(
   observed: observation.Observation,
   attack: config.AttackConfig,
   key: jax.Array,
-  report: Report,
+  report: observation.Report,
   progress: pathlib.Path,
 ) -> list[Attempt]:
   """Every method that was tried; the last may be the one that is certified.
@@ -148,7 +146,7 @@ def _attempt(
   observed: observation.Observation,
   attack: config.AttackConfig,
   key: jax.Array,
-  report: Report,
+  report: observation.Report,
   progress: pathlib.Path,
 ) -> Attempt:
   options: dict[str, Any] = {}

@@ -30,7 +30,7 @@ class AttackProgress:
     *,
     num_done: int = 0,
     num_victims: int = 0,
-  ):
+  ) -> None:
     """`num_done`: of all victims, those that were attacked before."""
     self._console = console
     self._num_done = num_done

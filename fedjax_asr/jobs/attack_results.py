@@ -13,6 +13,7 @@ from fedjax_asr import config, json_file, run_error, run_files, whole_file
 from fedjax_asr.attacks import observation
 from fedjax_asr.attacks.measure import (
   alignment,
+  calibration,
   determined,
   labels,
   score,
@@ -115,6 +116,7 @@ def records(
         | {'ledger': ledger}
         | score.score(truth, values, observed.features)._asdict()
         | {'determined_snr_db': _determined(truth, attempt.found)}
+        | {'calibration': _calibration(truth, attempt.found)}
         | _of_public_speech(truth, observed)
         | _errors(item, heard, observed.acoustic.alphabet.has_words)
         | {'labels': told}
@@ -122,7 +124,12 @@ def records(
   return made
 
 
-def _record(victim, item, attempt, round_index) -> Record:
+def _record(
+  victim: attack_victims.Victim,
+  item: attack_victims.Spoken,
+  attempt: attack_methods.Attempt,
+  round_index: int,
+) -> Record:
   found = attempt.found
   certificate = found.certificate if found else {}
   return {
@@ -146,7 +153,9 @@ def _record(victim, item, attempt, round_index) -> Record:
   }
 
 
-def _determined(truth, found) -> float | None:
+def _determined(
+  truth: score.Truth, found: observation.Reconstruction | None
+) -> float | None:
   """Of what the update determines, by the reconstruction that fits best."""
   if found is None:
     return None
@@ -159,7 +168,21 @@ def _determined(truth, found) -> float | None:
   return max((value for value in values if value is not None), default=None)
 
 
-def _of_public_speech(truth, observed) -> Record:
+def _calibration(
+  truth: score.Truth, found: observation.Reconstruction | None
+) -> Record | None:
+  """Of an attack on one utterance that states its errors; None of others."""
+  if found is None or len(found.deviations) != 1:
+    return None
+  made = calibration.calibration(
+    truth.features, found.features[0], found.deviations[0]
+  )
+  return {'rates': list(calibration.RATES)} | made._asdict()
+
+
+def _of_public_speech(
+  truth: score.Truth, observed: observation.Observation
+) -> Record:
   """What a guess scores that takes every frame for the mean of public speech.
 
   A reconstruction that is no better has found nothing. None where nothing is
@@ -173,14 +196,20 @@ def _of_public_speech(truth, observed) -> Record:
   return {'public_snr_db': scored.snr_db, 'public_mcd_db': scored.mcd_db}
 
 
-def _ledger(observed, attempt, label_layers: set[str]) -> Record:
+def _ledger(
+  observed: observation.Observation,
+  attempt: attack_methods.Attempt,
+  label_layers: set[str],
+) -> Record:
   """Of what was refused, the observation's alone."""
   found = attempt.found
   ledger = found.ledger if found else observation.ledger(observed)
   return ledger._replace(label_layers=tuple(sorted(label_layers)))._asdict()
 
 
-def _labels(victim, observed) -> tuple[Record, set[str]]:
+def _labels(
+  victim: attack_victims.Victim, observed: observation.Observation
+) -> tuple[Record, set[str]]:
   """What the output layer alone says of the transcripts, and how right.
 
   And the layers that say so. Empty where its update is withheld or zero, as
@@ -202,7 +231,11 @@ def _labels(victim, observed) -> tuple[Record, set[str]]:
   return record, set(estimated.layers)
 
 
-def _aligned(pairs, observed, attempt) -> alignment.Alignment | None:
+def _aligned(
+  pairs: Sequence[np.ndarray],
+  observed: observation.Observation,
+  attempt: attack_methods.Attempt,
+) -> alignment.Alignment | None:
   """None where a reconstruction is missing or does not do."""
   if attempt.found and all(len(values) for values in pairs):
     with contextlib.suppress(observation.Refused):
@@ -210,7 +243,13 @@ def _aligned(pairs, observed, attempt) -> alignment.Alignment | None:
   return None
 
 
-def _texts(victim, pairs, aligned, transcriber, public) -> list[Record]:
+def _texts(
+  victim: attack_victims.Victim,
+  pairs: Sequence[np.ndarray],
+  aligned: alignment.Alignment | None,
+  transcriber: attack_transcriber.Transcriber | None,
+  public: features_lib.Statistics | None,
+) -> list[Record]:
   """What is heard in each reconstruction and in its original, and what the
   update says that the model was told.
 
@@ -236,7 +275,9 @@ def _texts(victim, pairs, aligned, transcriber, public) -> list[Record]:
   return texts
 
 
-def _errors(item, texts: Record, has_words: bool) -> Record:
+def _errors(
+  item: attack_victims.Spoken, texts: Record, has_words: bool
+) -> Record:
   rates: Record = {}
   for name, prefix in (
     ('heard', ''),

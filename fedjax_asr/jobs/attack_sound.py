@@ -41,7 +41,11 @@ def write(
       inversion.write(path, samples, cfg.sample_rate)
 
 
-def _undone(name, item, public) -> dict[str, features_lib.Statistics | None]:
+def _undone(
+  name: str,
+  item: attack_victims.Spoken,
+  public: features_lib.Statistics | None,
+) -> dict[str, features_lib.Statistics | None]:
   """By the end of the file's name: what its features are de-normalised by."""
   own = item.statistics
   if name == ORIGINAL or own is None or public is own:
@@ -51,7 +55,9 @@ def _undone(name, item, public) -> dict[str, features_lib.Statistics | None]:
   return {'': public, '_victim_statistics': own}
 
 
-def _recording(item, cfg) -> np.ndarray | None:
+def _recording(
+  item: attack_victims.Spoken, cfg: config.FeaturesConfig
+) -> np.ndarray | None:
   samples = item.source.waveform(cfg.sample_rate)
   if samples is None or item.first_frame is None:
     return samples

@@ -1,6 +1,7 @@
 """Whether the speakers behind the victims can be told from what was found."""
 
 import json
+import pathlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -67,7 +68,11 @@ def identify(
   whole_file.replace_text(files.speakers, content)
 
 
-def _enrolled(attacked, spoken, cfg):
+def _enrolled(
+  attacked: attacked_run.AttackedRun,
+  spoken: Sequence[attack_victims.Spoken],
+  cfg: config.SpeakerIdConfig,
+) -> dict[str, list[np.ndarray]]:
   """Other utterances of each victim's speaker."""
   examples = attacked.examples
   used = {item.utterance for item in spoken}
@@ -87,7 +92,9 @@ def _enrolled(attacked, spoken, cfg):
   return enrolled
 
 
-def _probe(file, item, method) -> speaker_id.Utterance:
+def _probe(
+  file: pathlib.Path, item: attack_victims.Spoken, method: str
+) -> speaker_id.Utterance:
   """What a method found, or no frames."""
   with h5py.File(file, locking=attack_results.LOCKING) as kept:
     place = f'{item.utterance}/{method}'

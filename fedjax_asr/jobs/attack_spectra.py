@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from fedjax_asr import json_file, run_error, run_files, whole_file
+from fedjax_asr.attacks import subspace
 from fedjax_asr.jobs import attack_methods
 
 # Of one layer; a curve needs no more, and the file stays small.
@@ -32,7 +33,7 @@ def records(
   ]
 
 
-def _record(victim, method, spectrum) -> Record:
+def _record(victim: str, method: str, spectrum: subspace.Spectrum) -> Record:
   places = thinned(len(spectrum.values), spectrum.rank)
   return {
     'victim': victim,

@@ -20,7 +20,7 @@ class Transcriber:
 
   def __init__(
     self, run: saved_run.SavedRun, normalization: config.Normalization
-  ):
+  ) -> None:
     """`normalization`: that of the features to come."""
     self._run = run
     self._normalization = normalization
@@ -55,7 +55,9 @@ class Transcriber:
     )
     return self._decoder(logits, num_outputs)[0]
 
-  def _in_own_units(self, values, statistics):
+  def _in_own_units(
+    self, values: np.ndarray, statistics: features_lib.Statistics | None
+  ) -> np.ndarray:
     own = self._run.config.features.normalization
     of_utterances = config.Normalization.UTTERANCE
     if own is self._normalization is of_utterances:

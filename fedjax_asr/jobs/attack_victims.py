@@ -1,12 +1,13 @@
 """Which clients are attacked, and what each of them sends."""
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Float, Int
 
 from fedjax_asr import config, saved_run, streams
 from fedjax_asr.attacks import observation, precision, victim
@@ -75,7 +76,9 @@ def victims(
   return [_victim(attacked, attack, group) for group in groups]
 
 
-def _candidates(attacked, attack) -> list[int]:
+def _candidates(
+  attacked: attacked_run.AttackedRun, attack: config.AttackConfig
+) -> list[int]:
   """The named client, the round's cohort, then all others at random."""
   clients, settings = attacked.clients, attacked.settings
   seed, round_index = attacked.saved.config.seed, attacked.saved.round
@@ -93,8 +96,12 @@ def _candidates(attacked, attack) -> list[int]:
   return list(dict.fromkeys([*named, *drawn, *rng.permutation(left).tolist()]))
 
 
-def _positions(attacked, attack, client):
-  """[steps, batch] utterances of a client; None where it has too few."""
+def _positions(
+  attacked: attacked_run.AttackedRun,
+  attack: config.AttackConfig,
+  client: int,
+) -> Int[np.ndarray, 'steps batch'] | None:
+  """Utterances of a client; None where it has too few."""
   saved, examples = attacked.saved, attacked.examples
   seed, round_index = saved.config.seed, saved.round
   if not attack.batch_size:
@@ -127,7 +134,12 @@ def _positions(attacked, attack, client):
   return np.broadcast_to(chosen, (steps, len(chosen)))
 
 
-def _victim(attacked, attack, group) -> Victim:
+def _victim(
+  attacked: attacked_run.AttackedRun,
+  attack: config.AttackConfig,
+  group: Sequence[tuple[int, np.ndarray]],
+) -> Victim:
+  """Of clients, each with its `_positions`."""
   spoken: list[Spoken] = []
   steps = []
   for _, positions in group:
@@ -141,7 +153,11 @@ def _victim(attacked, attack, group) -> Victim:
   return Victim(name, clients, tuple(spoken), tuple(steps))
 
 
-def _spoken(attacked, attack, index) -> Spoken:
+def _spoken(
+  attacked: attacked_run.AttackedRun,
+  attack: config.AttackConfig,
+  index: int,
+) -> Spoken:
   saved, examples = attacked.saved, attacked.examples
   raw, said = examples.raw(index), examples.texts[index]
   start = None
@@ -165,7 +181,12 @@ def _spoken(attacked, attack, index) -> Spoken:
   )
 
 
-def _stretch(values, said, attack, saved):
+def _stretch(
+  values: Float[np.ndarray, 'frames features'],
+  said: str,
+  attack: config.AttackConfig,
+  saved: saved_run.SavedRun,
+) -> tuple[Float[np.ndarray, 'stretch features'], str, int]:
   """The middle of an utterance, as much of its transcript, and its start.
 
   Words are taken to be spread evenly: nothing better is known of them.
@@ -180,7 +201,9 @@ def _stretch(values, said, attack, saved):
   return values[start : start + frames], part or said[:1], start
 
 
-def _feasible(labels, num_frames, acoustic):
+def _feasible(
+  labels: Int[np.ndarray, ' labels'], num_frames: int, acoustic: model.Model
+) -> Int[np.ndarray, ' feasible']:
   """As many labels as the model's output frames can hold."""
   outputs = acoustic.num_output_frames(num_frames)
   while len(labels) > 1 and alphabets.min_ctc_frames(labels) > outputs:
@@ -214,6 +237,67 @@ def observations(
   Raises:
     UserError: an update that tells nothing, such as one of a rate of zero.
   """
+  sent = _sender(attacked, attack)
+  for each in chosen:
+    declared = _declared(attack, each, speech)._replace(public=public)
+    observed = _observation(attacked, attack, each, declared, sent(each))
+    try:
+      observation.check(observed)
+    except observation.ObservationError as error:
+      raise observation.ObservationError(
+        f'client {each.name} in round {attacked.saved.round}: {error}'
+      ) from error
+    yield observed
+
+
+class _Sent(NamedTuple):
+  """What is seen of a victim, less what it withholds.
+
+  norm_update: None where several clients are behind the update.
+  learning_rate: of the clients.
+  """
+
+  update: model.Params
+  norm_update: model.NormState | None
+  learning_rate: float
+
+
+def _sender(
+  attacked: attacked_run.AttackedRun, attack: config.AttackConfig
+) -> Callable[[Victim], _Sent]:
+  """What is seen of a victim in the round, compiled once for all of them."""
+  saved = attacked.saved
+  rate, message = _messages(attacked, attack)
+  key = streams.key(saved.config.seed, streams.Stream.SERVER_NOISE, saved.round)
+  # Jitted: it is an operation or two for each parameter.
+  aggregate = jax.jit(
+    lambda messages, key: victim.aggregate(
+      messages, attacked.settings, key, saved.channel_state
+    )
+  )
+
+  def sent(each: Victim) -> _Sent:
+    messages = [
+      message(client, victim.padded(_batches(each.spoken, steps)))
+      for client, steps in zip(each.clients, each.steps, strict=True)
+    ]
+    update = aggregate(messages, key)
+    norm_update = None
+    if len(messages) == 1:
+      norm_update = messages[0].update.norm_state
+    return _Sent(
+      observation.without(jax.device_get(update), attack.withheld),
+      jax.device_get(norm_update),
+      rate,
+    )
+
+  return sent
+
+
+def _messages(
+  attacked: attacked_run.AttackedRun, attack: config.AttackConfig
+) -> tuple[float, Callable[[int, cohort.Batch], algorithm.Message]]:
+  """The clients' rate, and (client, its batches) -> what it sends."""
   saved = attacked.saved
   send = victim.make_send(
     saved.acoustic,
@@ -235,47 +319,20 @@ def observations(
   memory = _memories(saved, attack.observed)
   kept = run_memory.channel_memories(saved)
   told = channels.make(attacked.settings).told(saved.channel_state)
-  # Jitted: it is an operation or two for each parameter.
-  aggregate = jax.jit(
-    lambda messages, key: victim.aggregate(
-      messages, attacked.settings, key, saved.channel_state
+
+  def message(client: int, batches: cohort.Batch) -> algorithm.Message:
+    name = attacked.clients[client].name
+    return send(
+      broadcast,
+      algorithm.Participant(jnp.int32(client)),
+      memory(name),
+      batches,
+      streams.of_root(root, streams.Stream.CLIENT, saved.round, client),
+      told,
+      kept(name),
     )
-  )
-  for each in chosen:
-    messages = [
-      send(
-        broadcast,
-        algorithm.Participant(jnp.int32(client)),
-        memory(attacked.clients[client].name),
-        victim.padded(_batches(each.spoken, steps)),
-        streams.of_root(root, streams.Stream.CLIENT, saved.round, client),
-        told,
-        kept(attacked.clients[client].name),
-      )
-      for client, steps in zip(each.clients, each.steps, strict=True)
-    ]
-    update = aggregate(
-      messages, streams.of_root(root, streams.Stream.SERVER_NOISE, saved.round)
-    )
-    norm_update = None
-    if len(messages) == 1:
-      norm_update = messages[0].update.norm_state
-    observed = _observation(
-      attacked,
-      attack,
-      each,
-      _declared(attack, each, speech)._replace(public=public),
-      observation.without(jax.device_get(update), attack.withheld),
-      jax.device_get(norm_update),
-      float(broadcast.learning_rate),
-    )
-    try:
-      observation.check(observed)
-    except observation.ObservationError as error:
-      raise observation.ObservationError(
-        f'client {each.name} in round {saved.round}: {error}'
-      ) from error
-    yield observed
+
+  return float(broadcast.learning_rate), message
 
 
 def _observation(
@@ -283,14 +340,12 @@ def _observation(
   attack: config.AttackConfig,
   each: Victim,
   declared: observation.Declared,
-  update: model.Params,
-  norm_update: model.NormState | None,
-  learning_rate: float,
+  sent: _Sent,
 ) -> observation.Observation:
   """Of an update, with all that is public of the run."""
   saved = attacked.saved
   return observation.Observation(
-    update=update,
+    update=sent.update,
     params=saved.params,
     norm_state=saved.norm_state,
     acoustic=saved.acoustic,
@@ -299,10 +354,10 @@ def _observation(
     client=dataclasses.replace(attacked.settings.client),
     observed=attack.observed,
     num_steps=len(each.steps[0]),
-    learning_rate=learning_rate,
+    learning_rate=sent.learning_rate,
     round=saved.round,
     declared=declared,
-    norm_update=norm_update,
+    norm_update=sent.norm_update,
     precision=precision.of_products(saved.config.model),
     treatment=_treatment(attacked.settings, len(each.clients)),
   )
@@ -361,11 +416,15 @@ def public_units(
   return attacked_run.public_units(attacked, _speakers(chosen))
 
 
-def _speakers(chosen) -> set[str]:
+def _speakers(chosen: Sequence[Victim]) -> set[str]:
   return {item.speaker for each in chosen for item in each.spoken}
 
 
-def _declared(attack, each: Victim, speech) -> observation.Declared:
+def _declared(
+  attack: config.AttackConfig,
+  each: Victim,
+  speech: features_lib.Statistics | None,
+) -> observation.Declared:
   labels = tuple(item.labels for item in each.spoken)
   lengths = tuple(len(item.features) for item in each.spoken)
   return observation.Declared(

@@ -161,14 +161,16 @@ def untrained(
   )
 
 
-def _statistics(cfg, report) -> features.Statistics | None:
+def _statistics(
+  cfg: config.Config, report: store.Report
+) -> features.Statistics | None:
   """Of what the run would train on, for global normalisation."""
   if not cfg.features.normalization.has_statistics:
     return None
   return _prepared(cfg, report).statistics
 
 
-def _prepared(cfg, report) -> datasets.Datasets:
+def _prepared(cfg: config.Config, report: store.Report) -> datasets.Datasets:
   return datasets.prepare(
     cfg.data,
     cfg.features,
@@ -227,7 +229,7 @@ def public_units(
       return features.statistics(map(attacked.examples.raw, chosen))
 
 
-def _others(attacked, speakers) -> list[int]:
+def _others(attacked: AttackedRun, speakers: set[str]) -> list[int]:
   """Utterances of other speakers, `_NUM_PUBLIC` at most."""
   others = [
     index

@@ -9,7 +9,7 @@ import pytest
 from fedjax_asr import attacks, config
 
 NAMES = {'ds1': 'DeepSpeech 1', 'ds2': 'DeepSpeech 2'}
-FILES = sorted(pathlib.Path(attacks.__path__[0]).glob('*.py'))
+FILES = sorted(pathlib.Path(attacks.__path__[0]).rglob('*.py'))
 
 
 @pytest.mark.parametrize('section', NAMES)

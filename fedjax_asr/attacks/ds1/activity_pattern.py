@@ -67,7 +67,7 @@ class _Intervals(NamedTuple):
   high: np.ndarray
 
   @property
-  def is_empty(self):
+  def is_empty(self) -> Bool[np.ndarray, '*pairs']:
     return self.low >= self.high
 
 
@@ -110,11 +110,16 @@ def factor(
   return best
 
 
-def _slack(cost):
+def _slack(cost: float) -> float:
   return _AS_GOOD * (1 + np.sqrt(cost))
 
 
-def _of_sign(sign, pattern, windows, layer):
+def _of_sign(
+  sign: float,
+  pattern: Pattern,
+  windows: Float64[np.ndarray, 'windows taps'],
+  layer: span_evidence.Layer,
+) -> tuple[Factor, float]:
   """(the best factor of that sign, pairs that contradict it)."""
   start = _open_for(sign * windows @ layer.kernel, layer.bias)
   end = start
@@ -132,17 +137,20 @@ def _of_sign(sign, pattern, windows, layer):
   )
   low, high, cost = found.edges[:-1], found.edges[1:], found.costs
   low, high, cost = (each[low < high] for each in (low, high, cost))
-  least = cost.min()
+  least = float(cost.min())
   with np.errstate(divide='ignore'):
     width = np.where(cost == least, np.log(high) - np.log(low), -1.0)
     index = int(np.argmax(width))
     is_good = cost <= least + _slack(least)
     error = (np.log(high[is_good].max()) - np.log(low[is_good].min())) / 2
   best = Factor(sign, float(low[index]), float(high[index]), float(error))
-  return best, float(least)
+  return best, least
 
 
-def _open_for(inputs, bias) -> _Intervals:
+def _open_for(
+  inputs: Float64[np.ndarray, 'windows units'],
+  bias: Float64[np.ndarray, ' units'],
+) -> _Intervals:
   """Positive factors of `inputs` with which units are open."""
   bias = np.broadcast_to(bias, inputs.shape)
   safe = np.where(inputs, inputs, 1.0)
@@ -156,7 +164,9 @@ def _open_for(inputs, bias) -> _Intervals:
   return _Intervals(np.where(low < high, low, np.inf), high)
 
 
-def _contradictions(pattern, some, every) -> _Costs:
+def _contradictions(
+  pattern: Pattern, some: _Intervals, every: _Intervals
+) -> _Costs:
   """Of open pairs that would be shut throughout, and the other way round."""
   is_open = pattern.is_open & ~some.is_empty
   is_shut = pattern.is_shut & ~every.is_empty

@@ -5,7 +5,7 @@ clip changes. There all of the chain has to be resized, so that it closes too.
 """
 
 import functools
-from collections.abc import Callable
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from fedjax_asr import config
-from fedjax_asr.attacks import context_windows
+from fedjax_asr.attacks import context_windows, observation
 from fedjax_asr.attacks.ds1 import (
   closed_chain,
   hidden_span,
@@ -39,15 +39,25 @@ _NUM_ITERATIONS = 40
 _EQUATIONS = 16
 
 
+class Search(NamedTuple):
+  """What chains are looked for in, and how.
+
+  span: in single precision, as `hidden_span.cast` gives it.
+  tell: is told how far it is.
+  """
+
+  span: hidden_span.HiddenSpan
+  shape: context_windows.Shape
+  cfg: config.SeedAndGrowConfig
+  tell: observation.Report
+
+
 def grown(
-  span: hidden_span.HiddenSpan,
-  shape: context_windows.Shape,
+  search: Search,
   seed: Float[Array, 'frames features'],
   num_windows: int,
   missing: int,
-  cfg: config.SeedAndGrowConfig,
   key: jax.Array,
-  tell: Callable[[str], None],
 ) -> closed_chain.Chain:
   """The seed, grown until a window does not close or none is missing.
 
@@ -55,56 +65,67 @@ def grown(
     num_windows: of the seed.
     missing: windows that the chain can have at most.
   """
+  shape = search.shape
   padded = np.pad(seed, ((shape.context, 0), (0, 0)))
   is_over = False
   while num_windows < missing and not is_over:
-    key, now, then = jax.random.split(key, 3)
-    more = _next_frames(span, shape, padded, cfg, now)
+    key, now = jax.random.split(key)
+    more = _next_frames(search, padded, now)
     is_over = len(more) < _WINDOWS_AT_ONCE
     more = more[: missing - num_windows]
     num_windows += len(more)
     padded = np.concatenate([padded, *more])
     if is_over and num_windows < missing:
-      resized = _resized(span, shape, padded, num_windows, cfg, then)
+      resized = _resized(search, padded, num_windows)
       if resized is not None:
         is_over, padded, num_windows = False, resized, num_windows + 1
-        tell(f'resized at window {num_windows}')
-    padded = _polished(span, shape, padded, cfg)
-    tell(f'{num_windows} of {missing} windows')
-  return _ended(span, shape, padded, num_windows)
+        search.tell(f'resized at window {num_windows}')
+    padded = _polished(search, padded)
+    search.tell(f'{num_windows} of {missing} windows')
+  return _ended(search, padded, num_windows)
 
 
-def _ended(span, shape, padded, num_windows):
+def _ended(
+  search: Search, padded: Float[np.ndarray, '_ features'], num_windows: int
+) -> closed_chain.Chain:
   return closed_chain.without_padding(
-    np.asarray(padded[shape.context :], np.float64),
+    np.asarray(padded[search.shape.context :], np.float64),
     num_windows,
-    shape,
-    np.asarray(span.std, np.float64),
+    search.shape,
+    np.asarray(search.span.std, np.float64),
   )
 
 
-def _next_frames(span, shape, padded, cfg, key):
-  """[windows, stride, features] of the next windows that close."""
+def _next_frames(
+  search: Search, padded: Float[np.ndarray, '_ features'], key: jax.Array
+) -> Float[np.ndarray, 'windows stride features']:
+  """Those of the next windows that close."""
+  cfg = search.cfg
   _, frames, residuals = window_chain.grown(
-    span,
-    shape,
-    window_chain.tail_of(jnp.asarray(padded), shape),
-    _WINDOWS_AT_ONCE,
-    cfg.num_growth_starts,
-    cfg.max_residual,
+    search.span,
+    search.shape,
+    window_chain.tail_of(jnp.asarray(padded), search.shape),
+    window_chain.Limits(
+      num_windows=_WINDOWS_AT_ONCE,
+      num_starts=cfg.num_growth_starts,
+      max_residual=cfg.max_residual,
+    ),
     key,
   )
   closed = int((np.asarray(residuals) <= cfg.max_residual).sum())
   return np.asarray(frames[:closed])
 
 
-def _polished(span, shape, padded, cfg):
+def _polished(
+  search: Search, padded: Float[np.ndarray, 'frames features']
+) -> Float[np.ndarray, 'frames features']:
   """The last frames fit to all windows that see them."""
+  shape, cfg = search.shape, search.cfg
   num_windows = (len(padded) - shape.width) // shape.stride + 1
   first = max(num_windows - _WINDOWS_POLISHED, 0)
   start = first * shape.stride
   block = window_chain.polished(
-    span,
+    search.span,
     shape,
     jnp.asarray(padded[start:]),
     shape.width - shape.stride if first else shape.context,
@@ -114,12 +135,17 @@ def _polished(span, shape, padded, cfg):
   return np.concatenate([padded[:start], np.asarray(block)])
 
 
-def _resized(span, shape, padded, num_windows, cfg, key):
+def _resized(
+  search: Search,
+  padded: Float[np.ndarray, '_ features'],
+  num_windows: int,
+) -> Float[np.ndarray, '_ features'] | None:
   """The chain in the size in which a next window closes; None if in none.
 
   Only where biases, the clip or the end do not settle the size already.
   """
-  if np.any(span.bias) or _ended(span, shape, padded, num_windows).is_whole:
+  span, shape, _, _ = search
+  if np.any(span.bias) or _ended(search, padded, num_windows).is_whole:
     return None
   windows = hidden_span.windows(jnp.asarray(padded), shape, num_windows)
   room = activation.CLIP / float((windows @ span.kernel).max())
@@ -127,16 +153,23 @@ def _resized(span, shape, padded, num_windows, cfg, key):
     return None
   taken = shape.width + (_WINDOWS_RESIZED - 2) * shape.stride
   factor, frames, residual = _fit_of_size(
-    span, shape, jnp.asarray(padded[-taken:]), room, key
+    span, shape, jnp.asarray(padded[-taken:]), room
   )
-  if residual > cfg.max_residual:
+  if residual > search.cfg.max_residual:
     return None
   kept = shape.stride * (_WINDOWS_RESIZED - 1)
   return np.concatenate([padded[:-kept] * float(factor), np.asarray(frames)])
 
 
 @functools.partial(jax.jit, static_argnums=(1,))
-def _fit_of_size(span, shape, tail, room, key):
+def _fit_of_size(
+  span: hidden_span.HiddenSpan,
+  shape: context_windows.Shape,
+  tail: Float[Array, '_ features'],
+  room: Float[Array, ''],
+) -> tuple[
+  Float[Array, ''], Float[Array, 'stretch features'], Float[Array, '']
+]:
   """(factor, frames, residual): the tail's size, its last frames and the next.
 
   `_WINDOWS_RESIZED` windows are fit, of which the last one is new.
@@ -145,20 +178,20 @@ def _fit_of_size(span, shape, tail, room, key):
   new = shape.stride * shape.num_features
   few = hidden_span.fewer(span, _EQUATIONS * new)
 
-  def parts(point):
+  def parts(point: jax.Array) -> tuple[jax.Array, jax.Array]:
     within = jax.nn.sigmoid(point[0])
     factor = room * (_SMALLEST + (_LARGEST - _SMALLEST) * within)
     return factor, factor * hidden_span.to_frames(span, point[1:])
 
-  def windows(point):
+  def windows(point: jax.Array) -> jax.Array:
     factor, frames = parts(point)
     together = jnp.concatenate([factor * known, frames])
     return hidden_span.windows(together, shape, _WINDOWS_RESIZED)
 
-  def residual(point):
+  def residual(point: jax.Array) -> jax.Array:
     return hidden_span.outside(few, windows(point)).ravel()
 
-  def fitted(size):
+  def fitted(size: jax.Array) -> jax.Array:
     within = (size - _SMALLEST) / (_LARGEST - _SMALLEST)
     sized = jax.scipy.special.logit(within)
     # Frames that do not fit yet would send the size anywhere.
@@ -174,9 +207,12 @@ def _fit_of_size(span, shape, tail, room, key):
     points
   ).max(axis=1)
   best = jnp.argmin(costs)
-  return *parts(points[best]), costs[best]
+  factor, frames = parts(points[best])
+  return factor, frames, costs[best]
 
 
-def _fit(residual, point):
+def _fit(
+  residual: levenberg_marquardt.Residual, point: Float[Array, ' unknowns']
+) -> Float[Array, ' unknowns']:
   state = levenberg_marquardt.start(residual, point)
   return levenberg_marquardt.fit(residual, state, _NUM_ITERATIONS, 1e-13).point

@@ -113,7 +113,11 @@ def scaled(
   return Scaled(utterances, factors, is_free, cosine)
 
 
-def _by_bias(values, kernel, bias):
+def _by_bias(
+  values: list[np.ndarray],
+  kernel: Float64[np.ndarray, 'units outputs'],
+  bias: Float64[np.ndarray, ' outputs'],
+) -> tuple[Float64[np.ndarray, ' utterances'], float]:
   """(factors, cosine of the bias) from what layer 1 gives of each chain."""
   owner = np.repeat(np.arange(len(values)), [len(each) for each in values])
   is_of = (owner[:, None] == np.arange(len(values))).astype(float)

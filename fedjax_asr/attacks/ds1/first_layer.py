@@ -37,8 +37,13 @@ class Candidate(NamedTuple):
   space: subspace.Subspace
 
 
-def window_shape(observed: observation.Observation) -> context_windows.Shape:
+def window_shape(
+  observed: observation.Observation, spanned: str = 'the windows'
+) -> context_windows.Shape:
   """Windows of the model.
+
+  Args:
+    spanned: by a gradient, as a refusal names it.
 
   Raises:
     observation.Refused: it has none, or Adam made the delta.
@@ -48,11 +53,10 @@ def window_shape(observed: observation.Observation) -> context_windows.Shape:
       f'architecture {observed.model.architecture.value}: '
       'want ds1, whose first layer sees windows of frames.'
     )
-  adam = observed.client.optimizer is config.ClientOptimizer.ADAM
-  if adam and observed.observed is config.Observed.DELTA:
+  if not observation.keeps_span(observed):
     raise observation.Refused(
       'client optimizer adam: it scales every weight by itself, so the delta '
-      'leaves the span of the windows.'
+      f'leaves the span of {spanned}.'
     )
   ds1 = observed.model.ds1
   taps = len(observed.params['dense_0']['kernel'])
@@ -87,7 +91,7 @@ def candidates(
   ]
 
 
-def _candidate(layer, *, is_level):
+def _candidate(layer: FirstLayer, *, is_level: bool) -> Candidate:
   """With all units of one size, or as they are."""
   sizes = np.linalg.norm(layer.kernel, axis=0)
   if not is_level:
@@ -109,7 +113,9 @@ def clearest(among: list[Candidate], shape: context_windows.Shape) -> Candidate:
   return best
 
 
-def _check(space, shape, units):
+def _check(
+  space: subspace.Subspace, shape: context_windows.Shape, units: int
+) -> None:
   """Refuses where the spectrum tells nothing, or too much."""
   if space.gap <= 1:
     raise observation.Refused(

@@ -56,15 +56,15 @@ def fit(
     residual: of a point, a vector.
   """
 
-  def unfinished(carry):
+  def unfinished(carry: tuple[jax.Array, Fit]) -> jax.Array:
     count, now = carry
     return (count < num_iterations) & ~is_over(now, tolerance)
 
-  def advance(carry):
+  def advance(carry: tuple[jax.Array, Fit]) -> tuple[jax.Array, Fit]:
     count, now = carry
     return count + 1, step(residual, now)
 
-  return jax.lax.while_loop(unfinished, advance, (0, state))[1]
+  return jax.lax.while_loop(unfinished, advance, (jnp.zeros((), int), state))[1]
 
 
 def is_over(state: Fit, tolerance: float = 0.0) -> Bool[Array, ' *starts']:
@@ -89,7 +89,7 @@ def step(residual: Residual, state: Fit) -> Fit:
     _MAX_DAMPING,
   )
 
-  def tried(damping):
+  def tried(damping: jax.Array) -> tuple[jax.Array, jax.Array]:
     damped = squares + damping * jnp.eye(len(squares), dtype=squares.dtype)
     factors = jax.scipy.linalg.cho_factor(damped)
     point = state.point - scale * jax.scipy.linalg.cho_solve(factors, gradient)
@@ -120,7 +120,9 @@ def refine(
   (Steihaug 1983). The unknowns should have effects of one size.
   """
 
-  def advance(carry, _):
+  def advance(
+    carry: tuple[jax.Array, jax.Array], _: None
+  ) -> tuple[tuple[jax.Array, jax.Array], None]:
     point, cost = carry
     values, push = jax.linearize(residual, point)
     pull = jax.linear_transpose(push, point)
@@ -140,5 +142,7 @@ def refine(
   return jax.lax.scan(advance, first, length=num_iterations)[0]
 
 
-def _cost(residual, point):
+def _cost(
+  residual: Residual, point: Float[Array, ' unknowns']
+) -> Float[Array, '']:
   return jnp.sum(residual(point) ** 2)

@@ -14,13 +14,12 @@ variance spectra (Capon 1969); weak windows count less by iteratively reweighted
 least squares.
 """
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float64
 
-from fedjax_asr.attacks import context_windows
+from fedjax_asr.attacks import context_windows, observation
 from fedjax_asr.attacks.ds1 import window_system
 
 # The noise is that of the least singular values: their number, and a factor
@@ -53,7 +52,7 @@ def beginning(
   kernel: Float64[np.ndarray, 'taps units'],
   shape: context_windows.Shape,
   rng: np.random.Generator,
-  report: Callable[[str], None] | None = None,
+  report: observation.Report | None = None,
 ) -> Beginning | None:
   """The utterance, without what the update does not hold of it.
 
@@ -83,7 +82,9 @@ def beginning(
   )
 
 
-def _outside(kernel):
+def _outside(
+  kernel: Float64[np.ndarray, 'taps units'],
+) -> Float64[np.ndarray, 'taps taps']:
   """Symmetric; its square weighs directions by how far outside they are."""
   vectors, values, _ = np.linalg.svd(kernel, full_matrices=False)
   noise = _ABOVE_NOISE * np.median(values[-_NUM_NOISE:])
@@ -92,7 +93,12 @@ def _outside(kernel):
   return np.eye(len(vectors)) - (vectors * inside) @ vectors.T
 
 
-def _solved(root, shape, weights, rng):
+def _solved(
+  root: Float64[np.ndarray, 'taps taps'],
+  shape: context_windows.Shape,
+  weights: Float64[np.ndarray, ' windows'],
+  rng: np.random.Generator,
+) -> window_system.Solution:
   """Two utterances, of all frames that these windows see."""
   num_windows = len(weights)
   num_frames = shape.stride * (num_windows - 1) + shape.context + 1
@@ -101,13 +107,18 @@ def _solved(root, shape, weights, rng):
   )
 
 
-def _last(root, shape, longest, rng):
+def _last(
+  root: Float64[np.ndarray, 'taps taps'],
+  shape: context_windows.Shape,
+  longest: int,
+  rng: np.random.Generator,
+) -> int:
   """The number of windows after which the system ceases to be singular.
 
   Halves an interval towards where its least eigenvalue rises most.
   """
 
-  def height(num_windows):
+  def height(num_windows: int) -> float:
     value = _solved(root, shape, np.ones(num_windows), rng).values[0]
     return np.log(max(value, np.finfo(np.float64).tiny))
 
@@ -123,7 +134,12 @@ def _last(root, shape, longest, rng):
   return low
 
 
-def _reweighted(root, shape, utterance, num_windows):
+def _reweighted(
+  root: Float64[np.ndarray, 'taps taps'],
+  shape: context_windows.Shape,
+  utterance: Float64[np.ndarray, 'frames features'],
+  num_windows: int,
+) -> Float64[np.ndarray, ' windows']:
   """One over what lies outside of each window, the largest 1."""
   seen = context_windows.windows(utterance, shape, num_windows)
   energy = np.maximum(np.sum(seen**2, axis=1), np.finfo(np.float64).tiny)
@@ -132,7 +148,9 @@ def _reweighted(root, shape, utterance, num_windows):
   return (outside.min() + floor) / (outside + floor)
 
 
-def _heard(frames):
+def _heard(
+  frames: Float64[np.ndarray, 'frames features'],
+) -> Float64[np.ndarray, 'heard features']:
   energy = np.mean(frames**2, axis=1)
   heard = np.flatnonzero(energy > _SILENT * energy.mean())
   return frames[: heard[-1] + 1]

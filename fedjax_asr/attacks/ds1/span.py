@@ -8,9 +8,26 @@ the bias's gradient, sum_t d_t, gives scale and sign, and other things do where
 that is not sent (`span_scale`). Neither the loss nor the labels nor what lies
 behind the first layer matters, dropout included, and a sum of gradients, as
 local steps of SGD send, spans the same.
+
+Assumes:
+  observed: the update of the first layer's kernel, a gradient or a delta; of
+    its bias, and where that is withheld of layer 2, for the size.
+  told: the parameters that the server sent, the precision of the client's
+    products; neither transcript nor length nor number of utterances. Of public
+    speech mean and deviation, for a size that no update tells.
+  model: a DeepSpeech 1 of clipped ReLUs, before or after training, with dropout
+    or without.
+  training: SGD or momentum, any number of steps on the same speech; no more
+    windows than the first layer has units and a window has values to spare
+    (`context_windows.Shape.capacity`), and something sent back to each, but for
+    those at the end of a single utterance (`open_end`).
+  noise: rounding, or so little that singular values still drop threefold after
+    the last window's.
+  refused: another model, Adam's delta, no update of the kernel, a spectrum
+    without a drop (noise, codes, too many windows), too many windows.
 """
 
-from collections.abc import Callable
+from typing import NamedTuple
 
 import jax
 import numpy as np
@@ -18,6 +35,7 @@ from jaxtyping import Float64
 
 from fedjax_asr import config
 from fedjax_asr.attacks import (
+  context_windows,
   observation,
   precision,
   subspace,
@@ -38,11 +56,35 @@ _RANK_SLACK = 8
 _NEIGHBOURS = 5
 
 
+class _Attack(NamedTuple):
+  """What all steps of one attack share."""
+
+  observed: observation.Observation
+  cfg: config.SpanConfig
+  shape: context_windows.Shape
+  rng: np.random.Generator
+  tell: observation.Report
+
+
+class _Supposed(NamedTuple):
+  """Utterances in any size, not yet believed.
+
+  candidate: by which they were found.
+  certificate: as far as it is known; `eigenvalue_gap` and `rank` in it.
+  has_ends: whether they are all there, to their ends.
+  """
+
+  candidate: first_layer.Candidate
+  utterances: list[span_utterances.Utterance]
+  certificate: dict[str, float]
+  has_ends: bool
+
+
 def reconstruct(
   observed: observation.Observation,
   cfg: config.SpanConfig,
   key: jax.Array,
-  report: Callable[[str], None] | None = None,
+  report: observation.Report | None = None,
 ) -> observation.Reconstruction:
   """All utterances behind an update of DeepSpeech 1; see the module.
 
@@ -56,34 +98,44 @@ def reconstruct(
       update of the first layer's kernel, or one whose spectrum has no drop
       (quantised, sparsified, noisy).
   """
-  tell = report or (lambda _: None)
-  rng = np.random.default_rng(np.asarray(jax.random.bits(key, (4,))))
   shape = first_layer.window_shape(observed)
+  attack = _Attack(
+    observed,
+    cfg,
+    shape,
+    rng=np.random.default_rng(np.asarray(jax.random.bits(key, (4,)))),
+    tell=report or (lambda _: None),
+  )
   candidates = first_layer.candidates(observed, shape)
   try:
-    found = _whole(observed, cfg, shape, candidates, tell, rng)
+    found = _whole(attack, candidates)
   except observation.Refused:
-    begun = _begun(observed, cfg, shape, candidates, tell, rng)
+    begun = _begun(attack, candidates)
     if begun is None:
       raise
     return begun
   if found.is_certified:
     return found
-  return _begun(observed, cfg, shape, candidates, tell, rng) or found
+  return _begun(attack, candidates) or found
 
 
-def _whole(observed, cfg, shape, candidates, tell, rng):
+def _whole(
+  attack: _Attack, candidates: list[first_layer.Candidate]
+) -> observation.Reconstruction:
   """Every utterance, of which all windows are in the update."""
-  candidate = first_layer.clearest(candidates, shape)
+  candidate = first_layer.clearest(candidates, attack.shape)
   seen = candidate.space.spectrum(first_layer.KERNEL)
   with observation.having_seen(seen):
-    return _of_clearest(observed, cfg, shape, candidate, tell, rng)
+    return _of_clearest(attack, candidate)
 
 
-def _of_clearest(observed, cfg, shape, candidate, tell, rng):
+def _of_clearest(
+  attack: _Attack, candidate: first_layer.Candidate
+) -> observation.Reconstruction:
+  _, _, shape, rng, tell = attack
   layer, space = candidate.layer, candidate.space
   tell(f'{space.rank} windows, spectrum drops {space.gap:.1e}-fold')
-  space, groups = _groups(space, shape, cfg, rng)
+  space, groups = _groups(attack, space)
   found = [f'{len(each.basis)} x {each.num_windows}' for each in groups]
   tell(f'utterances x windows: {", ".join(found)}')
   utterances = span_utterances.unmixed(groups, layer.kernel, shape, rng)
@@ -99,14 +151,18 @@ def _of_clearest(observed, cfg, shape, candidate, tell, rng):
   }
   is_all = sum(utterance.num_windows for utterance in utterances) == space.rank
   return _reconstruction(
-    observed, cfg, shape, candidate, utterances, certificate, is_all
+    attack, _Supposed(candidate, utterances, certificate, has_ends=is_all)
   )
 
 
-def _begun(observed, cfg, shape, candidates, tell, rng):
+def _begun(
+  attack: _Attack, candidates: list[first_layer.Candidate]
+) -> observation.Reconstruction | None:
   """One utterance without its end, or None where it is not to be believed."""
   for candidate in candidates:
-    begun = open_end.beginning(candidate.level, shape, rng, tell)
+    begun = open_end.beginning(
+      candidate.level, attack.shape, attack.rng, attack.tell
+    )
     if begun is None:
       continue
     certificate = {
@@ -117,7 +173,7 @@ def _begun(observed, cfg, shape, candidates, tell, rng):
     }
     utterances = [span_utterances.Utterance(begun.num_windows, begun.frames)]
     found = _reconstruction(
-      observed, cfg, shape, candidate, utterances, certificate, begun.has_end
+      attack, _Supposed(candidate, utterances, certificate, begun.has_end)
     )
     if found.is_certified:
       return found
@@ -125,9 +181,11 @@ def _begun(observed, cfg, shape, candidates, tell, rng):
 
 
 def _reconstruction(
-  observed, cfg, shape, candidate, utterances, certificate, has_ends
-):
+  attack: _Attack, supposed: _Supposed
+) -> observation.Reconstruction:
   """Scaled, and believed or not."""
+  observed, cfg, shape, _, _ = attack
+  candidate, utterances, certificate, has_ends = supposed
   scaled = span_scale.scaled(observed, cfg, candidate, utterances, shape)
   scale = candidate.layer.scale
   windows = span_utterances.windows(scaled.utterances, shape)
@@ -180,14 +238,17 @@ def _reconstruction(
   )
 
 
-def _relative_error(observed, gap):
+def _relative_error(observed: observation.Observation, gap: float) -> float:
   """Of products, by their precision, and of frames, as the gap bounds it."""
   return precision.product_error(observed.precision) + gap**-0.5
 
 
-def _groups(space, shape, cfg, rng):
+def _groups(
+  attack: _Attack, space: subspace.Subspace
+) -> tuple[subspace.Subspace, list[span_utterances.Group]]:
   """The space, its rank put right, and the utterances that fill it."""
-  alone = _group(space, shape, space.rank, 1, rng)
+  cfg, shape = attack.cfg, attack.shape
+  alone = _group(attack, space, space.rank, 1)
   if alone.gap >= cfg.min_eigenvalue_gap:
     return space, [alone]
   longest = min(space.rank + _RANK_SLACK, shape.capacity)
@@ -202,13 +263,19 @@ def _groups(space, shape, cfg, rng):
   if rank != space.rank:
     vectors = np.concatenate([space.basis, space.complement], axis=1)
     space = subspace.split(vectors, space.singular_values, rank, space.gap)
-  return space, [_group(space, shape, *each, rng) for each in lengths]
+  return space, [_group(attack, space, *each) for each in lengths]
 
 
-def _group(space, shape, num_windows, count, rng):
+def _group(
+  attack: _Attack, space: subspace.Subspace, num_windows: int, count: int
+) -> span_utterances.Group:
   """The utterances of so many windows that fit the space best."""
   found = window_system.smallest(
-    space.complement @ space.complement.T, shape, num_windows, count + 1, rng
+    space.complement @ space.complement.T,
+    attack.shape,
+    num_windows,
+    count + 1,
+    attack.rng,
   )
   lowest = max(found.values[count - 1], np.finfo(np.float64).tiny)
   return span_utterances.Group(
@@ -242,7 +309,9 @@ def singular_lengths(
   return [(int(each), int(n)) for each, n in zip(found, counts, strict=True)]
 
 
-def _surroundings(lowest):
+def _surroundings(
+  lowest: Float64[np.ndarray, ' lengths'],
+) -> Float64[np.ndarray, ' lengths']:
   """Median of the neighbours of each."""
   padded = np.pad(lowest, _NEIGHBOURS, constant_values=np.nan)
   around = np.lib.stride_tricks.sliding_window_view(

@@ -111,7 +111,7 @@ def least_part(
   The least over them: near 1 where one is not in the update, whatever its size.
   """
 
-  def unexplained(parts):
+  def unexplained(parts: Sequence[np.ndarray]) -> float:
     basis, _ = np.linalg.qr(np.concatenate(parts).T)
     return np.sum((update - basis @ (basis.T @ update)) ** 2)
 
@@ -144,7 +144,9 @@ def signals(
   )
 
 
-def _moved(windows, layer):
+def _moved(
+  windows: Float64[np.ndarray, 'windows taps'], layer: Layer
+) -> Bool[np.ndarray, 'windows units']:
   end = layer.end or (layer.kernel, layer.bias)
   start, end = (
     windows @ kernel + bias
@@ -153,7 +155,7 @@ def _moved(windows, layer):
   return (start > 0) != (end > 0)
 
 
-def _noise(values, num_windows):
+def _noise(values: Float64[np.ndarray, ' values'], num_windows: int) -> float:
   """Share of the energy, were all after the windows as the least ones are."""
   least = values[-max(len(values) // _LEAST, 1) :]
   left = max(len(values) - num_windows, 0)

@@ -11,6 +11,7 @@ defence.
 from typing import NamedTuple
 
 import numpy as np
+from jaxtyping import Float64
 
 from fedjax_asr import config
 from fedjax_asr.attacks import context_windows, known_scale, observation
@@ -51,6 +52,18 @@ class Scaled(NamedTuple):
     return found
 
 
+class _Sized(NamedTuple):
+  """An utterance in the size that its factor says."""
+
+  utterance: span_utterances.Utterance
+  factor: activity_pattern.Factor
+
+  @property
+  def is_blunt(self) -> bool:
+    """Whether the factor leaves the size open."""
+    return self.factor.error > _SHARP
+
+
 def scaled(
   observed: observation.Observation,
   cfg: config.SpanConfig,
@@ -61,45 +74,46 @@ def scaled(
   """Utterances of any size as the update has them; see the module."""
   layer = candidate.layer
   if layer.bias is not None:
-    return _by_bias(utterances, layer, shape)
-  factors = _by_pattern(observed, candidate, utterances, shape)
-  utterances = [
-    _times(utterance, factor.value)
-    for utterance, factor in zip(utterances, factors, strict=True)
-  ]
-  is_blunt = [factor.error > _SHARP for factor in factors]
-  if not any(is_blunt):
+    return _by_bias(utterances, layer.kernel, layer.bias, shape)
+  sized = _by_pattern(observed, candidate, utterances, shape)
+  utterances = [each.utterance for each in sized]
+  if not any(each.is_blunt for each in sized):
     return Scaled(utterances, False, None, (first_layer.KERNEL,))
-  found = _by_next_layer(observed, cfg, layer, utterances, factors, shape)
+  found = _by_next_layer(observed, cfg, layer, sized, shape)
   if found is not None:
     layers = (first_layer.KERNEL, _NEXT_KERNEL, _NEXT_BIAS)
     return Scaled(found, False, None, layers)
   known = known_scale.of_features(observed)
   if known is not None:
     utterances = [
-      _of_level(utterance, known, layer, factor) if blunt else utterance
-      for utterance, factor, blunt in zip(
-        utterances, factors, is_blunt, strict=True
-      )
+      _of_level(each, known, layer) if each.is_blunt else each.utterance
+      for each in sized
     ]
   source = known.source if known is not None else ''
   return Scaled(utterances, True, None, (first_layer.KERNEL,), source)
 
 
-def _times(utterance, factor):
+def _times(
+  utterance: span_utterances.Utterance, factor: float
+) -> span_utterances.Utterance:
   return utterance._replace(frames=factor * utterance.frames)
 
 
-def _by_bias(utterances, layer, shape) -> Scaled:
+def _by_bias(
+  utterances: list[span_utterances.Utterance],
+  kernel: Float64[np.ndarray, 'taps units'],
+  bias: Float64[np.ndarray, ' units'],
+  shape: context_windows.Shape,
+) -> Scaled:
   """Its update is the sum of what is backpropagated to the windows."""
-  signals = span_utterances.signals(utterances, layer.kernel, shape)
+  signals = span_utterances.signals(utterances, kernel, shape)
   sums = np.stack([each.sum(axis=0) for each in signals], axis=1)
-  factors, *_ = np.linalg.lstsq(sums, layer.bias, rcond=None)
+  factors, *_ = np.linalg.lstsq(sums, bias, rcond=None)
   # One that the bias says nothing about stays as it is.
   factors = np.where(factors, factors, 1.0)
   expected = sums @ factors
-  norms = np.linalg.norm(expected) * np.linalg.norm(layer.bias)
-  cosine = float(expected @ layer.bias / norms) if norms else 0.0
+  norms = np.linalg.norm(expected) * np.linalg.norm(bias)
+  cosine = float(expected @ bias / norms) if norms else 0.0
   utterances = [
     _times(utterance, 1 / factor)
     for utterance, factor in zip(utterances, factors, strict=True)
@@ -108,8 +122,13 @@ def _by_bias(utterances, layer, shape) -> Scaled:
   return Scaled(utterances, False, cosine, layers)
 
 
-def _by_pattern(observed, candidate, utterances, shape):
-  """A factor of each utterance."""
+def _by_pattern(
+  observed: observation.Observation,
+  candidate: first_layer.Candidate,
+  utterances: list[span_utterances.Utterance],
+  shape: context_windows.Shape,
+) -> list[_Sized]:
+  """Each utterance in the size with which most units are as they are seen."""
   parameters = first_layer.parameters(observed, candidate.layer.scale, shape)
   windows = span_utterances.windows(utterances, shape)
   sent = span_evidence.signals(windows, candidate.level, candidate.unit_sizes)
@@ -122,15 +141,25 @@ def _by_pattern(observed, candidate, utterances, shape):
   parts = [
     span_utterances.split(utterances, each) for each in (windows, *pattern)
   ]
-  return [
+  factors = [
     activity_pattern.factor(
       activity_pattern.Pattern(is_open, is_shut), of_one, parameters
     )
     for of_one, is_open, is_shut in zip(*parts, strict=True)
   ]
+  return [
+    _Sized(_times(utterance, factor.value), factor)
+    for utterance, factor in zip(utterances, factors, strict=True)
+  ]
 
 
-def _by_next_layer(observed, cfg, layer, utterances, factors, shape):
+def _by_next_layer(
+  observed: observation.Observation,
+  cfg: config.SpanConfig,
+  layer: first_layer.FirstLayer,
+  sized: list[_Sized],
+  shape: context_windows.Shape,
+) -> list[span_utterances.Utterance] | None:
   """Utterances in the size that layer 2 wants; None where it is not believed.
 
   Where layer 1 has no biases, and nothing is dropped between the two.
@@ -142,37 +171,48 @@ def _by_next_layer(observed, cfg, layer, utterances, factors, shape):
     return None
   span = _hidden_span(observed, layer, shape)
   chains = [
-    closed_chain.Chain(each.frames, each.num_windows, True)
-    for each in utterances
+    closed_chain.Chain(utterance.frames, utterance.num_windows, True)
+    for utterance, _ in sized
   ]
   found = closed_chain.scaled(span, shape, chains, kernel, bias)
-  sizes = [
-    abs(factor.value) * (ratio if free else 1.0)
-    for factor, ratio, free in zip(
-      factors, found.factors, found.is_free, strict=True
-    )
-  ]
   believed = (
-    found.bias_cosine >= cfg.min_bias_cosine
+    # There is one, as there is a bias.
+    found.bias_cosine is not None
+    and found.bias_cosine >= cfg.min_bias_cosine
     and _unexplained(span, shape, chains, kernel) <= cfg.max_unexplained
     and all(
-      free or factor.error <= _SHARP
-      for free, factor in zip(found.is_free, factors, strict=True)
-    )
-    and all(
-      factor.low <= size <= factor.high
-      for size, factor in zip(sizes, factors, strict=True)
+      _is_allowed(each.factor, float(ratio), is_free=free)
+      for each, ratio, free in zip(
+        sized, found.factors, found.is_free, strict=True
+      )
     )
   )
   if not believed:
     return None
   return [
-    utterance._replace(frames=frames)
-    for utterance, frames in zip(utterances, found.utterances, strict=True)
+    each.utterance._replace(frames=frames)
+    for each, frames in zip(sized, found.utterances, strict=True)
   ]
 
 
-def _unexplained(span, shape, chains, kernel):
+def _is_allowed(
+  factor: activity_pattern.Factor, ratio: float, *, is_free: bool
+) -> bool:
+  """Whether the pattern of layer 1 agrees with the size by layer 2.
+
+  That is `ratio` times the factor's where layer 1 leaves the size free.
+  """
+  size = abs(factor.value) * (ratio if is_free else 1.0)
+  is_known = is_free or factor.error <= _SHARP
+  return is_known and factor.low <= size <= factor.high
+
+
+def _unexplained(
+  span: hidden_span.HiddenSpan,
+  shape: context_windows.Shape,
+  chains: list[closed_chain.Chain],
+  kernel: Float64[np.ndarray, 'units outputs'],
+) -> float:
   """Share of layer 2's kernel outside of what the chains give."""
   given = [
     closed_chain.hidden(span, shape, each.frames, each.num_windows)
@@ -182,7 +222,11 @@ def _unexplained(span, shape, chains, kernel):
   return span_evidence.signals(np.concatenate(given), kernel, sizes).unexplained
 
 
-def _hidden_span(observed, layer, shape):
+def _hidden_span(
+  observed: observation.Observation,
+  layer: first_layer.FirstLayer,
+  shape: context_windows.Shape,
+) -> hidden_span.HiddenSpan:
   """Layer 1 midway between the steps, of which no direction is asked for."""
   start = first_layer.parameters(observed, layer.scale, shape)
   kernel = start.kernel if start.end is None else (start.kernel + start.end[0])
@@ -195,11 +239,14 @@ def _hidden_span(observed, layer, shape):
   )
 
 
-def _of_level(utterance, known, layer, factor):
+def _of_level(
+  sized: _Sized, known: known_scale.KnownScale, layer: first_layer.FirstLayer
+) -> span_utterances.Utterance:
   """In the size that is known, or the next to it that the pattern allows."""
+  utterance, factor = sized
   frames = utterance.frames * layer.scale
   wanted = np.linalg.norm(known_scale.scaled(known, frames))
   ratio = wanted / np.linalg.norm(frames)
   size = abs(factor.value)
   allowed = np.clip(ratio * size, factor.low, factor.high)
-  return _times(utterance, allowed / size)
+  return _times(utterance, float(allowed / size))

@@ -46,7 +46,7 @@ def coefficients(
   return inverse / np.maximum(norms, 1e-300)
 
 
-def _tolerance(distances):
+def _tolerance(distances: Float64[np.ndarray, 'candidates points']) -> float:
   """What tells the points on a hyperplane from those beside it.
 
   In the widest gap of the logarithms of the distances, for the candidate to
@@ -60,7 +60,9 @@ def _tolerance(distances):
   return float(np.exp((ascending[gap] + ascending[gap + 1]) / 2))
 
 
-def _largest(signals, rng):
+def _largest(
+  signals: Float64[np.ndarray, 'basis points'], rng: np.random.Generator
+) -> Float64[np.ndarray, 'basis chosen']:
   """Unit vectors of the points that rounding reaches least, shuffled."""
   norms = np.linalg.norm(signals, axis=0)
   real = np.flatnonzero(norms > np.median(norms[norms > 0]))
@@ -68,15 +70,21 @@ def _largest(signals, rng):
   return signals[:, real] / norms[real]
 
 
-def _candidates(points, rng):
-  """[candidates, basis] normals of hyperplanes, each through random points."""
+def _candidates(
+  points: Float64[np.ndarray, 'basis points'], rng: np.random.Generator
+) -> Float64[np.ndarray, 'candidates basis']:
+  """Normals of hyperplanes, each through random points."""
   count, num_points = points.shape
   chosen = rng.integers(num_points, size=(_NUM_CANDIDATES, count - 1))
   through = points[:, chosen].transpose(1, 2, 0)
   return np.linalg.svd(through)[2][:, -1]
 
 
-def _refined(normal, points, within):
+def _refined(
+  normal: Float64[np.ndarray, ' basis'],
+  points: Float64[np.ndarray, 'basis points'],
+  within: float,
+) -> Float64[np.ndarray, ' basis']:
   """The normal that fits all points near the hyperplane."""
   near = points[:, np.abs(normal @ points) <= within]
   return np.linalg.svd(near @ near.T)[0][:, -1]

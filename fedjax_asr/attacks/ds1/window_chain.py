@@ -27,6 +27,14 @@ _GROWTH_ITERATIONS = 30
 _GROWTH_EQUATIONS = 16
 
 
+class Limits(NamedTuple):
+  """Of growth: windows, random starts of one, and what closes a window."""
+
+  num_windows: int
+  num_starts: int
+  max_residual: float
+
+
 class Tail(NamedTuple):
   """Where growth stands.
 
@@ -76,7 +84,12 @@ def seed_fits(
   return jax.vmap(fit)(fits)
 
 
-def _seed_residual(span, shape, num_windows, point):
+def _seed_residual(
+  span: hidden_span.HiddenSpan,
+  shape: context_windows.Shape,
+  num_windows: int,
+  point: Float[Array, ' unknowns'],
+) -> Float[Array, ' equations']:
   frames = hidden_span.to_frames(span, point)
   padded = jnp.pad(frames, ((shape.context, 0), (0, 0)))
   windows = hidden_span.windows(padded, shape, num_windows)
@@ -113,7 +126,7 @@ def polished(
   """
   num_windows = (len(frames) - shape.width) // shape.stride + 1
 
-  def residual(point):
+  def residual(point: jax.Array) -> jax.Array:
     rest = hidden_span.to_frames(span, point)
     together = jnp.concatenate([frames[:num_known], rest])
     windows = hidden_span.windows(together, shape, num_windows)
@@ -129,14 +142,12 @@ def polished(
   return jnp.concatenate([frames[:num_known], rest])
 
 
-@functools.partial(jax.jit, static_argnums=(1, 3, 4, 5))
+@functools.partial(jax.jit, static_argnums=(1, 3))
 def grown(
   span: hidden_span.HiddenSpan,
   shape: context_windows.Shape,
   tail: Tail,
-  num_windows: int,
-  num_starts: int,
-  max_residual: float,
+  limits: Limits,
   key: jax.Array,
 ) -> tuple[
   Tail, Float[Array, 'windows stride features'], Float[Array, 'windows']
@@ -144,44 +155,52 @@ def grown(
   """The next frames and each window's residual, 1 from the end on.
 
   A window first starts from its last known frame again; where that does not
-  close, from silence and `num_starts` random frames.
+  close, from silence and `limits.num_starts` random frames.
   """
 
-  def step(tail, key):
+  def step(
+    tail: Tail, key: jax.Array
+  ) -> tuple[Tail, tuple[jax.Array, jax.Array]]:
     frames, residual = jax.lax.cond(
       tail.is_over,
       lambda *_: (
         jnp.zeros((shape.stride, shape.num_features)),
         jnp.array(1.0),
       ),
-      functools.partial(_next, span, shape, num_starts, max_residual),
+      functools.partial(_next, span, shape, limits),
       tail.frames,
       key,
     )
     known = jnp.concatenate([tail.frames, frames])[shape.stride :]
-    is_over = residual > max_residual
+    is_over = residual > limits.max_residual
     return Tail(known, is_over), (frames, jnp.where(is_over, 1.0, residual))
 
   tail, (frames, residuals) = jax.lax.scan(
-    step, tail, jax.random.split(key, num_windows)
+    step, tail, jax.random.split(key, limits.num_windows)
   )
   return tail, frames, residuals
 
 
-def _next(span, shape, num_starts, max_residual, known, key):
-  """(frames, residual) that follow the known ones."""
+def _next(
+  span: hidden_span.HiddenSpan,
+  shape: context_windows.Shape,
+  limits: Limits,
+  known: Float[Array, 'frames features'],
+  key: jax.Array,
+) -> tuple[Float[Array, 'stride features'], Float[Array, '']]:
+  """Frames that follow the known ones, and their residual."""
   num_new = shape.stride * shape.num_features
   before = known.ravel() @ span.kernel[:-num_new] + span.bias
   few = hidden_span.fewer(span, _GROWTH_EQUATIONS * num_new)
 
-  def values(point):
+  def values(point: jax.Array) -> jax.Array:
     new = hidden_span.to_frames(span, point).ravel()
     return activation.clipped_relu(before + new @ span.kernel[-num_new:])
 
-  def residual(point):
+  def residual(point: jax.Array) -> jax.Array:
     return hidden_span.outside_of(few, values(point))
 
-  def solved(frames):
+  def solved(frames: jax.Array) -> tuple[jax.Array, jax.Array]:
     begin = levenberg_marquardt.start(
       residual, hidden_span.to_unknowns(span, frames)
     )
@@ -189,8 +208,8 @@ def _next(span, shape, num_starts, max_residual, known, key):
     left = hidden_span.outside_of(span, values(fit.point))
     return hidden_span.to_frames(span, fit.point), jnp.sum(left**2)
 
-  def retried(_):
-    shape_of_frames = (num_starts, *last.shape)
+  def retried(_: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
+    shape_of_frames = (limits.num_starts, *last.shape)
     drawn = jax.random.normal(key, shape_of_frames) * span.std + last
     starts = jnp.concatenate([jnp.zeros_like(last)[None], drawn])
     frames, costs = jax.vmap(solved)(starts)
@@ -200,5 +219,5 @@ def _next(span, shape, num_starts, max_residual, known, key):
   last = jnp.repeat(known[-1:], shape.stride, axis=0)
   first = solved(last)
   return jax.lax.cond(
-    first[1] > max_residual, retried, lambda given: given, first
+    first[1] > limits.max_residual, retried, lambda given: given, first
   )

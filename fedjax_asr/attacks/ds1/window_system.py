@@ -104,7 +104,9 @@ def banded(
   return _within(band)
 
 
-def _within(band):
+def _within(
+  band: Float64[np.ndarray, 'taps unknowns'],
+) -> Float64[np.ndarray, 'taps unknowns']:
   """Zeros where a column of the band reaches beyond the last row."""
   size = band.shape[1]
   for offset in range(1, len(band)):
@@ -150,7 +152,11 @@ def eigenvalues_by_length(
   return lowest
 
 
-def _eliminated(front, column, features):
+def _eliminated(
+  front: Float64[np.ndarray, 'taps taps'],
+  column: Float64[np.ndarray, 'taps features'],
+  features: int,
+) -> Float64[np.ndarray, 'taps taps']:
   """The front without its first frame, moved on by it."""
   import scipy.linalg  # Here, because it takes long to import.
 
@@ -170,20 +176,26 @@ def _eliminated(front, column, features):
 class _Blocks:
   """Blocks of A for ever longer utterances; all but the first ones recur."""
 
-  def __init__(self, projector, shape):
+  def __init__(
+    self,
+    projector: Float64[np.ndarray, 'taps taps'],
+    shape: context_windows.Shape,
+  ) -> None:
     self._projector = projector
     self._shape = shape
-    self._columns = {}
-    self._tails = {}
+    self._columns: dict[int, np.ndarray] = {}
+    self._tails: dict[tuple[int, int], np.ndarray] = {}
 
-  def column(self, frame):
+  def column(self, frame: int) -> Float64[np.ndarray, 'taps features']:
     """Blocks of the rows from `frame` on, in its column; without an end."""
     frame -= self._shape.stride * self._first_window(frame)
     if frame not in self._columns:
       self._columns[frame] = self._sum_over_windows(frame)
     return self._columns[frame]
 
-  def tail(self, frame, num_windows):
+  def tail(
+    self, frame: int, num_windows: int
+  ) -> Float64[np.ndarray, 'unknowns unknowns']:
     """A of `num_windows` windows, from `frame` on."""
     first = self._first_window(frame)
     at = frame - self._shape.stride * first, num_windows - first
@@ -191,11 +203,13 @@ class _Blocks:
       self._tails[at] = self._from_frame_on(*at)
     return self._tails[at]
 
-  def _first_window(self, frame):
+  def _first_window(self, frame: int) -> int:
     """The first window that reaches a frame."""
     return max(0, -(-(frame - self._shape.context) // self._shape.stride))
 
-  def _sum_over_windows(self, frame):
+  def _sum_over_windows(
+    self, frame: int
+  ) -> Float64[np.ndarray, 'taps features']:
     context, stride, features = self._shape
     column = np.zeros((len(self._projector), features))
     for window in range((frame + context) // stride + 1):
@@ -204,7 +218,9 @@ class _Blocks:
       column[: len(block)] += block
     return column
 
-  def _from_frame_on(self, frame, num_windows):
+  def _from_frame_on(
+    self, frame: int, num_windows: int
+  ) -> Float64[np.ndarray, 'unknowns unknowns']:
     context, stride, features = self._shape
     frames = stride * num_windows
     tail = np.zeros(((frames - frame) * features,) * 2)

@@ -11,14 +11,34 @@
    normalisation hides; all of it together is the certificate.
 
 No transcript, length, label or loss is used.
+
+Assumes:
+  observed: the updates of the first recurrence's kernels, and of its bias where
+    no norm hides frames' lengths; of the convolutions, for scale and
+    certificate; with batch norm the running averages, of one step.
+  told: the parameters that the server sent, the precision of the client's
+    products; neither transcript nor length nor number of utterances. Of public
+    speech mean and deviation, for a scale that no update tells.
+  model: a DeepSpeech 2 whose convolutions end in clipped ReLUs and give twice
+    as many units as an output frame has unknowns, about half of them at zero.
+  training: convolutions and recurrence as they were sent throughout: one step,
+    or steps so small that the residuals stay within their limits. Something is
+    sent back to each frame, and there are far fewer frames than units, and
+    fewer states than the recurrence is wide.
+  noise: rounding, or so little that singular values still drop threefold after
+    the last frame's.
+  refused: another model, too few units, Adam's delta, no update of a layer that
+    is needed, batch norm without averages or of several steps, a span without
+    an end (noise, codes, too many frames), frames that are not found, or have
+    no order.
 """
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Float
 
 from fedjax_asr import config
 from fedjax_asr.attacks import (
@@ -42,8 +62,6 @@ MIN_COSINE = 0.999
 # A wrong scale makes the residual worse by far more.
 _WORSE = 100.0
 
-Report = Callable[[str], None]
-
 
 class _Found(NamedTuple):
   """Utterances as far as they are known.
@@ -61,7 +79,7 @@ def reconstruct(
   observed: observation.Observation,
   cfg: config.DemixingConfig,
   key: jax.Array,
-  report: Report | None = None,
+  report: observation.Report | None = None,
 ) -> observation.Reconstruction:
   """Every utterance behind the update.
 
@@ -71,15 +89,21 @@ def reconstruct(
   """
   report = report or (lambda _: None)
   _check(observed)
-  search_key, invert_key = jax.random.split(key)
   update = observation.needed(observed, _KERNEL)
   spanned = subspace.column_space(update)
   with observation.having_seen(spanned.spectrum(_KERNEL)):
     _check_span(spanned, update.shape)
-    return _demixed(observed, spanned, cfg, search_key, invert_key, report)
+    return _demixed(observed, spanned, cfg, key, report)
 
 
-def _demixed(observed, spanned, cfg, search_key, invert_key, report):
+def _demixed(
+  observed: observation.Observation,
+  spanned: subspace.Subspace,
+  cfg: config.DemixingConfig,
+  key: jax.Array,
+  report: observation.Report,
+) -> observation.Reconstruction:
+  search_key, invert_key = jax.random.split(key)
   # What the client's forward pass was; `observed` is what its gradients were.
   seen, space = _seen(observed), spanned
   if batch_statistics.is_hidden(observed):
@@ -118,19 +142,18 @@ def _demixed(observed, spanned, cfg, search_key, invert_key, report):
   return found._replace(spectra=(spanned.spectrum(_KERNEL), order.spectrum))
 
 
-def _seen(observed):
+def _seen(observed: observation.Observation) -> observation.Observation:
   if batch_statistics.is_hidden(observed):
     return batch_statistics.frozen(observed)
   return observed
 
 
-def _check(observed):
+def _check(observed: observation.Observation) -> None:
   if observed.acoustic.front is None:
     raise observation.Refused(
       'the model has no convolutions: want DeepSpeech 2.'
     )
-  is_delta = observed.observed is config.Observed.DELTA
-  if is_delta and observed.client.optimizer is config.ClientOptimizer.ADAM:
+  if not observation.keeps_span(observed):
     raise observation.Refused(
       "Adam at the client: its delta does not keep the gradient's span."
     )
@@ -148,7 +171,7 @@ def _check(observed):
     )
 
 
-def _check_span(space: subspace.Subspace, shape):
+def _check_span(space: subspace.Subspace, shape: tuple[int, ...]) -> None:
   if space.rank >= min(shape) or space.gap <= 1:
     raise observation.Refused(
       f'the span of the input kernel has no end: rank {space.rank} of '
@@ -156,14 +179,21 @@ def _check_span(space: subspace.Subspace, shape):
     )
 
 
-def _completed(space, seen) -> subspace.Subspace:
+def _completed(
+  space: subspace.Subspace, seen: observation.Observation
+) -> subspace.Subspace:
   """With the mean frame, which batch norm takes out of the update."""
   mean = batch_statistics.mean_frame(seen)
   basis, _ = np.linalg.qr(np.column_stack([space.basis, mean]))
   return space._replace(basis=basis, complement=np.zeros((len(basis), 0)))
 
 
-def _inverted(observed, directions, cfg, key):
+def _inverted(
+  observed: observation.Observation,
+  directions: Float[np.ndarray, 'outputs units'],
+  cfg: config.DemixingConfig,
+  key: jax.Array,
+) -> tuple[front_inversion.Problem, Float[Array, 'frames features']]:
   """The length is the one that closes best."""
   tried = []
   for frames in _lengths(observed, len(directions)):
@@ -175,7 +205,7 @@ def _inverted(observed, directions, cfg, key):
   return wanted, found.features
 
 
-def _lengths(observed, num_outputs: int) -> list[int]:
+def _lengths(observed: observation.Observation, num_outputs: int) -> list[int]:
   """Input lengths that give so many frames, apart from zeros at the end.
 
   Lengths count as one where every convolution gives as many frames.
@@ -192,7 +222,9 @@ def _lengths(observed, num_outputs: int) -> list[int]:
   return list(lengths.values())
 
 
-def _rescaled(observed, found: _Found, cfg) -> _Found:
+def _rescaled(
+  observed: observation.Observation, found: _Found, cfg: config.DemixingConfig
+) -> _Found:
   """Features of the scale that a convolution's bias update wants.
 
   Where normalisation, or biases of zero, make frames' directions the same at
@@ -221,7 +253,9 @@ def _rescaled(observed, found: _Found, cfg) -> _Found:
   return found._replace(features=features)
 
 
-def _scale_evidence(observed) -> dict[str, np.ndarray]:
+def _scale_evidence(
+  observed: observation.Observation,
+) -> dict[str, np.ndarray]:
   """Biases' updates that go with the features' size, by convolution.
 
   Behind a norm none does.
@@ -235,7 +269,13 @@ def _scale_evidence(observed) -> dict[str, np.ndarray]:
   return {name: bias for name, bias in found.items() if bias is not None}
 
 
-def _fits(observed, wanted, values, scaled, cfg) -> bool:
+def _fits(
+  observed: observation.Observation,
+  wanted: front_inversion.Problem,
+  values: Float[Array, 'frames features'],
+  scaled: Float[Array, 'frames features'],
+  cfg: config.DemixingConfig,
+) -> bool:
   """Whether another scale explains the frames as well."""
   before = front_inversion.residual(observed, wanted, values)
   after = front_inversion.residual(observed, wanted, scaled)
@@ -244,7 +284,9 @@ def _fits(observed, wanted, values, scaled, cfg) -> bool:
   )
 
 
-def _of_known_scale(observed, found: _Found, cfg) -> _Found:
+def _of_known_scale(
+  observed: observation.Observation, found: _Found, cfg: config.DemixingConfig
+) -> _Found:
   """Without a bias: of the scale that is known beforehand, if it is free."""
   known = known_scale.of_features(observed)
   is_free, features = False, []
@@ -262,7 +304,11 @@ def _of_known_scale(observed, found: _Found, cfg) -> _Found:
 
 
 def _result(
-  observed, seen, cfg, order, found: _Found
+  observed: observation.Observation,
+  seen: observation.Observation,
+  cfg: config.DemixingConfig,
+  order: frame_order.Order,
+  found: _Found,
 ) -> observation.Reconstruction:
   residual = max(
     front_inversion.residual(seen, wanted, features)
@@ -300,7 +346,9 @@ def _result(
   )
 
 
-def _ledger(observed, found: _Found) -> observation.Ledger:
+def _ledger(
+  observed: observation.Observation, found: _Found
+) -> observation.Ledger:
   is_hidden = batch_statistics.is_hidden(observed)
   ordered_by = frame_order.layers(observed, knows_mean=is_hidden)
   names = dict.fromkeys(

@@ -7,13 +7,14 @@ from there, only its second; and so on. Each step has one right answer among all
 frames, and the distance to the second best says how sure it is.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import scipy.optimize
-from jaxtyping import Float
+from jaxtyping import Array, Bool, Float
 
 from fedjax_asr import config
 from fedjax_asr.attacks import observation, subspace
@@ -23,6 +24,10 @@ _INPUT = 'recurrent_0/input_kernel'
 _RECURRENT = 'recurrent_0/recurrent_kernel'
 # Part of a state that may lie outside of the space.
 MAX_RESIDUAL = 1e-2
+
+# (what each frame gives, a state or None for zero) -> (the states after each,
+# their parts outside of the space).
+_Step = Callable[[jax.Array, np.ndarray | None], tuple[jax.Array, jax.Array]]
 
 
 class Order(NamedTuple):
@@ -66,7 +71,13 @@ def order(
     return _ordered(observed, frames, mean, states, update.shape)
 
 
-def _ordered(observed, frames, mean, states, shape) -> Order:
+def _ordered(
+  observed: observation.Observation,
+  frames: Float[np.ndarray, 'frames units'],
+  mean: Float[np.ndarray, ' units'] | None,
+  states: subspace.Subspace,
+  shape: tuple[int, ...],
+) -> Order:
   if states.rank >= min(shape):
     raise observation.Refused(
       f'the states fill all {shape[0]} dimensions of the recurrence: no '
@@ -91,10 +102,17 @@ def _ordered(observed, frames, mean, states, shape) -> Order:
   )
 
 
-def _chains(step, projected):
-  """Chains of frames from zero states; each lacks its last frame."""
+def _chains(
+  step: _Step, projected: Float[Array, 'frames gates']
+) -> tuple[list[list[int]], list[float], list[float]]:
+  """Chains of frames from zero states; each lacks its last frame.
+
+  With the residual of each state, and the margin of each frame but the first.
+  """
   left = np.ones(len(projected), bool)
-  chains, residuals, margins = [], [], []
+  chains: list[list[int]] = []
+  residuals: list[float] = []
+  margins: list[float] = []
   state = None
   while left.any():
     states, outside = jax.device_get(step(projected, state))
@@ -118,7 +136,9 @@ def _chains(step, projected):
   return chains, residuals, margins
 
 
-def _with_ends(chains, frames):
+def _with_ends(
+  chains: list[list[int]], frames: Float[np.ndarray, 'frames units']
+) -> tuple[tuple[int, ...], ...]:
   """Each chain with a last frame of those that are left, the likest in all."""
   used = {index for chain in chains for index in chain}
   left = [index for index in range(len(frames)) if index not in used]
@@ -173,14 +193,16 @@ def layers(
   return _RECURRENT, _INPUT, _bias(cfg)
 
 
-def _bias(cfg) -> str:
+def _bias(cfg: config.DeepSpeech2Config) -> str:
   """Name of the bias that is added to the input's products."""
   if cfg.norm is config.Norm.BATCH:
     return 'recurrent_0/norm/bias'
   return 'recurrent_0/bias'
 
 
-def _bias_update(observed):
+def _bias_update(
+  observed: observation.Observation,
+) -> tuple[Float[np.ndarray, ' outputs'], Bool[np.ndarray, ' outputs']]:
   """sum_t d_t of the input's products, and for which outputs it is known."""
   cfg = observed.model.ds2
   total = observation.needed(observed, _bias(cfg))
@@ -198,8 +220,11 @@ def _bias_update(observed):
   return total.ravel(), known.ravel()
 
 
-def _projected(observed, frames):
-  """[frames, gates] of the forward direction: what the recurrence is given."""
+def _projected(
+  observed: observation.Observation,
+  frames: Float[np.ndarray, 'frames units'],
+) -> Float[Array, 'frames gates']:
+  """What the recurrence is given in the forward direction."""
   cfg = observed.model.ds2
   layer = observed.params['recurrent_0']
   values = jnp.asarray(frames, jnp.float32) @ layer['input_kernel']
@@ -209,7 +234,10 @@ def _projected(observed, frames):
   return values[:, :gates]
 
 
-def _normalized(observed, values):
+def _normalized(
+  observed: observation.Observation,
+  values: Float[Array, 'frames outputs'],
+) -> Float[Array, 'frames outputs']:
   cfg = observed.model.ds2
   variables = {'params': observed.params['recurrent_0']['norm']}
   if cfg.norm is config.Norm.BATCH:
@@ -221,8 +249,10 @@ def _normalized(observed, values):
   return norms.FrameNorm(num_groups=groups).apply(variables, values[None])[0]
 
 
-def _step(observed, states):
-  """`(projected, state) -> (states, outside)` for every frame as the next."""
+def _step(
+  observed: observation.Observation, states: subspace.Subspace
+) -> _Step:
+  """For every frame as the next."""
   cfg = observed.model.ds2
   cell = recurrence.CELLS[cfg.cell]
   size = cfg.recurrent_size
@@ -231,7 +261,9 @@ def _step(observed, states):
   basis = jnp.asarray(states.basis, jnp.float32)
 
   @jax.jit
-  def from_state(projected, state):
+  def from_state(
+    projected: jax.Array, state: jax.Array
+  ) -> tuple[jax.Array, jax.Array]:
     recurrent = state[:size] @ weights + bias
     after = jax.vmap(cell.step, (0, None, None))(projected, recurrent, state)
     output = after[:, :size]
@@ -239,9 +271,11 @@ def _step(observed, states):
     norm = jnp.linalg.norm(output, axis=1)
     return after, jnp.linalg.norm(outside, axis=1) / jnp.maximum(norm, 1e-12)
 
-  def step(projected, state):
+  def step(
+    projected: jax.Array, state: np.ndarray | None
+  ) -> tuple[jax.Array, jax.Array]:
     if state is None:
-      state = jnp.zeros(cell.num_states * size)
+      return from_state(projected, jnp.zeros(cell.num_states * size))
     return from_state(projected, state)
 
   return step

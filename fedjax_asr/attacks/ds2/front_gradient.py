@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Float
 
 from fedjax_asr.attacks import observation
 from fedjax_asr.attacks.ds2 import front_inversion
@@ -49,7 +50,12 @@ def predicted(
   ]
 
 
-def _frames(observed, params, wanted, features):
+def _frames(
+  observed: observation.Observation,
+  params: model.Params,
+  wanted: front_inversion.Problem,
+  features: Float[Array, 'frames features'],
+) -> Float[Array, 'outputs units']:
   front, train = front_inversion.front(observed)
   with jax.default_matmul_precision('highest'):
     values, _, _ = front(

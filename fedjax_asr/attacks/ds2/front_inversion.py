@@ -8,7 +8,7 @@ by direction, not by length.
 """
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import Any, NamedTuple
 
 import jax
@@ -19,12 +19,17 @@ from jaxtyping import Array, Float
 
 from fedjax_asr import config
 from fedjax_asr.attacks import context_windows, observation, together
+from fedjax_asr.models import model
 
 # Descent ends here: from there on Levenberg-Marquardt is faster,
 _NEAR = 1e-4
 # and ends at float32's precision, or after so many steps without a gain.
 _EXACT = 1e-13
 _MAX_FAILED = 4
+
+
+# What convolutions give, and whether batch norm is in training mode.
+Front = tuple[Callable[..., Any], bool]
 
 
 class Inversion(NamedTuple):
@@ -39,6 +44,10 @@ class Problem(NamedTuple):
 
   num_frames: jax.Array
   target: Float[Array, 'outputs units']
+
+
+# What a victim has of its own: the norms' state, the problem, and features.
+_Own = tuple[model.NormState, Problem, jax.Array]
 
 
 def problem(
@@ -94,7 +103,14 @@ def residual(
   return float(_together(_energy, settings, observed, wanted, features))
 
 
-def _together(function, settings, observed, wanted, features):
+def _together(
+  function: together.Function,
+  settings: tuple[Hashable, ...],
+  observed: observation.Observation,
+  wanted: Problem,
+  features: Float[Array, '*starts frames features'],
+) -> Any:
+  """function(*settings, params, own), with those of other victims."""
   own = jax.tree.map(jnp.asarray, (observed.norm_state, wanted, features))
   # Highest: a GPU would round products to TF32.
   with jax.default_matmul_precision('highest'):
@@ -122,9 +138,7 @@ def receptive_field(
   )
 
 
-def front(
-  observed: observation.Observation,
-) -> tuple[Callable[..., Any], bool]:
+def front(observed: observation.Observation) -> Front:
   """The front and its mode: batch norm's statistics are the batch's own.
 
   Raises:
@@ -137,7 +151,13 @@ def front(
   return observed.acoustic.front, train
 
 
-def _residuals(front, params, norm_state, wanted, features):
+def _residuals(
+  front: Front,
+  params: model.Params,
+  norm_state: model.NormState,
+  wanted: Problem,
+  features: Float[Array, 'frames features'],
+) -> Float[Array, 'outputs units']:
   """Differences of directions; their squares sum to the mean over frames."""
   apply, train = front
   values, _, _ = apply(
@@ -148,30 +168,41 @@ def _residuals(front, params, norm_state, wanted, features):
   return (unit - wanted.target) / jnp.sqrt(float(len(wanted.target)))
 
 
-def _energy(front, params, own):
+def _energy(front: Front, params: model.Params, own: _Own) -> Float[Array, '']:
   return jnp.square(_residuals(front, params, *own)).sum()
 
 
-def _descended(front, count, learning_rate, params, own):
+# Features, the optimizer's state, losses, and the iteration.
+_Descent = tuple[jax.Array, Any, jax.Array, jax.Array]
+
+
+def _descended(
+  front: Front,
+  count: int,
+  learning_rate: float,
+  params: model.Params,
+  own: _Own,
+) -> tuple[Float[Array, 'starts frames features'], Float[Array, ' starts']]:
   """Adam with a cosine decay from all starts, until one of them is near."""
   norm_state, wanted, starts = own
   optimizer = optax.adam(optax.cosine_decay_schedule(learning_rate, count))
 
-  def loss(features):
+  def loss(features: jax.Array) -> jax.Array:
     return _energy(front, params, (norm_state, wanted, features))
 
-  def is_far(carry):
+  def is_far(carry: _Descent) -> jax.Array:
     _, _, losses, index = carry
     return (index < count) & (losses.min() > _NEAR)
 
-  def step(carry):
+  def step(carry: _Descent) -> _Descent:
     features, state, _, index = carry
     losses, gradients = jax.vmap(jax.value_and_grad(loss))(features)
     updates, state = optimizer.update(gradients, state)
-    return features + updates, state, losses, index + 1
+    moved = features + jnp.asarray(updates)
+    return moved, state, losses, index + 1
 
   losses = jnp.full(len(starts), jnp.inf)
-  start = starts, optimizer.init(starts), losses, 0
+  start = starts, optimizer.init(starts), losses, jnp.zeros((), int)
   features, *_ = jax.lax.while_loop(is_far, step, start)
   return features, jax.vmap(loss)(features)
 
@@ -186,21 +217,27 @@ class _Polish(NamedTuple):
   iteration: jax.Array
 
 
-def _polished(front, count, num_conjugate_gradients, params, own):
+def _polished(
+  front: Front,
+  count: int,
+  num_conjugate_gradients: int,
+  params: model.Params,
+  own: _Own,
+) -> Inversion:
   """Levenberg-Marquardt; the residual never rises."""
   norm_state, wanted, features = own
   residual = functools.partial(_residuals, front, params, norm_state, wanted)
 
-  def is_open(carry):
+  def is_open(carry: _Polish) -> jax.Array:
     is_left = (carry.iteration < count) & (carry.num_failed < _MAX_FAILED)
     return is_left & (carry.loss > _EXACT)
 
-  def step(carry):
+  def step(carry: _Polish) -> _Polish:
     # The transpose of the transpose, as products have no forward mode.
     values, backward = jax.vjp(residual, carry.features)
     forward = jax.linear_transpose(backward, values)
 
-    def normal(direction):
+    def normal(direction: jax.Array) -> jax.Array:
       (change,) = forward((direction,))
       return backward(change)[0] + carry.damping * direction
 

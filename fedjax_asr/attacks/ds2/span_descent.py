@@ -14,6 +14,22 @@ A front that normalises (or has biases of zero) gives the same directions at
 every scale: what is found is then certified up to its scale. That is set to
 what normalisation per utterance makes it, or to that of public speech where
 declared, and is arbitrary otherwise.
+
+Assumes:
+  observed: the update of the first recurrence's input kernel; of all layers in
+    the polish.
+  told: the parameters that the server sent. The length and the number of
+    utterances where declared, otherwise the rank says how long one is; the
+    transcript in the polish alone. Of public speech mean and deviation, where
+    declared: the units of points, and a scale that no update tells.
+  model: a DeepSpeech 2, before or after training.
+  training: one utterance; convolutions as they were sent throughout, which is
+    one step; something is sent back to each frame, and at least as many
+    directions are left as an output frame has unknowns.
+  noise: rounding alone.
+  refused: another model, several utterances, Adam's delta, no update of the
+    kernel, a spectrum without a drop, too many frames, or in the polish a
+    transcript that cannot be that of the length.
 """
 
 import functools
@@ -40,7 +56,6 @@ _ADAM = optax.scale_by_adam()
 # A residual that rises by no more than this part has not risen.
 _SLACK = 0.01
 
-Report = Callable[[str], None]
 Points = Float[Array, 'starts frames features']
 Copies = Float[Array, 'copies frames features']
 Best = Float[Array, 'best frames features']
@@ -79,7 +94,7 @@ def reconstruct(
   observed: observation.Observation,
   cfg: config.SpanDescentConfig,
   key: jax.Array,
-  report: Report | None = None,
+  report: observation.Report | None = None,
 ) -> observation.Reconstruction:
   """The one utterance behind an update of DeepSpeech 2; see the module.
 
@@ -94,7 +109,7 @@ def reconstruct(
   report = report or (lambda _: None)
   spanned = span_residual.space(observed)
   problem = span_residual.opened(observed, spanned)
-  front = span_residual.front(observed)
+  front = front_inversion.front(observed)
   # Highest: a GPU would round products to TF32.
   with jax.default_matmul_precision('highest'):
     points = searched(observed, cfg, problem, key, report)
@@ -112,7 +127,7 @@ def reconstruct(
   return result._replace(spectra=(spanned.spectrum(span_residual.LAYER),))
 
 
-def _is_told(declared) -> bool:
+def _is_told(declared: observation.Declared) -> bool:
   """What the polish takes."""
   return declared.labels is not None and declared.num_frames is not None
 
@@ -122,7 +137,7 @@ def searched(
   cfg: config.SpanDescentConfig,
   problem: span_residual.Problem,
   key: jax.Array,
-  report: Report,
+  report: observation.Report,
 ) -> Best:
   """The best of the descents from noise, lowest residual first."""
   schedule = Schedule(
@@ -131,7 +146,7 @@ def searched(
   frames = int(problem.num_frames[0])
   shape = (cfg.num_starts, frames, observed.features.num_features)
   points, residuals = descended(
-    span_residual.front(observed),
+    front_inversion.front(observed),
     schedule,
     problem,
     jax.random.normal(key, shape),
@@ -145,7 +160,7 @@ def repaired(
   cfg: config.SpanDescentConfig,
   problem: span_residual.Problem,
   points: Points,
-  report: Report,
+  report: observation.Report,
 ) -> Best:
   """The best of the points' shifted copies, descended; lowest first."""
   schedule = Schedule(
@@ -155,7 +170,7 @@ def repaired(
   )
   hop = front_inversion.time_stride(observed)
   points, residuals = descended(
-    span_residual.front(observed),
+    front_inversion.front(observed),
     schedule,
     problem,
     shifted(points, lags(points.shape[1], hop, cfg.max_shift)),
@@ -165,11 +180,11 @@ def repaired(
 
 
 def refined(
-  front: span_residual.Front,
+  front: front_inversion.Front,
   cfg: config.SpanDescentConfig,
   problem: span_residual.Problem,
   points: Points,
-  report: Report,
+  report: observation.Report,
 ) -> tuple[Points, Float[np.ndarray, ' starts']]:
   """The points descended for long without a prior, and their residuals."""
   schedule = Schedule(
@@ -179,7 +194,9 @@ def refined(
   return descended(front, schedule, problem, points, say)
 
 
-def _say(report, stage, state, schedule):
+def _say(
+  report: observation.Report, stage: str, state: State, schedule: Schedule
+) -> None:
   report(
     f'{stage}, iteration {int(state.iteration)} of '
     f'{schedule.num_iterations}, residual {np.nanmin(state.residuals):.2g}'
@@ -208,7 +225,7 @@ def shifted(points: Points, lags: list[int]) -> Copies:
 
 
 def descended(
-  front: span_residual.Front,
+  front: front_inversion.Front,
   schedule: Schedule,
   problem: span_residual.Problem,
   points: Points,
@@ -228,18 +245,25 @@ def descended(
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def _advanced(front, schedule, problem, state):
+def _advanced(
+  front: front_inversion.Front,
+  schedule: Schedule,
+  problem: span_residual.Problem,
+  state: State,
+) -> State:
   """Up to `_CHUNK` iterations on."""
   slope = jax.grad(functools.partial(span_residual.objective, front), 2)
   slopes = jax.vmap(slope, (None, None, 0))
 
-  def step(iteration, carry):
+  def step(
+    iteration: jax.Array, carry: tuple[jax.Array, Any]
+  ) -> tuple[jax.Array, Any]:
     points, minimiser = carry
     done = iteration / schedule.num_iterations
     slopes_here = slopes(problem, schedule.amplitude_prior * (1 - done), points)
     moves, minimiser = _ADAM.update(slopes_here, minimiser)
     rate = schedule.learning_rate * (1 + jnp.cos(jnp.pi * done)) / 2
-    return points - rate * moves, minimiser
+    return points - rate * jnp.asarray(moves), minimiser
 
   end = jnp.minimum(state.iteration + _CHUNK, schedule.num_iterations)
   points, minimiser = jax.lax.fori_loop(
@@ -252,15 +276,23 @@ def _advanced(front, schedule, problem, state):
 _residual = jax.jit(span_residual.residual, static_argnums=0)
 
 
-def _measured(observed, problem, features) -> float:
+def _measured(
+  observed: observation.Observation,
+  problem: span_residual.Problem,
+  features: Float[np.ndarray, 'frames features'],
+) -> float:
   """The residual of features in the model's input units."""
   point = matching_objective.in_speech_units(problem.speech, features)
-  front = span_residual.front(observed)
+  front = front_inversion.front(observed)
   with jax.default_matmul_precision('highest'):
     return float(_residual(front, problem, jnp.asarray(point)))
 
 
-def _rescaled(observed, problem, point) -> _Found:
+def _rescaled(
+  observed: observation.Observation,
+  problem: span_residual.Problem,
+  point: Float[Array, 'frames features'],
+) -> _Found:
   """Of the scale that is known beforehand, where the span tells none."""
   measure = functools.partial(_measured, observed, problem)
   features = np.asarray(matching_objective.in_features(problem.speech, point))
@@ -274,7 +306,13 @@ def _rescaled(observed, problem, point) -> _Found:
   return _Found(features, residual, is_free)
 
 
-def _polished(observed, cfg, features, key, report):
+def _polished(
+  observed: observation.Observation,
+  cfg: config.SpanDescentConfig,
+  features: Float[np.ndarray, 'frames features'],
+  key: jax.Array,
+  report: observation.Report,
+) -> observation.Reconstruction:
   """All layers' gradients matched by their squared distance."""
   matching = config.MatchingConfig(
     distance=config.Distance.L2,
@@ -287,7 +325,11 @@ def _polished(observed, cfg, features, key, report):
   )
 
 
-def _result(observed, found, polished) -> observation.Reconstruction:
+def _result(
+  observed: observation.Observation,
+  found: _Found,
+  polished: observation.Reconstruction | None,
+) -> observation.Reconstruction:
   """`polished` is None where there was no polish."""
   declared = observed.declared
   is_polished = polished is not None
@@ -295,9 +337,10 @@ def _result(observed, found, polished) -> observation.Reconstruction:
     'residual': found.residual,
     'scale_is_free': float(found.scale_is_free),
   }
-  certificate |= polished.certificate if is_polished else {}
-  layers = polished.ledger.layers if is_polished else (span_residual.LAYER,)
-  matches = is_polished and polished.is_certified
+  layers, matches = (span_residual.LAYER,), False
+  if polished is not None:
+    certificate |= polished.certificate
+    layers, matches = polished.ledger.layers, polished.is_certified
   return observation.Reconstruction(
     features=(found.features,),
     certificate=certificate,
@@ -314,7 +357,7 @@ def _result(observed, found, polished) -> observation.Reconstruction:
   )
 
 
-def _prior(observed, found) -> str:
+def _prior(observed: observation.Observation, found: _Found) -> str:
   """All knowledge of speech that went into it, one after another."""
   speech = observed.declared.speech
   used = [gradient_matching.PRIOR] if speech is not None else []

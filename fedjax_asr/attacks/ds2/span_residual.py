@@ -5,13 +5,12 @@ that the convolutions give. With N a basis of the complement, every true frame
 solves N^T u / |u| = 0; neither labels nor loss nor recurrence is in it.
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from fedjax_asr import config
 from fedjax_asr.attacks import observation, subspace
 from fedjax_asr.attacks.ds2 import front_inversion
 from fedjax_asr.attacks.matching import matching_objective
@@ -21,8 +20,6 @@ from fedjax_asr.speech import features as features_lib
 LAYER = 'recurrent_0/input_kernel'
 # Keeps the slope finite at a frame of zeros, whose residual then is 1.
 _TINY = 1e-12
-
-Front = tuple[Any, bool]
 
 
 class Problem(NamedTuple):
@@ -75,14 +72,13 @@ def opened(
   )
 
 
-def _check(observed):
+def _check(observed: observation.Observation) -> None:
   if observed.acoustic.front is None:
     raise observation.Refused(
       f'architecture {observed.model.architecture.value}: want ds2, whose '
       'recurrence is given what convolutions make.'
     )
-  is_delta = observed.observed is config.Observed.DELTA
-  if is_delta and observed.client.optimizer is config.ClientOptimizer.ADAM:
+  if not observation.keeps_span(observed):
     raise observation.Refused(
       "client optimizer adam: its delta does not keep the gradient's span."
     )
@@ -103,7 +99,11 @@ def space(observed: observation.Observation) -> subspace.Subspace:
   return spanned
 
 
-def _check_rank(observed, spanned, shape):
+def _check_rank(
+  observed: observation.Observation,
+  spanned: subspace.Subspace,
+  shape: tuple[int, ...],
+) -> None:
   if spanned.gap <= 1 or spanned.rank >= min(shape):
     raise observation.Refused(
       f'{LAYER}: no drop in its {min(shape)} singular values: as many '
@@ -120,13 +120,8 @@ def _check_rank(observed, spanned, shape):
     )
 
 
-def front(observed: observation.Observation) -> Front:
-  """The convolutions, and whether batch norm takes its batch's statistics."""
-  return front_inversion.front(observed)
-
-
 def residual(
-  front: Front,
+  front: front_inversion.Front,
   problem: Problem,
   point: Float[Array, 'frames features'],
 ) -> Float[Array, '']:
@@ -149,7 +144,7 @@ def residual(
 
 
 def objective(
-  front: Front,
+  front: front_inversion.Front,
   problem: Problem,
   amplitude_prior: Float[Array, ''],
   point: Float[Array, 'frames features'],

@@ -14,17 +14,16 @@ keeps columns from finding the same frame (as volumes do in nonnegative matrix
 factorisation). A minimum is made exact by the null vector of its zero rows.
 """
 
-from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jaxtyping import Float, Int
+from jaxtyping import Array, Float, Int
 
 from fedjax_asr import config
-from fedjax_asr.attacks import together
+from fedjax_asr.attacks import observation, together
 
 # Relative to a frame's largest entry.
 _ZERO = 1e-5
@@ -81,7 +80,7 @@ def frames(
   basis: Float[np.ndarray, 'units rank'],
   cfg: config.DemixingConfig,
   key: jax.Array,
-  report: Callable[[str], None] | None = None,
+  report: observation.Report | None = None,
 ) -> Frames:
   """The sparse nonnegative directions of a subspace, in no order.
 
@@ -122,14 +121,20 @@ def frames(
   return found
 
 
-def _outside(known):
-  """[rank, missing]: orthonormal, orthogonal to what is known."""
+def _outside(
+  known: Float[np.ndarray, 'frames rank'],
+) -> Float[np.ndarray, 'rank missing']:
+  """Orthonormal, orthogonal to what is known."""
   full, _ = np.linalg.qr(known.T, 'complete')
   return full[:, len(known) :]
 
 
-def _starts(basis, outside, rng):
-  """[starts, missing, rank]: random unit vectors outside of what is known."""
+def _starts(
+  basis: Float[np.ndarray, 'units rank'],
+  outside: Float[np.ndarray, 'rank missing'],
+  rng: np.random.Generator,
+) -> Float[np.ndarray, 'starts missing rank']:
+  """Random unit vectors outside of what is known."""
   units, rank = basis.shape
   missing = outside.shape[1]
   starts = min(_MAX_STARTS, rank // missing)
@@ -138,12 +143,17 @@ def _starts(basis, outside, rng):
   return columns / np.linalg.norm(columns, axis=2, keepdims=True)
 
 
-def _searched(num_iterations, schedule, shared, own):
-  """Joint descents, then each column by itself: [columns, rank]."""
+def _searched(
+  num_iterations: int,
+  schedule: _Schedule,
+  shared: tuple[()],
+  own: tuple[jax.Array, jax.Array, jax.Array],
+) -> Float[Array, 'columns rank']:
+  """Joint descents, then each column by itself."""
   del shared
   basis, outside, starts = own
 
-  def joint(columns):
+  def joint(columns: jax.Array) -> jax.Array:
     return _descended(basis, outside, columns, num_iterations, schedule)
 
   columns = jax.vmap(joint)(starts).reshape(-1, basis.shape[1])
@@ -155,12 +165,20 @@ def _searched(num_iterations, schedule, shared, own):
   )
 
 
-def _descended(basis, outside, columns, num_iterations, schedule):
+def _descended(
+  basis: Float[Array, 'units rank'],
+  outside: Float[Array, 'rank missing'],
+  columns: Float[Array, 'columns rank'],
+  num_iterations: int,
+  schedule: _Schedule,
+) -> Float[Array, 'columns rank']:
   optimizer = optax.adam(
     optax.cosine_decay_schedule(schedule.rate, num_iterations)
   )
 
-  def step(carry, index):
+  def step(
+    carry: tuple[jax.Array, Any], index: jax.Array
+  ) -> tuple[tuple[jax.Array, Any], None]:
     columns, state = carry
     part = index / num_iterations
     columns = columns / jnp.linalg.norm(columns, axis=1, keepdims=True)
@@ -173,7 +191,13 @@ def _descended(basis, outside, columns, num_iterations, schedule):
   return columns
 
 
-def _objective(columns, basis, outside, schedule, part):
+def _objective(
+  columns: Float[Array, 'columns rank'],
+  basis: Float[Array, 'units rank'],
+  outside: Float[Array, 'rank missing'],
+  schedule: _Schedule,
+  part: Float[Array, ''],
+) -> Float[Array, '']:
   unit = columns / jnp.linalg.norm(columns, axis=1, keepdims=True)
   values = unit @ basis.T * jnp.sqrt(float(len(basis)))
   width = _between(schedule.width, part)
@@ -186,12 +210,18 @@ def _objective(columns, basis, outside, schedule, part):
   return total.mean(1).sum() - _between(schedule.volume, part) * volume
 
 
-def _between(ends, part):
+def _between(
+  ends: tuple[float, float], part: Float[Array, '']
+) -> Float[Array, '']:
   """From the first to the second, geometrically."""
   return ends[0] * (ends[1] / ends[0]) ** part
 
 
-def _accepted(basis, columns, found):
+def _accepted(
+  basis: Float[np.ndarray, 'units rank'],
+  columns: Float[np.ndarray, 'columns rank'],
+  found: Frames,
+) -> Frames:
   """The known frames and those that these columns lead to."""
   rank = basis.shape[1]
   candidates = _candidates(basis, columns)
@@ -207,7 +237,11 @@ def _accepted(basis, columns, found):
   return found
 
 
-def _with_neighbours(basis, found, rng):
+def _with_neighbours(
+  basis: Float[np.ndarray, 'units rank'],
+  found: Frames,
+  rng: np.random.Generator,
+) -> Frames:
   """The known frames, and those much like one of them.
 
   A search takes such a frame for the one that it is like. With a given part
@@ -227,7 +261,10 @@ def _with_neighbours(basis, found, rng):
   return found
 
 
-def _candidates(basis, columns):
+def _candidates(
+  basis: Float[np.ndarray, 'units rank'],
+  columns: Float[np.ndarray, 'columns rank'],
+) -> Float[np.ndarray, 'candidates units']:
   """Distinct unit vectors with zeros enough, those with the most first."""
   values = columns @ basis.T
   values = values[np.isfinite(values).all(1)]
@@ -242,7 +279,11 @@ def _candidates(basis, columns):
   return candidates
 
 
-def _with(basis, found, values):
+def _with(
+  basis: Float[np.ndarray, 'units rank'],
+  found: Frames,
+  values: Float[np.ndarray, ' units'],
+) -> Frames:
   """These too where they are a frame that is not yet known."""
   if not _is_frame(basis, values) or _is_among(values, found.directions):
     return found
@@ -252,11 +293,16 @@ def _with(basis, found, values):
   )
 
 
-def _is_among(values, directions):
+def _is_among(
+  values: Float[np.ndarray, ' units'],
+  directions: Float[np.ndarray, 'frames units'],
+) -> bool:
   return bool((directions @ values > _SAME).any())
 
 
-def _is_frame(basis, values):
+def _is_frame(
+  basis: Float[np.ndarray, 'units rank'], values: Float[np.ndarray, ' units']
+) -> bool:
   """Nonnegative, with zeros enough, and the only one with these zeros.
 
   A sum of two frames keeps the zeros that they share, often enough of them; but
@@ -271,7 +317,7 @@ def _is_frame(basis, values):
   return bool(np.linalg.eigvalsh(rows.T @ rows)[1] > _ONLY_ONE)
 
 
-def _zeros_wanted(basis):
+def _zeros_wanted(basis: Float[np.ndarray, 'units rank']) -> float:
   units, rank = basis.shape
   return rank + _SPARE_ZEROS * units
 
@@ -311,8 +357,10 @@ def _at_corner(
   return values
 
 
-def _costs(values):
-  """[units]: high where these vanish."""
+def _costs(
+  values: Float[np.ndarray, ' units'],
+) -> Float[np.ndarray, ' units']:
+  """High where these vanish."""
   costs = 1 / (values + _CORNER_WIDTH * values.max())
   return costs / costs.sum()
 

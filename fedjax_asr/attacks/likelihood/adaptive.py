@@ -99,14 +99,17 @@ def reconstruct(
     observation.Refused: not a DeepSpeech 1 without stride, several utterances,
       an update of Adam or of a code whose error is no noise, no public speech.
   """
+  import threadpoolctl  # Here, because it takes long to import.
+
   report = report or (lambda _: None)
-  seed = np.asarray(jax.random.key_data(key)).ravel()
-  rng = np.random.default_rng(seed)
-  problem = _problem(observed, cfg, report)
-  estimate = _of_length(problem, observed, cfg, rng, report)
-  report(f'{len(estimate.whitened)} frames; gates')
-  estimate = _gated(problem, cfg, estimate)
-  samples = _samples(problem, cfg, estimate, rng, report)
+  rng = np.random.default_rng(np.asarray(jax.random.key_data(key)).ravel())
+  # Its matrices are small: threads would wait for each other.
+  with threadpoolctl.threadpool_limits(1):
+    problem = _problem(observed, cfg, report)
+    estimate = _of_length(problem, observed, cfg, rng, report)
+    report(f'{len(estimate.whitened)} frames; gates')
+    estimate = _gated(problem, cfg, estimate)
+    samples = _samples(problem, cfg, estimate, rng, report)
   return _reconstruction(observed, cfg, problem, estimate, samples)
 
 

@@ -50,7 +50,7 @@ def descent(cfg: config.MatchingConfig) -> Descent:
       return _random_search(rate)
 
 
-def _schedule(cfg):
+def _schedule(cfg: config.MatchingConfig) -> optax.Schedule:
   """The rate of each iteration."""
   if not cfg.halve_every:
     return optax.constant_schedule(cfg.learning_rate)
@@ -62,29 +62,41 @@ def _schedule(cfg):
 def _by_gradient(optimizer: optax.GradientTransformation) -> Descent:
   extended = optax.with_extra_args_support(optimizer)
 
-  def start(objective, point):
+  def start(objective: Objective, point: jax.Array) -> Any:
     del objective
     return extended.init(point)
 
-  def step(objective, point, state, key):
+  def step(
+    objective: Objective, point: jax.Array, state: Any, key: jax.Array
+  ) -> tuple[jax.Array, Any, jax.Array]:
     del key
     value, gradient = jax.value_and_grad(objective)(point)
     # What only a line search reads.
     search = {'value': value, 'grad': gradient, 'value_fn': objective}
     updates, state = extended.update(gradient, state, point, **search)
-    return point + updates, state, value
+    return point + jnp.asarray(updates), state, value
 
   return Descent(start, step)
 
 
+# The objective there, and steps so far.
+_Reached = tuple[jax.Array, jax.Array]
+
+
 def _random_search(rate: optax.Schedule) -> Descent:
-  def start(objective, point):
+  def start(objective: Objective, point: jax.Array) -> _Reached:
     return objective(point), jnp.zeros((), jnp.int32)
 
   return Descent(start, functools.partial(_searched, rate))
 
 
-def _searched(rate, objective, point, state, key):
+def _searched(
+  rate: optax.Schedule,
+  objective: Objective,
+  point: jax.Array,
+  state: _Reached,
+  key: jax.Array,
+) -> tuple[jax.Array, _Reached, jax.Array]:
   value, count = state
   direction = jax.random.normal(key, point.shape, point.dtype)
   direction = direction * (rate(count) / jnp.linalg.norm(direction))

@@ -9,6 +9,7 @@ depend on the size of the model or of the learning rate:
   cosine_l2  cosine + l2
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -91,10 +92,10 @@ class _Sums(NamedTuple):
   want: jax.Array
 
 
-def _sums(got, want):
+def _sums(got: Tree, want: Tree) -> _Sums:
   """All that the distances are made of."""
 
-  def total(function):
+  def total(function: Callable[[jax.Array, jax.Array], jax.Array]) -> jax.Array:
     leaves = [function(got[name], want[name]).sum() for name in got]
     return jnp.stack(leaves).sum()
 
@@ -108,7 +109,7 @@ def _sums(got, want):
   )
 
 
-def _distance(kind, sums):
+def _distance(kind: config.Distance, sums: _Sums) -> Float[Array, '']:
   want_squares = jnp.maximum(sums.want_squares, _TINY)
   # Divided twice: the product of the squares may be too small for float32.
   similarity = sums.product / jnp.sqrt(want_squares)

@@ -3,6 +3,22 @@
 Zhu et al. 2019 and Geiping et al. 2020, for CTC: the distance between the
 update of a guess and the one observed is differentiated with respect to the
 guess, through the client's own gradient or through all of its local steps.
+
+Assumes:
+  observed: the updates of the layers in `cfg.layers`, all by default; of all
+    that were sent, for the certificate.
+  told: the parameters that the server sent, transcripts and lengths of all
+    utterances; the client's optimizer, learning rate, clipping of gradients and
+    number of local steps. Of public speech mean and deviation, where declared:
+    the units of points, where restarts begin, and `speech_prior`.
+  model: any that can be differentiated twice.
+  training: without dropout and augmentation, whose draws nobody else knows;
+    each local step on all utterances.
+  noise: none, nor codes or clipping of the whole update: what is on its way is
+    not imitated.
+  refused: a transcript or length that is not declared or cannot be the
+    update's, and layers whose update is zero or withheld, or a `speech_prior`
+    of which no speech is declared.
 """
 
 import functools
@@ -14,7 +30,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
 from fedjax_asr import config
 from fedjax_asr.attacks import client_gradient, known_scale, observation
@@ -24,6 +40,7 @@ from fedjax_asr.attacks.matching import (
   matching_progress,
   temporal_grid,
 )
+from fedjax_asr.speech import features as features_lib
 
 # Squared distance over all layers, relative to the update's, from which a
 # reconstruction is believed.
@@ -49,12 +66,22 @@ class State(NamedTuple):
   iteration: Int[Array, '']
 
 
+class Frames(NamedTuple):
+  """Which frames of the restarts are moved; the others stay on the canvas."""
+
+  canvas: Float[Array | np.ndarray, 'restarts frames features']
+  inside: Bool[Array | np.ndarray, ' frames']
+
+
+# (problem, point) -> what is minimised.
+Objective = Callable[[matching_objective.Problem, jax.Array], jax.Array]
+
+
 class Stage(NamedTuple):
   """Compiled programs at one width of the clipped ReLU's kinks.
 
-  begin(problem, canvas, points, inside) -> State
-  advance(problem, canvas, inside, state, keys, limit) -> State, some
-    iterations on
+  begin(problem, frames, points) -> State
+  advance(problem, frames, state, keys, limit) -> State, some iterations on
   objectives(problem, points) -> [restarts]
   """
 
@@ -63,11 +90,23 @@ class Stage(NamedTuple):
   objectives: Callable[..., jax.Array]
 
 
+class _Opened(NamedTuple):
+  """An attack that is ready to go: all but where it starts."""
+
+  settings: matching_objective.Settings
+  problem: matching_objective.Problem
+  stages: list[Stage]
+
+
+# (iteration, of all on one grid, objectives of the restarts): told as a line.
+_Line = Callable[[int, int, np.ndarray], None]
+
+
 def reconstruct(
   observed: observation.Observation,
   cfg: config.MatchingConfig,
   key: jax.Array,
-  report: Callable[[str], None] | None = None,
+  report: observation.Report | None = None,
   *,
   start: Float[np.ndarray, 'restarts frames features'] | None = None,
   progress: pathlib.Path | None = None,
@@ -93,15 +132,23 @@ def reconstruct(
   """
   settings, problem = matching_objective.opened(observed, cfg)
   points = _starts(settings, problem.speech, start, key)
-  stages = _stages(settings)
-  canvas = _over_grids(
-    settings, problem, stages, points, key, progress, report or _silent
-  )
-  objectives = np.asarray(stages[-1].objectives(problem, canvas))
+  opened = _Opened(settings, problem, _stages(settings))
+  canvas = _over_grids(opened, points, key, progress, report or _silent)
+  objectives = np.asarray(opened.stages[-1].objectives(problem, canvas))
   chosen = int(np.argmin(np.nan_to_num(objectives, nan=np.inf)))
   features = matching_objective.in_features(
     problem.speech, jnp.asarray(canvas[chosen])
   )
+  return _reconstruction(settings, features, float(objectives[chosen]))
+
+
+def _reconstruction(
+  settings: matching_objective.Settings,
+  features: Float[Array, 'frames features'],
+  objective: float,
+) -> observation.Reconstruction:
+  """Believed where the residual over all layers is small."""
+  observed = settings.observed
   residual = matching_objective.relative_residual(
     observed, settings.spoken, features
   )
@@ -110,7 +157,7 @@ def reconstruct(
       np.asarray(features), settings.spoken.num_frames
     ),
     certificate={
-      'objective': float(objectives[chosen]),
+      'objective': objective,
       'relative_squared_distance': residual,
     },
     is_certified=residual < CERTIFIED,
@@ -130,7 +177,12 @@ def _silent(line: str) -> None:
   del line
 
 
-def _starts(settings, speech, start, key) -> np.ndarray:
+def _starts(
+  settings: matching_objective.Settings,
+  speech: features_lib.Statistics,
+  start: Float[np.ndarray, 'restarts frames features'] | None,
+  key: jax.Array,
+) -> Float[np.ndarray, 'restarts frames features']:
   """Where the restarts begin, in units of public speech."""
   width = settings.observed.features.num_features
   shape = (int(settings.spoken.num_frames.sum()), width)
@@ -142,7 +194,7 @@ def _starts(settings, speech, start, key) -> np.ndarray:
   return matching_objective.in_speech_units(speech, start)
 
 
-def _widths(cfg) -> tuple[float, ...]:
+def _widths(cfg: config.MatchingConfig) -> tuple[float, ...]:
   """Of the smoothed clipped ReLU, one after another; the last is exact."""
   if not cfg.smoothing:
     return (0.0,)
@@ -153,7 +205,7 @@ def _widths(cfg) -> tuple[float, ...]:
 def _stages(settings: matching_objective.Settings) -> list[Stage]:
   minimiser = descent.descent(settings.cfg)
 
-  def stage(width):
+  def stage(width: float) -> Stage:
     function = functools.partial(matching_objective.objective, settings, width)
     return Stage(
       jax.jit(functools.partial(_begin, minimiser, function)),
@@ -164,43 +216,71 @@ def _stages(settings: matching_objective.Settings) -> list[Stage]:
   return [stage(width) for width in _widths(settings.cfg)]
 
 
-def _begin(minimiser, function, problem, canvas, points, inside) -> State:
+def _begin(
+  minimiser: descent.Descent,
+  function: Objective,
+  problem: matching_objective.Problem,
+  frames: Frames,
+  points: Points,
+) -> State:
   """The minimiser is started afresh, from `points`."""
 
-  def start(frozen, point):
-    return minimiser.start(_inside(function, problem, frozen, inside), point)
+  def start(frozen: jax.Array, point: jax.Array) -> Any:
+    objective = _inside(function, problem, frozen, frames.inside)
+    return minimiser.start(objective, point)
 
   return State(
     points=points,
-    minimiser=jax.vmap(start)(canvas, points),
+    minimiser=jax.vmap(start)(jnp.asarray(frames.canvas), points),
     best=points,
     objective=jnp.full(len(points), jnp.inf, points.dtype),
     iteration=jnp.zeros((), jnp.int32),
   )
 
 
-def _inside(function, problem, frozen, inside):
+def _inside(
+  function: Objective,
+  problem: matching_objective.Problem,
+  frozen: Float[Array, 'frames features'],
+  inside: Bool[Array | np.ndarray, ' frames'],
+) -> descent.Objective:
   """The objective of a point that counts in some frames only."""
 
-  def restricted(point):
+  def restricted(point: jax.Array) -> jax.Array:
     return function(problem, jnp.where(inside[:, None], point, frozen))
 
   return restricted
 
 
 def _advance(
-  minimiser, function, problem, canvas, inside, state, keys, limit
+  minimiser: descent.Descent,
+  function: Objective,
+  problem: matching_objective.Problem,
+  frames: Frames,
+  state: State,
+  keys: jax.Array,
+  limit: Int[Array, ''],
 ) -> State:
   """Up to `CHUNK` iterations on; none beyond `limit`."""
 
-  def move(frozen, point, minimiser_state, key, iteration):
-    restricted = _inside(function, problem, frozen, inside)
+  def move(
+    frozen: jax.Array,
+    point: jax.Array,
+    minimiser_state: Any,
+    key: jax.Array,
+    iteration: jax.Array,
+  ) -> tuple[jax.Array, Any, jax.Array]:
+    restricted = _inside(function, problem, frozen, frames.inside)
     key = jax.random.fold_in(key, iteration)
     return minimiser.step(restricted, point, minimiser_state, key)
 
-  def iterate(state):
+  def iterate(state: State) -> State:
     points, minimiser_state, values = jax.vmap(move, (0, 0, 0, 0, None))(
-      canvas, state.points, state.minimiser, keys, state.iteration
+      jnp.asarray(frames.canvas),
+      state.points,
+      state.minimiser,
+      keys,
+      state.iteration,
     )
     lower = values < state.objective
     return State(
@@ -211,7 +291,7 @@ def _advance(
       iteration=state.iteration + 1,
     )
 
-  def body(state, _):
+  def body(state: State, _: None) -> tuple[State, None]:
     going = state.iteration < limit
     return jax.lax.cond(going, iterate, lambda state: state, state), None
 
@@ -219,21 +299,25 @@ def _advance(
 
 
 def _over_grids(
-  settings, problem, stages, points, key, path, report
+  opened: _Opened,
+  points: Float[np.ndarray, 'restarts frames features'],
+  key: jax.Array,
+  path: pathlib.Path | None,
+  report: observation.Report,
 ) -> np.ndarray:
   """One grid after another, blended; resumes where the file says."""
-  cfg = settings.cfg
+  cfg = opened.settings.cfg
   frames = points.shape[1]
   grids = temporal_grid.grids(frames, cfg.grid_frames, cfg.grid_overlap)
   weights = temporal_grid.masks(grids, frames)
-  fingerprint = _fingerprint(settings, points, key)
+  fingerprint = _fingerprint(opened.settings, points, key)
   saved = matching_progress.load(path, fingerprint) if path else None
   first, canvas = (0, points) if saved is None else saved[:2]
   for index in range(first, len(grids)):
-    inside = weights[index] > 0
+    part = Frames(canvas, weights[index] > 0)
     line = functools.partial(_line, report, index, len(grids))
     grid_key = jax.random.fold_in(key, index)
-    found = _over_stages(cfg, problem, stages, canvas, inside, grid_key, line)
+    found = _over_stages(opened, part, grid_key, line)
     canvas = temporal_grid.blended(canvas, found, weights, index)
     if path:
       done = matching_progress.Progress(index + 1, canvas, fingerprint)
@@ -241,30 +325,42 @@ def _over_grids(
   return canvas
 
 
-def _line(report, grid, num_grids, iteration, limit, objectives):
+def _line(
+  report: observation.Report,
+  grid: int,
+  num_grids: int,
+  iteration: int,
+  limit: int,
+  objectives: np.ndarray,
+) -> None:
   report(
     f'grid {grid + 1} of {num_grids}, iteration '
     f'{min(iteration, limit)} of {limit}, objective {objectives.min():.3g}'
   )
 
 
-def _over_stages(cfg, problem, stages, canvas, inside, key, line):
+def _over_stages(
+  opened: _Opened, frames: Frames, key: jax.Array, line: _Line
+) -> np.ndarray:
   """What a grid's frames come to, from the smoothest ReLU to the exact one."""
-  best = canvas
-  limit = -(-cfg.num_iterations // len(stages))
+  settings, problem, stages = opened
+  best = frames.canvas
+  limit = -(-settings.cfg.num_iterations // len(stages))
   for index, stage in enumerate(stages):
-    keys = jax.random.split(jax.random.fold_in(key, index), len(canvas))
-    state = stage.begin(problem, canvas, best, inside)
+    keys = jax.random.split(jax.random.fold_in(key, index), len(best))
+    state = stage.begin(problem, frames, best)
     # One more than `limit`: it tells what the last move has come to.
     while int(state.iteration) <= limit:
-      state = stage.advance(problem, canvas, inside, state, keys, limit + 1)
+      state = stage.advance(problem, frames, state, keys, limit + 1)
       iteration = index * limit + min(int(state.iteration), limit)
       line(iteration, limit * len(stages), np.asarray(state.objective))
     best = state.best
-  return np.where(inside[:, None], best, canvas)
+  return np.where(frames.inside[:, None], best, frames.canvas)
 
 
-def _fingerprint(settings, points, key) -> str:
+def _fingerprint(
+  settings: matching_objective.Settings, points: np.ndarray, key: jax.Array
+) -> str:
   """Of all that the outcome depends on."""
   observed, cfg, names, spoken = settings
   arrays = (observed.update, observed.params, observed.norm_state, spoken)

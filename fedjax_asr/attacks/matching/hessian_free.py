@@ -4,6 +4,20 @@ Random search on 1 - cosine between the gradients of the last layer: of many
 random unit directions, each of which perturbs one frame, those that improve
 the guess are added up. No second derivative, and no gradient of the layers
 below, is computed.
+
+Assumes:
+  observed: the updates of the layers in `cfg.layers`, the last by default; of
+    all that were sent, for the certificate.
+  told: the parameters that the server sent, transcripts and lengths of all
+    utterances; the client's optimizer, learning rate, clipping of gradients and
+    number of local steps.
+  model: any.
+  training: without dropout and augmentation, whose draws nobody else knows;
+    each local step on all utterances.
+  noise: none, nor codes or clipping of the whole update: what is on its way is
+    not imitated.
+  refused: a transcript or length that is not declared or cannot be the
+    update's, and layers whose update is zero or withheld.
 """
 
 import functools
@@ -13,7 +27,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
 from fedjax_asr import config
 from fedjax_asr.attacks import client_gradient, observation
@@ -54,7 +68,7 @@ def reconstruct(
   observed: observation.Observation,
   cfg: config.HessianFreeConfig,
   key: jax.Array,
-  report: Callable[[str], None] | None = None,
+  report: observation.Report | None = None,
 ) -> observation.Reconstruction:
   """The search from uniform noise in [-1, 1], in the model's input units.
 
@@ -73,11 +87,11 @@ def reconstruct(
   objective = functools.partial(_objective, observed, names, spoken)
 
   @jax.jit
-  def begin(problem, point):
+  def begin(problem: Problem, point: jax.Array) -> Search:
     return started(functools.partial(objective, problem), point, cfg)
 
   @jax.jit
-  def advance(problem, search):
+  def advance(problem: Problem, search: Search) -> Search:
     restricted = functools.partial(objective, problem)
     return advanced(restricted, search, search_key, cfg)
 
@@ -93,7 +107,9 @@ def reconstruct(
   return _reconstruction(observed, names, spoken, search)
 
 
-def _opened(observed, cfg):
+def _opened(
+  observed: observation.Observation, cfg: config.HessianFreeConfig
+) -> tuple[tuple[str, ...], client_gradient.Transcripts, Problem]:
   names = observation.telling(observed, cfg.layers)
   spoken = client_gradient.transcripts(observed)
   chosen = matching_objective.matched(observed, names)
@@ -101,7 +117,13 @@ def _opened(observed, cfg):
   return names, spoken, Problem(start, gradient_distance.target(chosen, 1.0))
 
 
-def _objective(observed, names, spoken, problem, point):
+def _objective(
+  observed: observation.Observation,
+  names: tuple[str, ...],
+  spoken: client_gradient.Transcripts,
+  problem: Problem,
+  point: Float[Array, 'frames features'],
+) -> Float[Array, '']:
   """1 - cosine of a guess's update and the observed one."""
   acoustic = client_gradient.attacked_model(observed)
   batch = client_gradient.batch(point, spoken)
@@ -129,7 +151,7 @@ def is_going(search: Search, cfg: config.HessianFreeConfig) -> bool:
   return bool(_going(search, cfg))
 
 
-def _going(search, cfg):
+def _going(search: Search, cfg: config.HessianFreeConfig) -> Bool[Array, '']:
   wide = search.radius >= cfg.min_radius
   return wide & (search.iteration < cfg.max_iterations)
 
@@ -142,8 +164,8 @@ def advanced(
 ) -> Search:
   """`CHUNK` iterations on, or as many as are left."""
 
-  def body(search, _):
-    def iterate(search):
+  def body(search: Search, _: None) -> tuple[Search, None]:
+    def iterate(search: Search) -> Search:
       now = jax.random.fold_in(key, search.iteration)
       return judged(moved(objective, search, now, cfg), cfg)
 
@@ -210,7 +232,12 @@ def judged(search: Search, cfg: config.HessianFreeConfig) -> Search:
   )
 
 
-def _reconstruction(observed, names, spoken, search):
+def _reconstruction(
+  observed: observation.Observation,
+  names: tuple[str, ...],
+  spoken: client_gradient.Transcripts,
+  search: Search,
+) -> observation.Reconstruction:
   residual = matching_objective.relative_residual(
     observed, spoken, search.point
   )

@@ -77,7 +77,7 @@ def in_speech_units(
   return (features - speech.mean) / np.asarray(_deviation(speech))
 
 
-def _deviation(speech):
+def _deviation(speech: features_lib.Statistics) -> Float[Array, ' features']:
   return jnp.maximum(speech.std, features_lib.MIN_STD)
 
 
@@ -128,7 +128,11 @@ def relative_residual(
   names = observation.telling(observed, ())
 
   @jax.jit
-  def residual(start, target, features):
+  def residual(
+    start: client_gradient.Start,
+    target: gradient_distance.Target,
+    features: jax.Array,
+  ) -> jax.Array:
     batch = client_gradient.batch(features, spoken)
     acoustic = client_gradient.attacked_model(observed)
     got = client_gradient.update(observed, acoustic, names, start, batch)

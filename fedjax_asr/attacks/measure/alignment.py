@@ -9,6 +9,20 @@ transcript can be read whether the model has learned to recognise speech or not.
 Where clipping has made the gradient smaller by an unknown factor c, the
 solution is c (p_t - q_t). A symbol k that the transcript lacks has q_tk = 0
 throughout: there the solution is c p_tk, which tells c.
+
+Assumes:
+  observed: the update of the output layer's kernel; of its bias where sent. And
+    features of every utterance behind it, as an attack found them.
+  told: the parameters that the server sent, the learning rate; neither
+    transcript nor length.
+  model: any whose output layer is dense under the CTC loss, without dropout, or
+    what it drops is part of the residual.
+  training: one gradient, or one step other than Adam's, the mean over the
+    utterances; fewer output frames than the layer has inputs.
+  noise: none but rounding; what is off in the features, or added to the update,
+    goes into the posteriors, and shows in the residual.
+  refused: several steps, Adam's delta, no features, too many frames, or the
+    kernel's update withheld or zero.
 """
 
 from collections.abc import Sequence

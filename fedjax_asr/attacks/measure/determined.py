@@ -1,6 +1,6 @@
 """How close the part of a reconstruction is that the update determines."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from jaxtyping import Float
@@ -43,7 +43,10 @@ def snr_db(
   return score.ratio_db(signal, noise)
 
 
-def _pieces(length, undetermined):
+def _pieces(
+  length: int, undetermined: Sequence[observation.Stretch]
+) -> Iterator[tuple[int, int]]:
+  """(start, stop) of what lies between."""
   start = 0
   for stretch in undetermined:
     if stretch.start > start:

@@ -15,6 +15,20 @@ what the model expects as often as it occurs.
 More than that takes how often the model emits each symbol, p: then the
 occupancy o_k = sum_t p_tk - db_k is known. Without the speech, p is taken as
 constant in time, which it nearly is before training and is not after it.
+
+Assumes:
+  observed: the updates of the output layer's bias and kernel; of the kernel
+    alone where the layer's inputs have one sign, as DeepSpeech 1's have.
+  told: the alphabet; for counts the client's optimizer, learning rate, clipping
+    and number of steps, the number of utterances (one where undeclared), and
+    lengths where declared.
+  model: an output layer with a bias, under the CTC loss. Counts also take its
+    distribution to be constant in time, as it nearly is before training.
+  training: any steps for characters; for counts those of SGD, unclipped, or a
+    gradient.
+  noise: none, as one entry's sign is believed.
+  refused: both updates withheld or zero, or the bias's where the layer's inputs
+    have both signs.
 """
 
 from collections.abc import Sequence

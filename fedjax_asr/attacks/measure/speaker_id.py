@@ -5,6 +5,17 @@ windows of frames, mean and deviation over time, an embedding, and speakers
 other than the victims to train it on. A victim is then sought among enrolled
 speakers by the cosine between embeddings. On the original features the same
 network gives the ceiling that a reconstruction's result is to be read by.
+
+Assumes:
+  observed: features that an attack found; nothing of the update.
+  told: speech of speakers who are no victims, and for each candidate other
+    utterances, with the names of who spoke.
+  model: none of the client's; features in the units of its input, as the
+    enrolled speech is.
+  training: the victim's speaker is among the candidates.
+  noise: none; what is wrong in a reconstruction counts as it is.
+  refused: fewer than two speakers to learn from, a candidate without enrolled
+    speech, a probe of somebody else, or no probe.
 """
 
 import functools
@@ -213,8 +224,14 @@ def _embedding(identifier: Identifier, features: np.ndarray) -> np.ndarray:
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def _embed(network, params, features, num_frames):
-  return network.apply(params, features[None], num_frames[None])[1][0]
+def _embed(
+  network: nn.Module,
+  params: Any,
+  features: Float[Array, 'frames features'],
+  num_frames: Int[Array, ''],
+) -> Float[Array, ' embedding']:
+  outputs: Any = network.apply(params, features[None], num_frames[None])
+  return outputs[1][0]
 
 
 def _unit(vector: np.ndarray) -> np.ndarray:
@@ -236,18 +253,24 @@ def _by_speaker(speech: Sequence[Utterance]) -> list[list[np.ndarray]]:
 
 
 @functools.partial(jax.jit, static_argnums=(0, 2))
-def _initial(network, key, num_features):
+def _initial(network: nn.Module, key: jax.Array, num_features: int) -> Any:
   frames = jnp.zeros((1, _CROP, num_features))
   return network.init(key, frames, jnp.ones(1, jnp.int32))
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1))
 def _step(
-  network, learning_rate, params, state, features, num_frames, speakers
-):
+  network: nn.Module,
+  learning_rate: float,
+  params: Any,
+  state: optax.OptState,
+  features: Float[Array, 'batch frames features'],
+  num_frames: Int[Array, ' batch'],
+  speakers: Int[Array, ' batch'],
+) -> tuple[Any, optax.OptState, Float[Array, '']]:
   """Parameters and optimizer state after a step, and its accuracy."""
 
-  def loss(params):
+  def loss(params: Any) -> tuple[jax.Array, jax.Array]:
     logits, _ = network.apply(params, features, num_frames)
     losses = optax.softmax_cross_entropy_with_integer_labels(logits, speakers)
     return losses.mean(), (logits.argmax(-1) == speakers).mean()

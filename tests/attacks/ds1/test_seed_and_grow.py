@@ -164,14 +164,11 @@ SHAPE = context_windows.Shape(1, 1, FEATURES)
 
 def _grown(span, seed, missing):
   return chain_growth.grown(
-    span,
-    SHAPE,
+    chain_growth.Search(span, SHAPE, CFG, print),
     jnp.asarray(seed),
     len(seed) - 1,
     missing,
-    CFG,
     jax.random.key(0),
-    print,
   )
 
 

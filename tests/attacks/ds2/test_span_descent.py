@@ -10,7 +10,11 @@ import tiny_victim
 
 from fedjax_asr import config
 from fedjax_asr.attacks import client_gradient, known_scale, observation
-from fedjax_asr.attacks.ds2 import span_descent, span_residual
+from fedjax_asr.attacks.ds2 import (
+  front_inversion,
+  span_descent,
+  span_residual,
+)
 from fedjax_asr.attacks.matching import matching_objective
 from fedjax_asr.speech import features as features_lib
 
@@ -70,7 +74,7 @@ def decibels(truth, found):
 
 def descended(made, schedule, points, say=say):
   return span_descent.descended(
-    span_residual.front(made),
+    front_inversion.front(made),
     schedule,
     span_residual.opened(made),
     jnp.asarray(points),
@@ -98,7 +102,7 @@ def test_the_objective_is_what_numpy_makes_of_the_update():
     np.square(outside).sum(1) / np.square(frames).sum(1)
   ) + 0.3 * np.mean(np.square(point))
   got = span_residual.objective(
-    span_residual.front(made),
+    front_inversion.front(made),
     span_residual.opened(made),
     jnp.float32(0.3),
     jnp.asarray(point),
@@ -109,7 +113,7 @@ def test_the_objective_is_what_numpy_makes_of_the_update():
 
 def test_the_truth_has_no_residual_and_zeros_have_all():
   made, truth = small()
-  front, problem = span_residual.front(made), span_residual.opened(made)
+  front, problem = front_inversion.front(made), span_residual.opened(made)
   assert int(problem.num_frames[0]) == FRAMES
   run = quick.jit(functools.partial(span_residual.residual, front))
   assert float(run(problem, truth)) < 1e-11
@@ -131,7 +135,7 @@ def test_a_descent_is_adam_with_cosine_and_fading_prior(monkeypatch):
   points, residuals = descended(
     made, schedule, starts, lambda state, _: seen.append(int(state.iteration))
   )
-  front, problem = span_residual.front(made), span_residual.opened(made)
+  front, problem = front_inversion.front(made), span_residual.opened(made)
   slope = jax.jit(
     jax.grad(functools.partial(span_residual.objective, front), 2)
   )
@@ -193,7 +197,7 @@ def test_near_the_truth_it_closes_to_the_certificate():
   assert decibels(truth, start[0]) < 22
   cfg = settings(num_refinement_iterations=1500)
   (found,), (residual,) = span_descent.refined(
-    span_residual.front(made), cfg, span_residual.opened(made), start, print
+    front_inversion.front(made), cfg, span_residual.opened(made), start, print
   )
   assert residual < span_descent.CERTIFIED
   assert decibels(truth, found) > 60
