@@ -10,10 +10,9 @@ import pytest
 import rich.console
 import tiny_attack
 
-from fedjax_asr import interruption
+from fedjax_asr import config, interruption
 from fedjax_asr.attacks import observation
-from fedjax_asr.attacks.ds1 import span
-from fedjax_asr.jobs import attack, attack_progress
+from fedjax_asr.jobs import attack, attack_methods, attack_progress
 
 
 def _console(is_terminal=False):
@@ -82,7 +81,9 @@ def test_attack_says_whom_it_attacks_and_how(tmp_path, monkeypatch, capsys):
     raise observation.Refused('nothing there')
 
   monkeypatch.setattr(attack_progress, 'EVERY_SECONDS', 0.05)
-  monkeypatch.setattr(span, 'reconstruct', slow)
+  monkeypatch.setitem(
+    attack_methods._RECONSTRUCT, config.AttackMethod.SPAN, slow
+  )
   cfg = tiny_attack.fresh(tmp_path)
   cfg.attack.num_victims = 1
   monkeypatch.setattr(
