@@ -47,14 +47,14 @@ PRIOR = 'public utterances with transcripts'
 _LAYER = 'dense_0'
 _LAYERS = (first_layer.KERNEL, first_layer.BIAS)
 _MEMORY = 30
-# Iterations by which the better sign of a start shows, and those that follow
-# while lengths are compared.
+# Iterations by which the better sign of a start shows, and those by which
+# lengths are compared, in steps coarse to fine of which each is taken so often.
 _SIGN_ITERATIONS = 15
-_LENGTH_ITERATIONS = 60
-# Steps between lengths that are compared, coarse to fine.
-_LENGTH_STEPS = (16, 8, 4, 2, 1)
+_LENGTH_ITERATIONS = 30
+_LENGTH_STEPS = (8, 4, 2, 1)
+_MAX_CLIMBS = 4
 # Frames of public utterances that signals are taken from.
-_PUBLIC_FRAMES = 128
+_PUBLIC_FRAMES = 160
 
 
 class Problem(NamedTuple):
@@ -153,52 +153,62 @@ def _of_length(
   rng: np.random.Generator,
   report: Report,
 ) -> Estimate:
-  """Of the best length; each unknown more costs one nat (Akaike 1974)."""
+  """Of the declared length, or of the likeliest."""
   objective = _posterior(_flat(problem))
-  found: dict[int, Estimate] = {}
+  told = observed.declared.num_frames
+  count = told[0] if told else _guessed_length(problem, rng)
+  report(f'{count} frames, to begin with')
+  start = _signed(problem, count, rng)
+  best = _maximum(objective, start, cfg.num_iterations // 2)
+  if not told:
+    best = _climbed(problem, objective, best, report)
+  return _maximum(objective, best.whitened, cfg.num_iterations)
 
-  def estimate(count: int) -> Estimate:
-    """From a start of its own where no length near it was tried."""
-    if count not in found:
+
+def _guessed_length(problem: Problem, rng: np.random.Generator) -> int:
+  """From how many directions of public updates stand out of such noise."""
+  seen = capon_start.effective_rank(problem.kernel, problem.deviation)
+  ratios = []
+  for update, num_windows in problem.signals.updates:
+    noise = problem.deviation * rng.standard_normal(update.shape)
+    rank = capon_start.effective_rank(update + noise, problem.deviation)
+    ratios.append(num_windows / max(rank, 1))
+  guess = round(float(np.median(ratios)) * max(seen, 1))
+  return int(np.clip(guess, max(seen, 2), max(problem.shape.capacity, seen, 2)))
+
+
+def _climbed(
+  problem: Problem, objective: _Objective, best: Estimate, report: Report
+) -> Estimate:
+  """To a length from which no step is likelier.
+
+  Each unknown more costs one nat (Akaike 1974). Lengths are compared after as
+  many iterations, all from the best so far: starts of their own end in maxima
+  that differ by more.
+  """
+
+  def cost(estimate: Estimate) -> float:
+    return estimate.value + estimate.whitened.size
+
+  for step in _LENGTH_STEPS:
+    for _ in range(_MAX_CLIMBS):
+      count = len(best.whitened)
       report(f'{count} frames?')
-      near = min(found, key=lambda other: abs(other - count), default=0)
-      if near and abs(near - count) < _LENGTH_STEPS[0]:
-        start = _resized(found[near].whitened, count)
-      else:
-        start = _signed(problem, count, rng)
-      found[count] = _maximum(objective, start, _LENGTH_ITERATIONS)
-    return found[count]
-
-  if observed.declared.num_frames is not None:
-    (best,) = observed.declared.num_frames
-  else:
-    least = max(
-      2, capon_start.effective_rank(problem.kernel, problem.deviation)
-    )
-    best = _least(
-      lambda count: estimate(count).value + count * problem.shape.num_features,
-      least,
-      max(problem.shape.capacity, least + 1),
-    )
-  return _maximum(objective, estimate(best).whitened, cfg.num_iterations)
+      tried = [
+        _maximum(objective, _resized(best.whitened, other), _LENGTH_ITERATIONS)
+        for other in (count, count - step, count + step)
+        if 2 <= other <= max(problem.shape.capacity, count)
+      ]
+      best = min(tried, key=cost)
+      if len(best.whitened) == count:
+        break
+  return best
 
 
 def _resized(whitened: _Whitened, count: int) -> _Whitened:
   """Cut, or with frames behind of which nothing is known."""
   missing = max(count - len(whitened), 0)
   return np.pad(whitened[:count], ((0, missing), (0, 0)))
-
-
-def _least(cost: Callable[[int], float], low: int, high: int) -> int:
-  """Where a function of one valley is least, by steps that grow finer."""
-  step = _LENGTH_STEPS[0]
-  at = low
-  while at + step <= high and cost(at + step) < cost(at):
-    at += step
-  for step in _LENGTH_STEPS[1:]:
-    near = [at + way for way in (-step, step) if low <= at + way <= high]
-    at = min([at, *near], key=cost)
-  return at
 
 
 def _signed(

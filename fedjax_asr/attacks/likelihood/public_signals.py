@@ -30,11 +30,13 @@ class Signals(NamedTuple):
   axes: principal axes of d_t over units, in columns.
   variances: along them.
   deviations: of each unit where it is active.
+  updates: of the kernel, of each public utterance, and its number of windows.
   """
 
   axes: Float64[np.ndarray, 'units units']
   variances: Float64[np.ndarray, ' units']
   deviations: Float64[np.ndarray, ' units']
+  updates: tuple[tuple[np.ndarray, int], ...]
 
   def received(
     self, update: Float64[np.ndarray, 'entries units']
@@ -91,7 +93,7 @@ def _fitted(
     for name in ('kernel', 'bias')
   )
   send = _sender(observed, (f'{layer}/kernel', f'{layer}/bias'))
-  found, active = [], []
+  found, active, updates = [], [], []
   for each in public:
     cut = _cut(each, num_frames, observed)
     update = send(*cut.arrays)
@@ -100,18 +102,23 @@ def _fitted(
     signals, *_ = np.linalg.lstsq(whole.T, np.asarray(update, np.float64))
     found.append(signals)
     active.append(windows @ kernel + bias > 0)
-  return _summarised(np.concatenate(found), np.concatenate(active))
+    updates.append((np.asarray(update[:-1], np.float64), len(windows)))
+  return _summarised(
+    np.concatenate(found), np.concatenate(active), tuple(updates)
+  )
 
 
 def _summarised(
-  signals: Float64[np.ndarray, 'windows units'], active: np.ndarray
+  signals: Float64[np.ndarray, 'windows units'],
+  active: np.ndarray,
+  updates: tuple[tuple[np.ndarray, int], ...],
 ) -> Signals:
   variances, axes = np.linalg.eigh(signals.T @ signals / len(signals))
   variances = np.maximum(variances, _LEAST * variances.max())
   squares = np.sum(np.where(active, signals**2, 0.0), axis=0)
   of_unit = squares / np.maximum(active.sum(axis=0), 1)
   of_unit = np.maximum(of_unit, _LEAST * of_unit.max())
-  return Signals(axes, variances, np.sqrt(of_unit))
+  return Signals(axes, variances, np.sqrt(of_unit), updates)
 
 
 class _Cut(NamedTuple):

@@ -1,4 +1,4 @@
-"""What is known of speech before an update is seen: a Gaussian of public speech.
+"""What is known of speech before an update is seen: a Gaussian.
 
 Frames of an utterance have one mean and one covariance over features, and are
 correlated over time as a first-order autoregression.

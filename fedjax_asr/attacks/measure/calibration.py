@@ -1,4 +1,4 @@
-"""Whether stated errors are the errors: how often an interval held the truth."""
+"""Whether stated errors are the errors: how often an interval held."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
