@@ -203,6 +203,8 @@ class AdaptiveConfig:
 
   # Public utterances that tell of speech and of what is sent back.
   num_public: int = bounded(40, low=2)
+  # Of the lengths and signs that are tried, those that go on.
+  num_kept: int = bounded(3, low=1)
   # L-BFGS iterations where all units may be active, and at each width of the
   # gates, in units of the pre-activation.
   num_iterations: int = bounded(200, low=1)

@@ -50,9 +50,13 @@ _MEMORY = 30
 # Iterations by which the better sign of a start shows, and those by which
 # lengths are compared, in steps coarse to fine of which each is taken so often.
 _SIGN_ITERATIONS = 15
-_LENGTH_ITERATIONS = 30
-_LENGTH_STEPS = (8, 4, 2, 1)
-_MAX_CLIMBS = 4
+_LENGTH_ITERATIONS = 60
+_LENGTH_STEPS = (4, 2, 1)
+_MAX_CLIMBS = 3
+# Lengths with starts of their own: so many from the rank on, and so many more
+# up to what public speech lets expect.
+_NUM_NEAR = 3
+_NUM_LENGTHS = 4
 # Frames of public utterances that signals are taken from.
 _PUBLIC_FRAMES = 160
 
@@ -106,9 +110,10 @@ def reconstruct(
   # Its matrices are small: threads would wait for each other.
   with threadpoolctl.threadpool_limits(1):
     problem = _problem(observed, cfg, report)
-    estimate = _of_length(problem, observed, cfg, rng, report)
-    report(f'{len(estimate.whitened)} frames; gates')
-    estimate = _gated(problem, cfg, estimate)
+    searched = _searched(problem, observed, cfg, rng, report)
+    report('gates')
+    gated = [_gated(problem, cfg, each) for each in searched]
+    estimate = min(gated, key=_cost)
     samples = _samples(problem, cfg, estimate, rng, report)
   return _reconstruction(observed, cfg, problem, estimate, samples)
 
@@ -146,23 +151,44 @@ def _problem(
   )
 
 
-def _of_length(
+def _searched(
   problem: Problem,
   observed: observation.Observation,
   cfg: config.AdaptiveConfig,
   rng: np.random.Generator,
   report: Report,
-) -> Estimate:
-  """Of the declared length, or of the likeliest."""
+) -> list[Estimate]:
+  """The likeliest few of all lengths that are tried and both signs."""
   objective = _posterior(_flat(problem))
   told = observed.declared.num_frames
-  count = told[0] if told else _guessed_length(problem, rng)
-  report(f'{count} frames, to begin with')
-  start = _signed(problem, count, rng)
-  best = _maximum(objective, start, cfg.num_iterations // 2)
+  found = []
+  for count in told or _lengths(problem, rng):
+    report(f'{count} frames?')
+    start = _signed(problem, count, rng)
+    found.append(_maximum(objective, start, _LENGTH_ITERATIONS))
+  best = sorted(found, key=_cost)[: cfg.num_kept]
   if not told:
-    best = _climbed(problem, objective, best, report)
-  return _maximum(objective, best.whitened, cfg.num_iterations)
+    best[0] = _climbed(problem, objective, best[0], report)
+  return [
+    _maximum(objective, each.whitened, cfg.num_iterations) for each in best
+  ]
+
+
+def _cost(estimate: Estimate) -> float:
+  """By which lengths compare: each unknown costs one nat (Akaike 1974)."""
+  return estimate.value + estimate.whitened.size
+
+
+def _lengths(problem: Problem, rng: np.random.Generator) -> list[int]:
+  """From what is seen in the noise to what public updates say is behind it."""
+  seen = max(capon_start.effective_rank(problem.kernel, problem.deviation), 2)
+  guess = _guessed_length(problem, rng)
+  between = np.geomspace(seen, max(guess, seen), _NUM_LENGTHS)
+  near = [seen + more for more in range(_NUM_NEAR)]
+  most = max(problem.shape.capacity, seen)
+  return sorted(
+    {int(min(count, most)) for count in [*near, *np.round(between)]}
+  )
 
 
 def _guessed_length(problem: Problem, rng: np.random.Generator) -> int:
@@ -182,13 +208,9 @@ def _climbed(
 ) -> Estimate:
   """To a length from which no step is likelier.
 
-  Each unknown more costs one nat (Akaike 1974). Lengths are compared after as
-  many iterations, all from the best so far: starts of their own end in maxima
-  that differ by more.
+  Lengths are compared after as many iterations, all from the best so far: where
+  starts of their own end differs by more.
   """
-
-  def cost(estimate: Estimate) -> float:
-    return estimate.value + estimate.whitened.size
 
   for step in _LENGTH_STEPS:
     for _ in range(_MAX_CLIMBS):
@@ -199,7 +221,7 @@ def _climbed(
         for other in (count, count - step, count + step)
         if 2 <= other <= max(problem.shape.capacity, count)
       ]
-      best = min(tried, key=cost)
+      best = min(tried, key=_cost)
       if len(best.whitened) == count:
         break
   return best
