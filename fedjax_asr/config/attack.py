@@ -203,7 +203,11 @@ class AdaptiveConfig:
 
   # Public utterances that tell of speech and of what is sent back.
   num_public: int = bounded(40, low=2)
-  # Of the lengths and signs that are tried, those that go on.
+  # Random starts that descend while the noise that is supposed falls, and their
+  # steps.
+  num_annealed: int = bounded(3, low=0)
+  num_annealing_steps: int = bounded(800, low=1)
+  # Of all that is tried, what goes on.
   num_kept: int = bounded(3, low=1)
   # L-BFGS iterations where all units may be active, and at each width of the
   # gates, in units of the pre-activation.

@@ -30,6 +30,7 @@ from fedjax_asr import config
 from fedjax_asr.attacks import context_windows, observation
 from fedjax_asr.attacks.ds1 import first_layer
 from fedjax_asr.attacks.likelihood import (
+  annealed_descent,
   capon_start,
   gated_likelihood,
   public_signals,
@@ -53,10 +54,12 @@ _SIGN_ITERATIONS = 15
 _LENGTH_ITERATIONS = 60
 _LENGTH_STEPS = (4, 2, 1)
 _MAX_CLIMBS = 3
-# Lengths with starts of their own: so many from the rank on, and so many more
-# up to what public speech lets expect.
+# Lengths with starts of their own: so many at most, and so far from the rank on
+# at least.
+_NUM_LENGTHS = 12
 _NUM_NEAR = 3
-_NUM_LENGTHS = 4
+# Deviation of whitened speech that a descent through noise starts from.
+_FAINT = 0.1
 # Frames of public utterances that signals are taken from.
 _PUBLIC_FRAMES = 160
 
@@ -166,6 +169,19 @@ def _searched(
     report(f'{count} frames?')
     start = _signed(problem, count, rng)
     found.append(_maximum(objective, start, _LENGTH_ITERATIONS))
+  found.sort(key=_cost)
+  for index in range(cfg.num_annealed):
+    report(f'noise that falls, {index + 1} of {cfg.num_annealed}')
+    shape = found[index % len(found)].whitened.shape
+    start = annealed_descent.descended(
+      lambda point, deviation: _posterior(
+        _flat(problem._replace(deviation=deviation))
+      )(point),
+      _FAINT * rng.standard_normal(shape),
+      problem.deviation,
+      cfg.num_annealing_steps,
+    )
+    found.append(_maximum(objective, start, _LENGTH_ITERATIONS))
   best = sorted(found, key=_cost)[: cfg.num_kept]
   if not told:
     best[0] = _climbed(problem, objective, best[0], report)
@@ -182,13 +198,12 @@ def _cost(estimate: Estimate) -> float:
 def _lengths(problem: Problem, rng: np.random.Generator) -> list[int]:
   """From what is seen in the noise to what public updates say is behind it."""
   seen = max(capon_start.effective_rank(problem.kernel, problem.deviation), 2)
-  guess = _guessed_length(problem, rng)
-  between = np.geomspace(seen, max(guess, seen), _NUM_LENGTHS)
-  near = [seen + more for more in range(_NUM_NEAR)]
-  most = max(problem.shape.capacity, seen)
-  return sorted(
-    {int(min(count, most)) for count in [*near, *np.round(between)]}
+  most = min(
+    max(_guessed_length(problem, rng), seen + _NUM_NEAR),
+    max(problem.shape.capacity, seen),
   )
+  counts = np.linspace(seen, most, min(_NUM_LENGTHS, most - seen + 1))
+  return sorted({round(float(count)) for count in counts})
 
 
 def _guessed_length(problem: Problem, rng: np.random.Generator) -> int:
