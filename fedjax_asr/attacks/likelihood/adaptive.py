@@ -58,6 +58,8 @@ _MAX_CLIMBS = 3
 # at least.
 _NUM_LENGTHS = 12
 _NUM_NEAR = 3
+# Public utterances that tell how large a misfit may be.
+_NUM_FITTED = 12
 # Deviation of whitened speech that a descent through noise starts from.
 _FAINT = 0.1
 # Frames of public utterances that signals are taken from.
@@ -99,8 +101,10 @@ def reconstruct(
   """The mean of what is likely, with the deviation of each frame.
 
   `certificate` has the noise that was reckoned with, the error that is expected
-  (`expected_snr_db`) and how long the utterance is believed to be. It is
-  certified from `cfg.min_expected_snr_db` on, and never whole.
+  (`expected_snr_db`), how far the update is from what the estimate makes likely
+  (`misfit`) and how far it may be (`misfit_limit`). It is certified from
+  `cfg.min_expected_snr_db` on where the misfit is within its limit: draws about
+  one maximum do not know of a better one. Never whole.
 
   Raises:
     observation.Refused: not a DeepSpeech 1 without stride, several utterances,
@@ -118,7 +122,8 @@ def reconstruct(
     gated = [_gated(problem, cfg, each) for each in searched]
     estimate = min(gated, key=_cost)
     samples = _samples(problem, cfg, estimate, rng, report)
-  return _reconstruction(observed, cfg, problem, estimate, samples)
+    fit = _fit(problem, cfg, estimate, rng)
+  return _reconstruction(observed, cfg, problem, estimate, samples, fit)
 
 
 def _problem(
@@ -210,10 +215,11 @@ def _guessed_length(problem: Problem, rng: np.random.Generator) -> int:
   """From how many directions of public updates stand out of such noise."""
   seen = capon_start.effective_rank(problem.kernel, problem.deviation)
   ratios = []
-  for update, num_windows in problem.signals.updates:
-    noise = problem.deviation * rng.standard_normal(update.shape)
-    rank = capon_start.effective_rank(update + noise, problem.deviation)
-    ratios.append(num_windows / max(rank, 1))
+  for public in problem.signals.updates:
+    kernel = public.update[:-1]
+    noise = problem.deviation * rng.standard_normal(kernel.shape)
+    rank = capon_start.effective_rank(kernel + noise, problem.deviation)
+    ratios.append(len(public.windows) / max(rank, 1))
   guess = round(float(np.median(ratios)) * max(seen, 1))
   return int(np.clip(guess, max(seen, 2), max(problem.shape.capacity, seen, 2)))
 
@@ -382,12 +388,48 @@ def _samples(
   return samples
 
 
+class Fit(NamedTuple):
+  """How far the update is from what the estimate makes likely.
+
+  limit: what public utterances, under such noise, stay below at their own
+    windows, by three deviations.
+  """
+
+  misfit: float
+  limit: float
+
+
+def _fit(
+  problem: Problem,
+  cfg: config.AdaptiveConfig,
+  estimate: Estimate,
+  rng: np.random.Generator,
+) -> Fit:
+  def misfit(
+    windows: Float64[np.ndarray, 'windows taps'],
+    update: Float64[np.ndarray, 'entries units'],
+  ) -> float:
+    return gated_likelihood.misfit(
+      windows, update, problem.layer, problem.deviation, cfg.gate_widths[-1]
+    )
+
+  public = []
+  for each in problem.signals.updates[:_NUM_FITTED]:
+    update = each.update[: len(problem.update)]
+    noise = problem.deviation * rng.standard_normal(update.shape)
+    public.append(misfit(each.windows, update + noise))
+  limit = np.mean(public) + 3 * np.std(public, ddof=1)
+  own = misfit(_windows(problem, estimate.whitened), problem.update)
+  return Fit(own, float(limit))
+
+
 def _reconstruction(
   observed: observation.Observation,
   cfg: config.AdaptiveConfig,
   problem: Problem,
   estimate: Estimate,
   samples: list[_Whitened],
+  fit: Fit,
 ) -> observation.Reconstruction:
   drawn = np.stack([problem.prior.speech(each) for each in samples])
   mean = drawn.mean(axis=0)
@@ -404,8 +446,12 @@ def _reconstruction(
       'expected_snr_db': float(expected),
       'log_posterior': -estimate.value,
       'num_frames': float(len(mean)),
+      'misfit': fit.misfit,
+      'misfit_limit': fit.limit,
     },
-    is_certified=bool(expected >= cfg.min_expected_snr_db),
+    is_certified=bool(
+      fit.misfit <= fit.limit and expected >= cfg.min_expected_snr_db
+    ),
     ledger=observation.ledger(
       observed,
       _LAYERS[: 1 + (len(problem.update) > len(problem.layer.kernel))],

@@ -41,17 +41,46 @@ def value_and_gradient(
   `deviation` is of the noise, `width` in units of the pre-activation. Computed
   in float64, on the device.
   """
+  value, gradient, _ = _computed(windows, update, layer, deviation, width)
+  return value, gradient
+
+
+def misfit(
+  windows: Float64[np.ndarray, 'frames taps'],
+  update: Float64[np.ndarray, 'entries units'],
+  layer: Layer,
+  deviation: float,
+  width: float,
+) -> float:
+  """Mahalanobis distance of the update, squared, over the number of its entries.
+
+  About 1, to within the root of 2 over that number, where the windows are those
+  behind the update and the likelihood's assumptions hold.
+  """
+  *_, explained = _computed(windows, update, layer, deviation, width)
+  return float((np.sum(update**2) / deviation**2 - explained) / update.size)
+
+
+def _computed(
+  windows: Float64[np.ndarray, 'frames taps'],
+  update: Float64[np.ndarray, 'entries units'],
+  layer: Layer,
+  deviation: float,
+  width: float,
+) -> tuple[float, Float64[np.ndarray, 'frames taps'], float]:
+  """Value, gradient, and what the windows explain of the update's energy."""
   missing = -len(windows) % _QUANTUM
   padded = np.pad(windows, ((0, missing), (0, 0)))
   is_real = np.arange(len(padded)) < len(windows)
   with jax.enable_x64(True):
-    value, gradient = _compiled(
+    value, gradient, explained = _compiled(
       *map(jnp.asarray, (padded, is_real, update)),
       Layer(*map(jnp.asarray, layer)),
       jnp.float64(deviation**2),
       jnp.float64(width),
     )
-    return float(value), np.asarray(gradient)[: len(windows)]
+    gradient = np.asarray(gradient)[: len(windows)]
+    return float(value), gradient, float(explained)
 
 
 @jax.jit
@@ -73,7 +102,8 @@ def _compiled(windows, is_real, update, layer, variance, width):
   by_gate = by_log_variance * (1 - jax.nn.sigmoid(signed)) / width
   by_gate = jnp.where(is_real[:, None], by_gate, 0.0)
   gradient = gradient[:, : windows.shape[1]] + by_gate @ layer.kernel.T
-  return values.sum(), gradient
+  explained = jnp.sum(signals * projected) / variance
+  return values.sum(), gradient, explained
 
 
 def _unit(

@@ -24,19 +24,26 @@ _LABEL_QUANTUM = 32
 _LEAST = 1e-7
 
 
+class PublicUpdate(NamedTuple):
+  """What an utterance sends of the layer, kernel above bias, and its windows."""
+
+  update: Float64[np.ndarray, 'entries units']
+  windows: Float64[np.ndarray, 'windows taps']
+
+
 class Signals(NamedTuple):
   """Of all public windows together.
 
   axes: principal axes of d_t over units, in columns.
   variances: along them.
   deviations: of each unit where it is active.
-  updates: of the kernel, of each public utterance, and its number of windows.
+  updates: of each public utterance.
   """
 
   axes: Float64[np.ndarray, 'units units']
   variances: Float64[np.ndarray, ' units']
   deviations: Float64[np.ndarray, ' units']
-  updates: tuple[tuple[np.ndarray, int], ...]
+  updates: tuple[PublicUpdate, ...]
 
   def received(
     self, update: Float64[np.ndarray, 'entries units']
@@ -102,7 +109,7 @@ def _fitted(
     signals, *_ = np.linalg.lstsq(whole.T, np.asarray(update, np.float64))
     found.append(signals)
     active.append(windows @ kernel + bias > 0)
-    updates.append((np.asarray(update[:-1], np.float64), len(windows)))
+    updates.append(PublicUpdate(np.asarray(update, np.float64), windows))
   return _summarised(
     np.concatenate(found), np.concatenate(active), tuple(updates)
   )
@@ -111,7 +118,7 @@ def _fitted(
 def _summarised(
   signals: Float64[np.ndarray, 'windows units'],
   active: np.ndarray,
-  updates: tuple[tuple[np.ndarray, int], ...],
+  updates: tuple[PublicUpdate, ...],
 ) -> Signals:
   variances, axes = np.linalg.eigh(signals.T @ signals / len(signals))
   variances = np.maximum(variances, _LEAST * variances.max())

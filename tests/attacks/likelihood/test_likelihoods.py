@@ -86,6 +86,20 @@ def test_gated_likelihood_leaves_float32_as_it_was():
   assert jax.numpy.zeros(1).dtype == np.float32
 
 
+def test_misfit_is_the_mahalanobis_distance_of_a_dense_gaussian():
+  windows, update, layer = _windows(), _update(TAPS + 1), _layer()
+  misfit = gated_likelihood.misfit(windows, update, layer, DEVIATION, 0.2)
+  signed = (windows @ layer.kernel + layer.bias) / 0.2
+  variances = layer.deviations**2 / (1 + np.exp(-signed))
+  whole = np.column_stack([windows, np.ones(FRAMES)])
+  wanted = 0.0
+  for column, variance in zip(update.T, variances.T, strict=True):
+    covariance = whole.T @ (variance[:, None] * whole)
+    covariance += DEVIATION**2 * np.eye(len(column))
+    wanted += column @ np.linalg.solve(covariance, column)
+  assert misfit == pytest.approx(wanted / update.size, rel=1e-9)
+
+
 def _layer():
   rng = RNG(2)
   return gated_likelihood.Layer(
