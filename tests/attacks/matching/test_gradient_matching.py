@@ -9,9 +9,10 @@ import quick
 import tiny_victim
 
 from fedjax_asr import config
-from fedjax_asr.attacks import observation
+from fedjax_asr.attacks import observation, together
 from fedjax_asr.attacks.matching import (
   gradient_matching,
+  hessian_free,
   matching_objective,
   matching_progress,
 )
@@ -28,7 +29,16 @@ def _quick(monkeypatch):
   """Programs compiled as `quick.jit` does: nearly all the time is XLA's."""
   options = quick.options()
   jit = functools.partial(jax.jit, compiler_options=options)
-  monkeypatch.setattr(jax, 'jit', jit)
+  _forget_programs()
+  with monkeypatch.context() as patched:
+    patched.setattr(jax, 'jit', jit)
+    yield
+  _forget_programs()
+
+
+def _forget_programs():
+  together._alone.cache_clear()
+  together._mapped.cache_clear()
 
 
 def matching(**fields):
@@ -273,3 +283,37 @@ def test_the_smoothed_objective_goes_to_the_exact_one():
   ]
   assert abs(values[0] - values[2]) > 1e-3
   assert values[1] == pytest.approx(values[2], abs=1e-4)
+
+
+@pytest.mark.usefixtures('_quick')
+@pytest.mark.parametrize('method', ['gradient_matching', 'hessian_free'])
+def test_victims_of_one_length_are_matched_by_one_program(method, monkeypatch):
+  """And each as it would be alone, though their transcripts differ."""
+  first, _ = tiny_victim.sent(texts=('ab',))
+  other, _ = tiny_victim.sent(texts=('b',))
+  # Of one model, as victims of a run are.
+  other = other._replace(
+    params=first.params, norm_state=first.norm_state, acoustic=first.acoustic
+  )
+  cfg = matching(num_restarts=1)
+  reconstruct = gradient_matching.reconstruct
+  if method == 'hessian_free':
+    cfg = config.HessianFreeConfig(num_directions=3, max_iterations=5)
+    reconstruct = hessian_free.reconstruct
+  alone = [reconstruct(made, cfg, KEY) for made in (first, other)]
+  sizes = []
+  computed = together._computed
+
+  def counted(function, static, shared, owned, *, size):
+    sizes.append(len(owned))
+    return computed(function, static, shared, owned, size=size)
+
+  monkeypatch.setattr(together, '_computed', counted)
+  found = together.in_order(
+    lambda made: reconstruct(made, cfg, KEY), [(first,), (other,)], 2
+  )
+  for (_, got), wanted in zip(found, alone, strict=True):
+    np.testing.assert_allclose(
+      got.features[0], wanted.features[0], rtol=1e-3, atol=1e-3
+    )
+  assert set(sizes) == {2}
