@@ -12,7 +12,6 @@ from fedjax_asr import config
 from fedjax_asr.attacks import observation, together
 from fedjax_asr.attacks.matching import (
   gradient_matching,
-  hessian_free,
   matching_objective,
   matching_progress,
 )
@@ -286,21 +285,18 @@ def test_the_smoothed_objective_goes_to_the_exact_one():
 
 
 @pytest.mark.usefixtures('_quick')
-@pytest.mark.parametrize('method', ['gradient_matching', 'hessian_free'])
-def test_victims_of_one_length_are_matched_by_one_program(method, monkeypatch):
+def test_victims_of_one_length_are_matched_by_one_program(monkeypatch):
   """And each as it would be alone, though their transcripts differ."""
-  first, _ = tiny_victim.sent(texts=('ab',))
-  other, _ = tiny_victim.sent(texts=('b',))
+  made = [tiny_victim.sent(texts=(text,)) for text in ('ab', 'b')]
+  point = jnp.asarray(made[0][1])[None] + 0.3
+  (first, _), (other, _) = made
   # Of one model, as victims of a run are.
   other = other._replace(
     params=first.params, norm_state=first.norm_state, acoustic=first.acoustic
   )
-  cfg = matching(num_restarts=1)
-  reconstruct = gradient_matching.reconstruct
-  if method == 'hessian_free':
-    cfg = config.HessianFreeConfig(num_directions=3, max_iterations=5)
-    reconstruct = hessian_free.reconstruct
-  alone = [reconstruct(made, cfg, KEY) for made in (first, other)]
+  opened = [
+    matching_objective.opened(each, matching()) for each in (first, other)
+  ]
   sizes = []
   computed = together._computed
 
@@ -308,12 +304,35 @@ def test_victims_of_one_length_are_matched_by_one_program(method, monkeypatch):
     sizes.append(len(owned))
     return computed(function, static, shared, owned, size=size)
 
+  def objectives(settings, problem):
+    (stage,) = gradient_matching._stages(settings)
+    return stage.objectives(problem, point)
+
   monkeypatch.setattr(together, '_computed', counted)
-  found = together.in_order(
-    lambda made: reconstruct(made, cfg, KEY), [(first,), (other,)], 2
+  found = [
+    float(value[0]) for *_, value in together.in_order(objectives, opened, 2)
+  ]
+  assert sizes == [2]
+  alone = [float(objectives(*each)[0]) for each in opened]
+  assert found == pytest.approx(alone, rel=1e-2)
+  assert found[0] != pytest.approx(found[1], rel=0.1)
+
+
+def test_programs_are_those_of_the_settings_that_are_compiled_in():
+  made, _ = tiny_victim.sent(texts=('ab',))
+  settings, _ = matching_objective.opened(made, matching())
+  own = matching_objective.Compiled(settings)
+  assert own == matching_objective.Compiled(settings)
+  assert hash(own) == hash(matching_objective.Compiled(settings))
+  assert not jax.tree.leaves(own.settings.observed.params)
+  others = (
+    settings._replace(cfg=matching(l1=0.1)),
+    settings._replace(names=settings.names[1:]),
+    settings._replace(observed=made._replace(learning_rate=0.5)),
+    settings._replace(
+      spoken=settings.spoken._replace(num_frames=np.array([9], np.int32))
+    ),
   )
-  for (_, got), wanted in zip(found, alone, strict=True):
-    np.testing.assert_allclose(
-      got.features[0], wanted.features[0], rtol=1e-3, atol=1e-3
-    )
-  assert set(sizes) == {2}
+  for other in others:
+    assert own != matching_objective.Compiled(other)
+  assert own != matching_objective.Compiled(settings, 'options')
