@@ -331,9 +331,9 @@ def outcome(record: dict[str, Any]) -> str:
     return 'whole'
   if record['num_frames_found'] < record['num_frames']:
     return 'in part: frames missing'
-  if record['undetermined']:
+  if any(record['undetermined']):
     return 'in part: silence'
-  return 'in part'
+  return 'in part: more is sent than is explained'
 
 
 def reason(refused: str) -> str:

@@ -118,7 +118,8 @@ def test_an_attack_out_of_time_is_refused_with_where_it_was():
     ({'refused': 'rank 610 of 640, from noise.'}, 'refused: rank N of N, from'),
     ({'is_certified': False}, 'not certified'),
     ({'is_whole': False, 'num_frames_found': 90}, 'in part: frames missing'),
-    ({'is_whole': False, 'undetermined': [[3, 9]]}, 'in part: silence'),
+    ({'is_whole': False, 'undetermined': [[[3, 9]]]}, 'in part: silence'),
+    ({'is_whole': False, 'undetermined': [[]]}, 'in part: more is sent'),
   ],
 )
 def test_outcomes_are_told_apart(changes, outcome):
