@@ -106,6 +106,8 @@ def test_an_attack_out_of_time_is_refused_with_where_it_was():
   report = trained_rows._deadline(0.0)
   with pytest.raises(trained_rows.OutOfTime, match='while: step 7 of 9'):
     report('step 7 of 9')
+  # Outside of what a refusal ends.
+  report('seed_and_grow: begins')
   reason = trained_rows.reason('out of time after 300 s, while: step 7 of 9')
   assert reason == 'out of time after N s'
   trained_rows._deadline(1e3)('on')
