@@ -1,4 +1,5 @@
 import functools
+import threading
 
 import derivatives
 import jax
@@ -309,8 +310,15 @@ def test_victims_of_one_length_are_matched_by_one_program(monkeypatch):
     return stage.objectives(problem, point)
 
   monkeypatch.setattr(together, '_computed', counted)
+  # A thread that begins late would find the other one's call computed.
+  both_there = threading.Barrier(2)
+
+  def in_group(settings, problem):
+    both_there.wait()
+    return objectives(settings, problem)
+
   found = [
-    float(value[0]) for *_, value in together.in_order(objectives, opened, 2)
+    float(value[0]) for *_, value in together.in_order(in_group, opened, 2)
   ]
   assert sizes == [2]
   alone = [float(objectives(*each)[0]) for each in opened]
