@@ -9,7 +9,9 @@ from jaxtyping import Float64
 MIN_GAP = 3.0
 # Fraction of the noise's singular values that may be lower than the one that
 # is compared with its largest.
-_LOW = 0.03
+_LOW = 0.25
+# How often noise alone may drop as much as is asked before its last values.
+_FALSE_ALARM = 1e-4
 
 
 class Spectrum(NamedTuple):
@@ -97,7 +99,9 @@ def numerical_rank(
 
   The rank is where the values drop most, weighed by how level the rest is:
   noise is nearly level (Marchenko and Pastur 1967), what matters and noise
-  together are not. A larger drop inside what matters is so passed over.
+  together are not. A larger drop inside what matters is so passed over. A drop
+  counts from `least_drops` on, which before the last values of a nearly square
+  matrix are larger than `MIN_GAP`: noise itself drops there.
 
   Args:
     values: largest first.
@@ -112,11 +116,29 @@ def numerical_rank(
   ranks = np.arange(1, len(values))
   low = len(values) - 1 - (_LOW * (len(values) - ranks)).astype(int)
   drops = values[:-1] / tops
-  scores = drops * np.maximum(values[low], floor) / tops
-  if not drops.size or drops[np.argmax(scores)] < MIN_GAP:
+  counts = drops >= least_drops(values, shape)
+  if not counts.any():
     return int((values > floor).sum()), 1.0
-  best = int(np.argmax(scores))
+  scores = drops * np.maximum(values[low], floor) / tops
+  best = int(np.argmax(np.where(counts, scores, -np.inf)))
   return best + 1, float(drops[best])
+
+
+def least_drops(
+  values: Float64[np.ndarray, ' values'], shape: tuple[int, int]
+) -> Float64[np.ndarray, ' values-1']:
+  """What a drop has to be at each rank from 1 on, to be none of noise alone.
+
+  The j least singular values of noise with d more columns than rows, or rows
+  than columns, are all x times smaller than they would be with a probability of
+  about x^-j(j+d), whatever the variance of each entry: so far goes their joint
+  density, prod_i s_i^d prod_i<k |s_i^2 - s_k^2| (James 1964), when they are all
+  scaled by 1/x.
+  """
+  left = len(values) - np.arange(1, len(values))
+  excess = abs(shape[0] - shape[1])
+  by_chance = _FALSE_ALARM ** (-1 / (left * (left + excess)))
+  return np.maximum(MIN_GAP, (1 + 1 / left) * by_chance)
 
 
 def noise_edges(

@@ -271,9 +271,9 @@ class AttackConfig:
   tries_all: bool = False
   # Whether what was found is drawn and made audible; seconds an utterance.
   illustrated: bool = True
-  # Victims attacked at once, in threads; demixing computes those of one length
-  # in one program (`attacks.together`). Results change by no more than the
-  # order of sums does.
+  # Victims attacked at once, in threads; demixing and matching compute those of
+  # one length in one program (`attacks.together`). Results of demixing change
+  # by no more than the order of sums does; descent may come to another end.
   num_parallel: int = bounded(1, low=1)
   span: SpanConfig = dataclasses.field(default_factory=SpanConfig)
   seed_and_grow: SeedAndGrowConfig = dataclasses.field(

@@ -57,6 +57,7 @@ def test_every_parameter_and_return_is_annotated(file):
     'ds1/seed_and_grow',
     'ds2/demixing',
     'ds2/span_descent',
+    'likelihood/adaptive',
     'matching/gradient_matching',
     'matching/hessian_free',
     'measure/labels',

@@ -67,3 +67,41 @@ def test_a_zero_matrix_has_rank_zero():
   assert space.rank == 0
   assert space.basis.shape == (8, 0)
   np.testing.assert_allclose(space.complement.T @ space.complement, np.eye(8))
+
+
+def _rank(matrix):
+  values = np.linalg.svd(matrix, compute_uv=False)
+  return subspace.numerical_rank(values, matrix.shape)
+
+
+@pytest.mark.parametrize(
+  ('shape', 'draws'),
+  [((3, 3), 2000), ((3, 4), 2000), ((40, 40), 400), ((300, 300), 8)],
+)
+def test_the_last_values_of_square_noise_are_no_drop(shape, draws):
+  """The least one is x times smaller with a probability of 1/x: a fixed limit
+  of 3 takes it for a drop in every third matrix."""
+  rng = np.random.default_rng(5)
+  gaps = [_rank(rng.standard_normal(shape))[1] for _ in range(draws)]
+  assert np.mean(np.array(gaps) > 1) < 2e-3
+
+
+@pytest.mark.parametrize(('rank', 'decay'), [(9, 3.0), (30, 4.0)])
+def test_units_that_are_hardly_active_do_not_hide_the_drop(rank, decay):
+  """Rounding goes with each entry: of units of very different sizes, noise
+  falls by orders of magnitude, and its least values by leaps."""
+  rng = np.random.default_rng(6)
+  matrix = _low_rank(rng, 160, rank, 192, decay)
+  matrix *= np.exp(2 * rng.standard_normal((160, 1)))
+  matrix *= np.exp(rng.standard_normal(192))
+  matrix[-4:] *= np.logspace(-3, -6, 4)[:, None]
+  assert _rank(matrix.astype(np.float32).astype(np.float64))[0] == rank
+
+
+@pytest.mark.parametrize('left', [3, 10])
+def test_rank_is_found_where_little_noise_is_left(left):
+  rng = np.random.default_rng(7)
+  matrix = _low_rank(rng, 80, 80 - left, 80, 2.0)
+  found, gap = _rank(matrix + 1e-7 * rng.standard_normal(matrix.shape))
+  assert found == 80 - left
+  assert gap > 100

@@ -1,12 +1,7 @@
 """DeepSpeech 1 from an update with noise: the most likely speech, and how sure.
 
-Assumes: the update of one utterance, by one local step or by several that stay
-in the windows' span (no Adam), with Gaussian noise of the deviation that the
-ledger has, or rounded by a code whose error is known; transcript and length not
-told. Public speech with transcripts, of other speakers, tells what speech and
-what is sent back look like. Nothing refuses for noise: as it grows, the answer
-goes from what span inversion finds to the mean of public speech, and so does
-what it says of its own error.
+Nothing refuses for noise: as it grows, the answer goes from what span inversion
+finds to the mean of public speech, and so does what it says of its own error.
 
 1. Length, start and sign by the likelihood of the first layer's update with all
    that is sent back integrated out (`window_likelihood`), from the utterance
@@ -17,6 +12,15 @@ what it says of its own error.
    a posteriori, Bardsley et al. 2014) moves as the posterior is wide. The mean
    of such is returned, which is nearer to the truth than the maximum, and their
    deviation is the deviation of each frame.
+
+Assumes:
+  observed: the update of the first layer's kernel; its bias's tells the sign.
+  told: that it is one utterance; neither transcript nor length.
+  model: DeepSpeech 1 without stride; its parameters are the declared ones.
+  training: one step, or several that stay in the windows' span.
+  noise: Gaussian of the deviation that the ledger has, or a code's rounding.
+  refused: Adam's deltas, several utterances, codes whose error is no noise
+    (signs, the largest entries), no public speech with transcripts.
 """
 
 from collections.abc import Callable
@@ -39,7 +43,6 @@ from fedjax_asr.attacks.likelihood import (
   window_likelihood,
 )
 
-Report = Callable[[str], None]
 _Whitened = Float64[np.ndarray, 'frames features']
 # (whitened speech) -> minus its log posterior and the derivative.
 _Objective = Callable[[_Whitened], tuple[float, _Whitened]]
@@ -96,7 +99,7 @@ def reconstruct(
   observed: observation.Observation,
   cfg: config.AdaptiveConfig,
   key: jax.Array,
-  report: Report | None = None,
+  report: observation.Report | None = None,
 ) -> observation.Reconstruction:
   """The mean of what is likely, with the deviation of each frame.
 
@@ -129,7 +132,7 @@ def reconstruct(
 def _problem(
   observed: observation.Observation,
   cfg: config.AdaptiveConfig,
-  report: Report,
+  report: observation.Report,
 ) -> Problem:
   shape = first_layer.window_shape(observed)
   public = observed.declared.public[: cfg.num_public]
@@ -164,7 +167,7 @@ def _searched(
   observed: observation.Observation,
   cfg: config.AdaptiveConfig,
   rng: np.random.Generator,
-  report: Report,
+  report: observation.Report,
 ) -> list[Estimate]:
   """The likeliest few of all lengths that are tried and both signs."""
   objective = _posterior(_flat(problem))
@@ -225,7 +228,10 @@ def _guessed_length(problem: Problem, rng: np.random.Generator) -> int:
 
 
 def _climbed(
-  problem: Problem, objective: _Objective, best: Estimate, report: Report
+  problem: Problem,
+  objective: _Objective,
+  best: Estimate,
+  report: observation.Report,
 ) -> Estimate:
   """To a length from which no step is likelier.
 
@@ -338,7 +344,9 @@ def _maximum(
   """By L-BFGS; no worse than the start."""
   import scipy.optimize  # Here, because it takes long to import.
 
-  def flat(point: Float64[np.ndarray, ' unknowns']):
+  def flat(
+    point: Float64[np.ndarray, ' unknowns'],
+  ) -> tuple[float, Float64[np.ndarray, ' unknowns']]:
     value, gradient = objective(point.reshape(start.shape))
     return value, gradient.ravel()
 
@@ -370,7 +378,7 @@ def _samples(
   cfg: config.AdaptiveConfig,
   estimate: Estimate,
   rng: np.random.Generator,
-  report: Report,
+  report: observation.Report,
 ) -> list[_Whitened]:
   """Maxima under other noise and another prior mean, from the same start."""
   samples = []

@@ -1,7 +1,7 @@
 """Descent while the noise that is reckoned with falls to what there is.
 
-Where much noise is supposed, a likelihood has few maxima; what is found there is
-the start under less.
+Where much noise is supposed, a likelihood has few maxima; what is found there
+is the start under less.
 """
 
 from collections.abc import Callable

@@ -52,7 +52,7 @@ def misfit(
   deviation: float,
   width: float,
 ) -> float:
-  """Mahalanobis distance of the update, squared, over the number of its entries.
+  """Squared Mahalanobis distance of the update, over the number of its entries.
 
   About 1, to within the root of 2 over that number, where the windows are those
   behind the update and the likelihood's assumptions hold.
@@ -84,7 +84,14 @@ def _computed(
 
 
 @jax.jit
-def _compiled(windows, is_real, update, layer, variance, width):
+def _compiled(
+  windows: jax.Array,
+  is_real: jax.Array,
+  update: jax.Array,
+  layer: Layer,
+  variance: jax.Array,
+  width: jax.Array,
+) -> tuple[jax.Array, jax.Array, jax.Array]:
   signed = (windows @ layer.kernel + layer.bias) / width
   gates = jnp.where(is_real[:, None], jax.nn.sigmoid(signed), 0.0)
   scales = jnp.sqrt(gates) * layer.deviations

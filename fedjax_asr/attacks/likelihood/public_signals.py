@@ -7,7 +7,7 @@ by least squares: dW = C' D with more taps than windows.
 
 import functools
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import jax
@@ -25,7 +25,7 @@ _LEAST = 1e-7
 
 
 class PublicUpdate(NamedTuple):
-  """What an utterance sends of the layer, kernel above bias, and its windows."""
+  """What an utterance sends, kernel above bias, and its windows."""
 
   update: Float64[np.ndarray, 'entries units']
   windows: Float64[np.ndarray, 'windows taps']
@@ -153,14 +153,22 @@ def _cut(
   )
 
 
-def _sender(observed: observation.Observation, layers: tuple[str, str]):
+def _sender(
+  observed: observation.Observation, layers: tuple[str, str]
+) -> Callable[..., jax.Array]:
   """Kernel above bias of what the client would send of an utterance."""
   acoustic = client_gradient.attacked_model(observed)
   names = tuple(observation.flat(observed.params))
   clip_norm = observed.treatment.clip_norm
 
   @jax.jit
-  def send(start, features, num_frames, labels, num_labels):
+  def send(
+    start: client_gradient.Start,
+    features: jax.Array,
+    num_frames: jax.Array,
+    labels: jax.Array,
+    num_labels: jax.Array,
+  ) -> jax.Array:
     spoken = cohort.Batch(
       features[None], num_frames[None], labels[None], num_labels[None]
     )

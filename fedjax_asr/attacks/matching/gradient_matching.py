@@ -203,17 +203,59 @@ def _widths(cfg: config.MatchingConfig) -> tuple[float, ...]:
 
 
 def _stages(settings: matching_objective.Settings) -> list[Stage]:
-  minimiser = descent.descent(settings.cfg)
+  compiled = matching_objective.Compiled(settings)
 
   def stage(width: float) -> Stage:
-    function = functools.partial(matching_objective.objective, settings, width)
-    return Stage(
-      jax.jit(functools.partial(_begin, minimiser, function)),
-      jax.jit(functools.partial(_advance, minimiser, function)),
-      jax.jit(jax.vmap(function, (None, 0))),
+    programs = (
+      functools.partial(matching_objective.compute, each, (compiled, width))
+      for each in (_begin_of, _advance_of, _objectives_of)
     )
+    return Stage(*programs)
 
   return [stage(width) for width in _widths(settings.cfg)]
+
+
+def _begin_of(
+  compiled: matching_objective.Compiled,
+  width: float,
+  start: client_gradient.Start,
+  own: tuple[Any, ...],
+) -> State:
+  problem, *others = own
+  minimiser, function = _chosen(compiled, width)
+  return _begin(minimiser, function, problem._replace(start=start), *others)
+
+
+def _advance_of(
+  compiled: matching_objective.Compiled,
+  width: float,
+  start: client_gradient.Start,
+  own: tuple[Any, ...],
+) -> State:
+  problem, *others = own
+  minimiser, function = _chosen(compiled, width)
+  return _advance(minimiser, function, problem._replace(start=start), *others)
+
+
+def _objectives_of(
+  compiled: matching_objective.Compiled,
+  width: float,
+  start: client_gradient.Start,
+  own: tuple[Any, ...],
+) -> Float[Array, ' restarts']:
+  problem, points = own
+  _, function = _chosen(compiled, width)
+  return jax.vmap(function, (None, 0))(problem._replace(start=start), points)
+
+
+def _chosen(
+  compiled: matching_objective.Compiled, width: float
+) -> tuple[descent.Descent, Callable[..., jax.Array]]:
+  """The minimiser, and what it minimises at this width of the kinks."""
+  settings = compiled.settings
+  return descent.descent(settings.cfg), functools.partial(
+    matching_objective.objective, settings, width
+  )
 
 
 def _begin(

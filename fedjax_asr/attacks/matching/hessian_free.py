@@ -32,7 +32,6 @@ from jaxtyping import Array, Bool, Float, Int
 from fedjax_asr import config
 from fedjax_asr.attacks import client_gradient, observation
 from fedjax_asr.attacks.matching import (
-  gradient_distance,
   gradient_matching,
   matching_objective,
 )
@@ -54,13 +53,6 @@ class Search(NamedTuple):
   iteration: Int[Array, '']
 
 
-class Problem(NamedTuple):
-  """The arrays of an attack, which the compiled program is given."""
-
-  start: client_gradient.Start
-  target: gradient_distance.Target
-
-
 Objective = Callable[[jax.Array], jax.Array]
 
 
@@ -80,58 +72,65 @@ def reconstruct(
       the layers is zero.
     observation.ObservationError: the model lacks a layer that `cfg` names.
   """
-  names, spoken, problem = _opened(observed, cfg)
+  settings, problem = _opened(observed, cfg)
+  spoken = settings.spoken
   shape = (int(spoken.num_frames.sum()), observed.features.num_features)
   start_key, search_key = jax.random.split(key)
   point = jax.random.uniform(start_key, shape, minval=-1.0, maxval=1.0)
-  objective = functools.partial(_objective, observed, names, spoken)
-
-  @jax.jit
-  def begin(problem: Problem, point: jax.Array) -> Search:
-    return started(functools.partial(objective, problem), point, cfg)
-
-  @jax.jit
-  def advance(problem: Problem, search: Search) -> Search:
-    restricted = functools.partial(objective, problem)
-    return advanced(restricted, search, search_key, cfg)
-
-  search = begin(problem, point)
+  static = (matching_objective.Compiled(settings, cfg),)
+  search = matching_objective.compute(_begin, static, problem, point)
   while is_going(search, cfg):
-    search = advance(problem, search)
+    search = matching_objective.compute(
+      _advance, static, problem, search, search_key
+    )
     if report:
       report(
         f'iteration {int(search.iteration)} of at most '
         f'{cfg.max_iterations}, radius {float(search.radius):.3g}, objective '
         f'{float(search.objective):.3g}'
       )
-  return _reconstruction(observed, names, spoken, search)
+  return _reconstruction(settings, search)
 
 
 def _opened(
   observed: observation.Observation, cfg: config.HessianFreeConfig
-) -> tuple[tuple[str, ...], client_gradient.Transcripts, Problem]:
-  names = observation.telling(observed, cfg.layers)
-  spoken = client_gradient.transcripts(observed)
-  chosen = matching_objective.matched(observed, names)
-  start = client_gradient.Start(observed.params, observed.norm_state)
-  return names, spoken, Problem(start, gradient_distance.target(chosen, 1.0))
+) -> tuple[matching_objective.Settings, matching_objective.Problem]:
+  """With units of features as they are, whatever is known of speech."""
+  whole = config.MatchingConfig(
+    layers=cfg.layers, distance=config.Distance.COSINE
+  )
+  settings, problem = matching_objective.opened(observed, whole)
+  width = observed.features.num_features
+  plain = problem._replace(speech=matching_objective.standard(width))
+  return settings, plain
+
+
+def _begin(
+  compiled: matching_objective.Compiled,
+  start: client_gradient.Start,
+  own: tuple[matching_objective.Problem, jax.Array],
+) -> Search:
+  problem, point = own
+  objective = _objective(compiled, problem._replace(start=start))
+  return started(objective, point, compiled.options)
+
+
+def _advance(
+  compiled: matching_objective.Compiled,
+  start: client_gradient.Start,
+  own: tuple[matching_objective.Problem, Search, jax.Array],
+) -> Search:
+  problem, search, key = own
+  objective = _objective(compiled, problem._replace(start=start))
+  return advanced(objective, search, key, compiled.options)
 
 
 def _objective(
-  observed: observation.Observation,
-  names: tuple[str, ...],
-  spoken: client_gradient.Transcripts,
-  problem: Problem,
-  point: Float[Array, 'frames features'],
-) -> Float[Array, '']:
+  compiled: matching_objective.Compiled, problem: matching_objective.Problem
+) -> Objective:
   """1 - cosine of a guess's update and the observed one."""
-  acoustic = client_gradient.attacked_model(observed)
-  batch = client_gradient.batch(point, spoken)
-  update = client_gradient.update(
-    observed, acoustic, names, problem.start, batch
-  )
-  return gradient_distance.distance(
-    config.Distance.COSINE, update, problem.target, per_layer=False
+  return functools.partial(
+    matching_objective.objective, compiled.settings, 0.0, problem
   )
 
 
@@ -233,11 +232,9 @@ def judged(search: Search, cfg: config.HessianFreeConfig) -> Search:
 
 
 def _reconstruction(
-  observed: observation.Observation,
-  names: tuple[str, ...],
-  spoken: client_gradient.Transcripts,
-  search: Search,
+  settings: matching_objective.Settings, search: Search
 ) -> observation.Reconstruction:
+  observed, _, names, spoken = settings
   residual = matching_objective.relative_residual(
     observed, spoken, search.point
   )

@@ -1,27 +1,34 @@
 """The objective of gradient matching, and what an attack is opened with."""
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from fedjax_asr import config
-from fedjax_asr.attacks import client_gradient, observation
+from fedjax_asr.attacks import client_gradient, observation, together
 from fedjax_asr.attacks.matching import gradient_distance, speech_penalty
 from fedjax_asr.speech import features as features_lib
+
+# Transcripts are padded to multiples, so that many share a program.
+_LABEL_QUANTUM = 32
 
 
 class Problem(NamedTuple):
   """The arrays of an attack, which compiled programs are given.
 
   speech: the units in which guesses are optimised.
+  labels, num_labels: of the declared transcripts.
   """
 
   start: client_gradient.Start
   target: gradient_distance.Target
   speech: features_lib.Statistics
+  labels: Int[Array | np.ndarray, 'utterances labels']
+  num_labels: Int[Array | np.ndarray, ' utterances']
 
 
 class Settings(NamedTuple):
@@ -31,6 +38,65 @@ class Settings(NamedTuple):
   cfg: config.MatchingConfig
   names: tuple[str, ...]
   spoken: client_gradient.Transcripts
+
+
+class Compiled:
+  """Settings as a static argument: equal where they make the same program.
+
+  Transcripts are arguments of programs; lengths are compiled into them, and
+  so are the `options` of a method that is not told all by its settings.
+  """
+
+  def __init__(self, settings: Settings, options: Any = None) -> None:
+    observed = settings.observed
+    # Programs outlive the attack: they hold none of its arrays.
+    kept = observed._replace(
+      update=(), params=(), norm_state=(), norm_update=None
+    )
+    self.settings = settings._replace(observed=kept)
+    self.options = options
+    self._acoustic = observed.acoustic
+    self._key = repr(
+      (
+        settings.cfg,
+        options,
+        settings.names,
+        settings.spoken.num_frames.tolist(),
+        observed.model,
+        observed.features,
+        observed.client,
+        observed.observed,
+        observed.num_steps,
+        observed.learning_rate,
+      )
+    )
+
+  def __hash__(self) -> int:
+    return hash(self._key)
+
+  def __eq__(self, other: object) -> bool:
+    return (
+      isinstance(other, Compiled)
+      and self._key == other._key
+      and self._acoustic is other._acoustic
+    )
+
+
+def compute(
+  function: Callable[..., Any],
+  static: tuple[Any, ...],
+  problem: Problem,
+  *own: Any,
+) -> Any:
+  """function(*static, problem.start, (problem without it, *own)), compiled.
+
+  Together with like calls of a group's other attacks, whose victims have the
+  same model; see `together`.
+  """
+  arrays = problem._replace(start=()), *own
+  return together.call(
+    function, static, problem.start, jax.tree.map(jnp.asarray, arrays)
+  )
 
 
 def opened(
@@ -50,8 +116,17 @@ def opened(
     client_gradient.Start(observed.params, observed.norm_state),
     gradient_distance.target(chosen, cfg.top_fraction),
     speech or standard(width),
+    padded(spoken.labels),
+    spoken.num_labels,
   )
   return Settings(observed, cfg, names, spoken), problem
+
+
+def padded(
+  labels: Int[np.ndarray, 'utterances labels'],
+) -> Int[np.ndarray, 'utterances padded']:
+  """To one of a few lengths; what is added is behind `num_labels`."""
+  return np.pad(labels, ((0, 0), (0, -labels.shape[1] % _LABEL_QUANTUM)))
 
 
 def matched(
@@ -99,6 +174,7 @@ def objective(
   `smoothing` is the width of the clipped ReLUs' kinks; 0: exact.
   """
   observed, cfg, names, spoken = settings
+  spoken = spoken._replace(labels=problem.labels, num_labels=problem.num_labels)
   features = in_features(problem.speech, point)
   batch = client_gradient.batch(features, spoken)
   update = client_gradient.update(
@@ -125,21 +201,22 @@ def relative_residual(
   features: Float[Array, 'frames features'],
 ) -> float:
   """|g - t|^2 / |t|^2 over all that was sent, whichever was matched."""
-  names = observation.telling(observed, ())
+  of_all = config.MatchingConfig(distance=config.Distance.L2)
+  settings, problem = opened(observed, of_all)
+  problem = problem._replace(
+    speech=standard(features.shape[-1]),
+    labels=padded(spoken.labels),
+    num_labels=spoken.num_labels,
+  )
+  compiled = Compiled(settings._replace(spoken=spoken))
+  return float(compute(_residual, (compiled,), problem, features))
 
-  @jax.jit
-  def residual(
-    start: client_gradient.Start,
-    target: gradient_distance.Target,
-    features: jax.Array,
-  ) -> jax.Array:
-    batch = client_gradient.batch(features, spoken)
-    acoustic = client_gradient.attacked_model(observed)
-    got = client_gradient.update(observed, acoustic, names, start, batch)
-    return gradient_distance.distance(
-      config.Distance.L2, got, target, per_layer=False
-    )
 
-  start = client_gradient.Start(observed.params, observed.norm_state)
-  target = gradient_distance.target(matched(observed, names), 1.0)
-  return float(residual(start, target, features))
+def _residual(
+  compiled: Compiled,
+  start: client_gradient.Start,
+  own: tuple[Problem, Float[Array, 'frames features']],
+) -> Float[Array, '']:
+  problem, features = own
+  problem = problem._replace(start=start)
+  return objective(compiled.settings, 0.0, problem, features)

@@ -1,4 +1,5 @@
 import functools
+import threading
 
 import derivatives
 import jax
@@ -9,7 +10,7 @@ import quick
 import tiny_victim
 
 from fedjax_asr import config
-from fedjax_asr.attacks import observation
+from fedjax_asr.attacks import observation, together
 from fedjax_asr.attacks.matching import (
   gradient_matching,
   matching_objective,
@@ -28,7 +29,16 @@ def _quick(monkeypatch):
   """Programs compiled as `quick.jit` does: nearly all the time is XLA's."""
   options = quick.options()
   jit = functools.partial(jax.jit, compiler_options=options)
-  monkeypatch.setattr(jax, 'jit', jit)
+  _forget_programs()
+  with monkeypatch.context() as patched:
+    patched.setattr(jax, 'jit', jit)
+    yield
+  _forget_programs()
+
+
+def _forget_programs():
+  together._alone.cache_clear()
+  together._mapped.cache_clear()
 
 
 def matching(**fields):
@@ -273,3 +283,64 @@ def test_the_smoothed_objective_goes_to_the_exact_one():
   ]
   assert abs(values[0] - values[2]) > 1e-3
   assert values[1] == pytest.approx(values[2], abs=1e-4)
+
+
+@pytest.mark.usefixtures('_quick')
+def test_victims_of_one_length_are_matched_by_one_program(monkeypatch):
+  """And each as it would be alone, though their transcripts differ."""
+  made = [tiny_victim.sent(texts=(text,)) for text in ('ab', 'b')]
+  point = jnp.asarray(made[0][1])[None] + 0.3
+  (first, _), (other, _) = made
+  # Of one model, as victims of a run are.
+  other = other._replace(
+    params=first.params, norm_state=first.norm_state, acoustic=first.acoustic
+  )
+  opened = [
+    matching_objective.opened(each, matching()) for each in (first, other)
+  ]
+  sizes = []
+  computed = together._computed
+
+  def counted(function, static, shared, owned, *, size):
+    sizes.append(len(owned))
+    return computed(function, static, shared, owned, size=size)
+
+  def objectives(settings, problem):
+    (stage,) = gradient_matching._stages(settings)
+    return stage.objectives(problem, point)
+
+  monkeypatch.setattr(together, '_computed', counted)
+  # A thread that begins late would find the other one's call computed.
+  both_there = threading.Barrier(2)
+
+  def in_group(settings, problem):
+    both_there.wait()
+    return objectives(settings, problem)
+
+  found = [
+    float(value[0]) for *_, value in together.in_order(in_group, opened, 2)
+  ]
+  assert sizes == [2]
+  alone = [float(objectives(*each)[0]) for each in opened]
+  assert found == pytest.approx(alone, rel=1e-2)
+  assert found[0] != pytest.approx(found[1], rel=0.1)
+
+
+def test_programs_are_those_of_the_settings_that_are_compiled_in():
+  made, _ = tiny_victim.sent(texts=('ab',))
+  settings, _ = matching_objective.opened(made, matching())
+  own = matching_objective.Compiled(settings)
+  assert own == matching_objective.Compiled(settings)
+  assert hash(own) == hash(matching_objective.Compiled(settings))
+  assert not jax.tree.leaves(own.settings.observed.params)
+  others = (
+    settings._replace(cfg=matching(l1=0.1)),
+    settings._replace(names=settings.names[1:]),
+    settings._replace(observed=made._replace(learning_rate=0.5)),
+    settings._replace(
+      spoken=settings.spoken._replace(num_frames=np.array([9], np.int32))
+    ),
+  )
+  for other in others:
+    assert own != matching_objective.Compiled(other)
+  assert own != matching_objective.Compiled(settings, 'options')
