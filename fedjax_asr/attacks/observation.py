@@ -64,6 +64,7 @@ class Observation(NamedTuple):
     the update; None where nothing of the kind is sent.
   precision: of the client's products.
   treatment: of the update, on its way.
+  others: of the same client in other rounds, for methods that combine them.
   """
 
   update: model_lib.Params
@@ -81,6 +82,7 @@ class Observation(NamedTuple):
   norm_update: model_lib.NormState | None = None
   precision: config.Precision = config.Precision.FLOAT32
   treatment: Treatment = Treatment()
+  others: tuple['Observation', ...] = ()
 
 
 class Ledger(NamedTuple):

@@ -12,6 +12,7 @@ class AttackMethod(enum.StrEnum):
 
   SPAN = 'span'
   SEED_AND_GROW = 'seed_and_grow'
+  CLIENT_ROUNDS = 'client_rounds'
   DEMIXING = 'demixing'
   SPAN_DESCENT = 'span_descent'
   GRADIENT_MATCHING = 'gradient_matching'
@@ -210,6 +211,24 @@ class SpeakerIdConfig:
 
 
 @dataclasses.dataclass(slots=True, kw_only=True)
+class ClientRoundsConfig(SeedAndGrowConfig):
+  """Utterances of a client's real rounds, one by one, from every beginning."""
+
+  # Starts from each side, and how many of them at once.
+  num_starts: int = bounded(256, low=1)
+  num_parallel: int = bounded(64, low=1)
+  num_iterations: int = bounded(40, low=1)
+  # Layers whose updates are used, from the second on: each adds as many
+  # equations as it has units beyond the windows.
+  num_layers: int = bounded(3, low=1)
+  # Equations for each unknown of a next frame without which none is looked for.
+  min_equations: float = bounded(2.0, above=1.0)
+  # As `max_residual`, of utterances of a later local step, whose parameters
+  # are known roughly.
+  max_drift: float = bounded(1e-6, above=0.0)
+
+
+@dataclasses.dataclass(slots=True, kw_only=True)
 class AttackConfig:
   """Whose update is observed, what is known, which methods are tried."""
 
@@ -264,6 +283,9 @@ class AttackConfig:
   )
   hessian_free: HessianFreeConfig = dataclasses.field(
     default_factory=HessianFreeConfig
+  )
+  client_rounds: ClientRoundsConfig = dataclasses.field(
+    default_factory=ClientRoundsConfig
   )
   speaker_id: SpeakerIdConfig = dataclasses.field(
     default_factory=SpeakerIdConfig

@@ -10,7 +10,7 @@ import jax
 
 from fedjax_asr import config
 from fedjax_asr.attacks import observation, subspace
-from fedjax_asr.attacks.ds1 import seed_and_grow, span
+from fedjax_asr.attacks.ds1 import client_rounds, seed_and_grow, span
 from fedjax_asr.attacks.ds2 import demixing, span_descent
 from fedjax_asr.attacks.matching import gradient_matching, hessian_free
 from fedjax_asr.models import model
@@ -22,6 +22,7 @@ _RECONSTRUCT: dict[
 ] = {
   config.AttackMethod.SPAN: span.reconstruct,
   config.AttackMethod.SEED_AND_GROW: seed_and_grow.reconstruct,
+  config.AttackMethod.CLIENT_ROUNDS: client_rounds.reconstruct,
   config.AttackMethod.DEMIXING: demixing.reconstruct,
   config.AttackMethod.SPAN_DESCENT: span_descent.reconstruct,
   config.AttackMethod.GRADIENT_MATCHING: gradient_matching.reconstruct,
@@ -33,14 +34,18 @@ _OWN = {
   config.Architecture.DS1: (
     config.AttackMethod.SPAN,
     config.AttackMethod.SEED_AND_GROW,
+    config.AttackMethod.CLIENT_ROUNDS,
   ),
   config.Architecture.DS2: (
     config.AttackMethod.DEMIXING,
     config.AttackMethod.SPAN_DESCENT,
   ),
 }
-# For a GPU, and weaker than what comes before it: only where it is asked for.
-_ONLY_IF_NAMED = {config.AttackMethod.SPAN_DESCENT}
+# For a GPU, or weaker than what comes before: only where it is asked for.
+_ONLY_IF_NAMED = {
+  config.AttackMethod.SPAN_DESCENT,
+  config.AttackMethod.CLIENT_ROUNDS,
+}
 
 
 class Attempt(NamedTuple):
