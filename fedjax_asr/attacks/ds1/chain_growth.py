@@ -71,6 +71,9 @@ def grown(
         tell(f'resized at window {num_windows}')
     padded = _polished(span, shape, padded, cfg)
     tell(f'{num_windows} of {missing} windows')
+    # What ended in errors of its own goes on once they are polished away.
+    if is_over and len(more) and not _is_whole(span, shape, padded, num_windows):
+      is_over = False
   return _ended(span, shape, padded, num_windows)
 
 
@@ -81,6 +84,10 @@ def _ended(span, shape, padded, num_windows):
     shape,
     np.asarray(span.std, np.float64),
   )
+
+
+def _is_whole(span, shape, padded, num_windows):
+  return _ended(span, shape, padded, num_windows).is_whole
 
 
 def _next_frames(span, shape, padded, cfg, key):
@@ -119,7 +126,7 @@ def _resized(span, shape, padded, num_windows, cfg, key):
 
   Only where biases, the clip or the end do not settle the size already.
   """
-  if np.any(span.bias) or _ended(span, shape, padded, num_windows).is_whole:
+  if np.any(span.bias) or _is_whole(span, shape, padded, num_windows):
     return None
   windows = hidden_span.windows(jnp.asarray(padded), shape, num_windows)
   room = activation.CLIP / float((windows @ span.kernel).max())
