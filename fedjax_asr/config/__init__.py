@@ -27,6 +27,7 @@ from fedjax_asr.config.algorithms import MimeLiteConfig as MimeLiteConfig
 from fedjax_asr.config.algorithms import QfflConfig as QfflConfig
 from fedjax_asr.config.algorithms import ScaffoldConfig as ScaffoldConfig
 from fedjax_asr.config.algorithms import WerWeightedConfig as WerWeightedConfig
+from fedjax_asr.config.attack import AdamInverseConfig as AdamInverseConfig
 from fedjax_asr.config.attack import AttackConfig as AttackConfig
 from fedjax_asr.config.attack import AttackMethod as AttackMethod
 from fedjax_asr.config.attack import ClientRoundsConfig as ClientRoundsConfig

@@ -13,6 +13,7 @@ class AttackMethod(enum.StrEnum):
   SPAN = 'span'
   SEED_AND_GROW = 'seed_and_grow'
   CLIENT_ROUNDS = 'client_rounds'
+  ADAM_INVERSE = 'adam_inverse'
   DEMIXING = 'demixing'
   SPAN_DESCENT = 'span_descent'
   GRADIENT_MATCHING = 'gradient_matching'
@@ -229,6 +230,16 @@ class ClientRoundsConfig(SeedAndGrowConfig):
 
 
 @dataclasses.dataclass(slots=True, kw_only=True)
+class AdamInverseConfig(SpanConfig):
+  """`span` on the gradient that a first step of Adam tells."""
+
+  # The errors of float32 leave less of a gap than a gradient does.
+  min_eigenvalue_gap: float = bounded(10.0, above=1.0)
+  # What is left of the kernel's gradient, in squared deviations of its errors.
+  max_chi_square: float = bounded(1.1, above=1.0)
+
+
+@dataclasses.dataclass(slots=True, kw_only=True)
 class AttackConfig:
   """Whose update is observed, what is known, which methods are tried."""
 
@@ -286,6 +297,9 @@ class AttackConfig:
   )
   client_rounds: ClientRoundsConfig = dataclasses.field(
     default_factory=ClientRoundsConfig
+  )
+  adam_inverse: AdamInverseConfig = dataclasses.field(
+    default_factory=AdamInverseConfig
   )
   speaker_id: SpeakerIdConfig = dataclasses.field(
     default_factory=SpeakerIdConfig

@@ -10,7 +10,12 @@ import jax
 
 from fedjax_asr import config
 from fedjax_asr.attacks import observation, subspace
-from fedjax_asr.attacks.ds1 import client_rounds, seed_and_grow, span
+from fedjax_asr.attacks.ds1 import (
+  adam_inverse,
+  client_rounds,
+  seed_and_grow,
+  span,
+)
 from fedjax_asr.attacks.ds2 import demixing, span_descent
 from fedjax_asr.attacks.matching import gradient_matching, hessian_free
 from fedjax_asr.models import model
@@ -23,6 +28,7 @@ _RECONSTRUCT: dict[
   config.AttackMethod.SPAN: span.reconstruct,
   config.AttackMethod.SEED_AND_GROW: seed_and_grow.reconstruct,
   config.AttackMethod.CLIENT_ROUNDS: client_rounds.reconstruct,
+  config.AttackMethod.ADAM_INVERSE: adam_inverse.reconstruct,
   config.AttackMethod.DEMIXING: demixing.reconstruct,
   config.AttackMethod.SPAN_DESCENT: span_descent.reconstruct,
   config.AttackMethod.GRADIENT_MATCHING: gradient_matching.reconstruct,
@@ -35,6 +41,7 @@ _OWN = {
     config.AttackMethod.SPAN,
     config.AttackMethod.SEED_AND_GROW,
     config.AttackMethod.CLIENT_ROUNDS,
+    config.AttackMethod.ADAM_INVERSE,
   ),
   config.Architecture.DS2: (
     config.AttackMethod.DEMIXING,
@@ -45,6 +52,7 @@ _OWN = {
 _ONLY_IF_NAMED = {
   config.AttackMethod.SPAN_DESCENT,
   config.AttackMethod.CLIENT_ROUNDS,
+  config.AttackMethod.ADAM_INVERSE,
 }
 
 
