@@ -111,7 +111,7 @@ def records(
       victim.spoken, truths, pairs, texts, strict=True
     ):
       made.append(
-        _record(victim, item, attempt, observed.round)
+        _record(victim, item, attempt, observed.round, is_found=len(values) > 0)
         | {'ledger': ledger}
         | score.score(truth, values, observed.features)._asdict()
         | {'determined_snr_db': _determined(truth, attempt.found)}
@@ -122,7 +122,7 @@ def records(
   return made
 
 
-def _record(victim, item, attempt, round_index) -> Record:
+def _record(victim, item, attempt, round_index, *, is_found) -> Record:
   found = attempt.found
   certificate = found.certificate if found else {}
   return {
@@ -136,7 +136,8 @@ def _record(victim, item, attempt, round_index) -> Record:
       name: value if math.isfinite(value) else None
       for name, value in certificate.items()
     },
-    'is_certified': bool(found and found.is_certified),
+    # Of a batch, a method may have found some and not others.
+    'is_certified': bool(found and found.is_certified and is_found),
     'is_whole': bool(found and found.is_whole),
     'undetermined': [list(each) for each in found.undetermined]
     if found

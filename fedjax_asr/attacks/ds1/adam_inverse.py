@@ -27,7 +27,7 @@ import numpy as np
 from jaxtyping import Float64
 
 from fedjax_asr import config
-from fedjax_asr.attacks import observation
+from fedjax_asr.attacks import observation, precision
 from fedjax_asr.attacks.ds1 import first_layer, span
 from fedjax_asr.federated import optimizers
 
@@ -44,6 +44,8 @@ _UNTOLD = 3.0
 # one, one part after another, for so many iterations each.
 _LEAST_ERRORS = (1.0, 0.3, 0.1, 0.03, 0.01, 0.003)
 _NUM_ITERATIONS = 6
+# Singular values this much above the edge of noise are no noise.
+_ABOVE_EDGE = 1.1
 # Free numbers for each entry that is told, up to which a rank is tried.
 _MOST_FREE = 0.8
 # Of a Gram matrix's mean diagonal: keeps it solvable.
@@ -163,6 +165,10 @@ def restored(observed: observation.Observation, name: str) -> Restored:
   sizes = _EPSILON * np.minimum(share, 1.0) / left
   errors = deviation * (sizes + _EPSILON) ** 2 / _EPSILON
   is_told = 1 - share > _UNTOLD * deviation
+  # The gradient was a sum of products, none more exact than its whole unit.
+  typical = np.sqrt(np.mean(np.where(is_told, sizes, 0.0) ** 2, axis=0))
+  own = precision.unit_roundoff(observed.precision) * typical
+  errors = np.hypot(errors, own)
   return Restored(np.sign(moved) * sizes, np.where(is_told, errors, np.inf))
 
 
@@ -182,26 +188,35 @@ def longest_step(observed: observation.Observation) -> float:
 def fitted(
   noisy: Restored, limit: float, tell: Callable[[str], None]
 ) -> LowRank | None:
-  """The matrix of least rank that agrees with the entries, by halving.
+  """The matrix of least rank that agrees with the entries.
 
-  None where none does that leaves some of them to tell so.
+  Of as many as singular values stand out of the errors, or by halving above
+  that. None where none does that leaves some entries to tell so.
   """
   rows, columns = noisy.values.shape
   told = np.isfinite(noisy.deviation).sum() * _MOST_FREE
   ranks = np.arange(min(rows, columns))
-  low, high = 0, int((ranks * (rows + columns - ranks) <= told).sum()) - 1
-  best = None
-  while high - low > (best is not None):
-    middle = (low + high + 1) // 2
+  low = _num_above_errors(noisy) - 1
+  high = int((ranks * (rows + columns - ranks) <= told).sum()) - 1
+  best, middle = None, low + 1
+  while low < middle <= high and high - low > (best is not None):
     found = low_rank(noisy, middle)
     tell(f'rank {middle}: chi square {found.chi_square:.3f}')
     if found.chi_square <= limit:
       high, best = middle, found
-    elif middle == high:
-      return None
     else:
       low = middle
+    middle = (low + high + 1) // 2
   return best
+
+
+def _num_above_errors(noisy):
+  """Singular values above the edge of noise of the errors' size; 1 at least."""
+  values = np.linalg.svd(
+    noisy.values / typical_errors(noisy), compute_uv=False
+  )
+  edge = sum(np.sqrt(noisy.values.shape))
+  return max(int((values > _ABOVE_EDGE * edge).sum()), 1)
 
 
 def low_rank(noisy: Restored, rank: int) -> LowRank:
@@ -224,10 +239,10 @@ def low_rank(noisy: Restored, rank: int) -> LowRank:
 
 
 def typical_errors(noisy: Restored) -> Float64[np.ndarray, ' units']:
-  """Of each unit's entries, those that are told."""
+  """Of each unit's entries; what is not told is off by as much as it is."""
   is_told = np.isfinite(noisy.deviation)
-  squares = np.where(is_told, noisy.deviation, 0.0) ** 2
-  level = np.sqrt(squares.sum(axis=0) / np.maximum(is_told.sum(axis=0), 1))
+  errors = np.where(is_told, noisy.deviation, np.abs(noisy.values))
+  level = np.sqrt(np.mean(errors**2, axis=0))
   return np.where(level > 0, level, level.max() or 1.0)
 
 

@@ -79,21 +79,27 @@ def column_space(
   """
   live = kernel.any(axis=1)
   sizes = np.linalg.norm(kernel, axis=0)
-  level = kernel[np.ix_(live, sizes > 0)] / sizes[sizes > 0]
-  space = subspace.column_space(level)
+  raw = kernel[np.ix_(live, sizes > 0)]
+  # Rounding of a gradient goes with its unit, that of a delta does not.
+  found = [_above_rounding(each) for each in (raw / sizes[sizes > 0], raw)]
+  return _with_dead(max(found, key=lambda space: space.gap), live)
+
+
+def _above_rounding(matrix):
+  space = subspace.column_space(matrix)
   values = space.singular_values
   floor = _LEAST_ROUNDING * np.finfo(np.float32).eps * values[0]
   counted = max(int((values > floor).sum()), 1)
   following = np.append(values[1:], 0.0)[:counted]
   drops = values[:counted] / np.maximum(following, floor)
   # All that there are is no rank.
-  drops = drops[: len(level) - 1]
-  if drops.size and drops.max() >= _CLEAR_DROP:
-    vectors = np.concatenate([space.basis, space.complement], axis=1)
-    rank = int(np.argmax(drops)) + 1
-    space = subspace.split(vectors, values, rank, float(drops[rank - 1]))
-    space = space._replace(min_drop=_CLEAR_DROP)
-  return _with_dead(space, live)
+  drops = drops[: len(matrix) - 1]
+  if not drops.size or drops.max() < _CLEAR_DROP:
+    return space
+  vectors = np.concatenate([space.basis, space.complement], axis=1)
+  rank = int(np.argmax(drops)) + 1
+  space = subspace.split(vectors, values, rank, float(drops[rank - 1]))
+  return space._replace(min_drop=_CLEAR_DROP)
 
 
 def _with_dead(space, live):
