@@ -1,16 +1,17 @@
 """How many utterances come out of a client's real rounds of DeepSpeech 1.
 
-  python benchmarks/real_rounds.py RESULT.json --config=configs/ds1_attack.py:privacy
+  python benchmarks/real_rounds.py RESULT.json
+      --config=configs/ds1_attack.py:privacy
       [--utterances=2,4,8,16,24] [--batch=0,8] [--rounds=1,2,3]
       [--methods=client_rounds,seed_and_grow] [flags]
 
 Clients have so many utterances each (`partition=iid`) and send the delta of one
 epoch of SGD, in steps of --batch utterances, or the gradient of all of them
-where that is 0, as FedSGD's clients do; after each of --rounds rounds the server steps by
-the mean of what the victims sent (of gradients, times the client's rate), and
-the attack is given what a victim sent in all of them. A row is one
-combination with --config.attack.num_victims clients, of which each gives the
-seconds of speech in its update and, for each utterance, whether it was
+where that is 0, as FedSGD's clients do. After each of --rounds rounds the
+server steps by the mean of what the victims sent (of gradients, times the
+client's rate), and the attack is given what a victim sent in all of them. A row
+is one combination with --config.attack.num_victims clients, of which each gives
+the seconds of speech in its update and, for each utterance, whether it was
 recovered: certified, of its length, and over 20 dB. What RESULT.json has
 already is not measured again. Other flags go to every row, such as
 --config.data.corpus=manifest --config.data.path=... and, so that more of them
@@ -78,7 +79,9 @@ def _points(argv: list[str]) -> list[dict]:
     return (given or [default])[-1].split(',')
 
   axes = {
-    'utterances': [int(each) for each in values('--utterances=', '2,4,8,16,24')],
+    'utterances': [
+      int(each) for each in values('--utterances=', '2,4,8,16,24')
+    ],
     'batch': [int(each) for each in values('--batch=', '0,8')],
     'rounds': [int(each) for each in values('--rounds=', '1')],
     'method': values('--methods=', 'client_rounds'),
@@ -211,7 +214,9 @@ def _scored(cfg, victim, observed, attempt) -> dict:
     'certificate': attempt.found.certificate if attempt.found else {},
     'snr_db': [each.snr_db for each in scores],
     'num_frames': [each.num_frames for each in scores],
-    'is_certified': [certified and each.num_frames_found > 0 for each in scores],
+    'is_certified': [
+      certified and each.num_frames_found > 0 for each in scores
+    ],
     'is_recovered': [
       certified
       and each.num_frames == each.num_frames_found
@@ -233,9 +238,7 @@ def table(rows: list[dict]) -> str:
     victims, point = row['victims'], row['point']
     recovered = [each for victim in victims for each in victim['is_recovered']]
     certified = [each for victim in victims for each in victim['is_certified']]
-    wrong = sum(
-      a and not b for a, b in zip(certified, recovered, strict=True)
-    )
+    wrong = sum(a and not b for a, b in zip(certified, recovered, strict=True))
     steps = max(victim['num_steps'] for victim in victims)
     cells = [
       point['method'],
@@ -262,9 +265,7 @@ def _median_snr(victims):
 
 def _seconds(row: dict) -> float:
   """Of speech in an update, the median over victims."""
-  return statistics.median(
-    each['seconds_of_speech'] for each in row['victims']
-  )
+  return statistics.median(each['seconds_of_speech'] for each in row['victims'])
 
 
 if __name__ == '__main__':

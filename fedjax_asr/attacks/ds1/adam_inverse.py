@@ -103,7 +103,10 @@ def reconstruct(
   level = typical_errors(kernel)
   update = dict(observed.update)
   # Units of one error each: a factor of a unit's gradient changes no window.
-  update['dense_0'] = {'kernel': fit.values / level, 'bias': bias.values / level}
+  update['dense_0'] = {
+    'kernel': fit.values / level,
+    'bias': bias.values / level,
+  }
   found = span.reconstruct(
     observed._replace(
       update=update,
@@ -212,9 +215,7 @@ def fitted(
 
 def _num_above_errors(noisy):
   """Singular values above the edge of noise of the errors' size; 1 at least."""
-  values = np.linalg.svd(
-    noisy.values / typical_errors(noisy), compute_uv=False
-  )
+  values = np.linalg.svd(noisy.values / typical_errors(noisy), compute_uv=False)
   edge = sum(np.sqrt(noisy.values.shape))
   return max(int((values > _ABOVE_EDGE * edge).sum()), 1)
 

@@ -72,7 +72,9 @@ def grown(
     padded = _polished(span, shape, padded, cfg)
     tell(f'{num_windows} of {missing} windows')
     # What ended in errors of its own goes on once they are polished away.
-    if is_over and len(more) and not _is_whole(span, shape, padded, num_windows):
+    if (
+      is_over and len(more) and not _is_whole(span, shape, padded, num_windows)
+    ):
       is_over = False
   return _ended(span, shape, padded, num_windows)
 

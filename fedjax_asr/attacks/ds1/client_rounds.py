@@ -175,7 +175,9 @@ def _both_ways(search, found, key, is_exact):
   search.tell('backwards')
   mirrored = search._replace(span=hidden_span.mirrored(search.span))
   found = [_mirrored(each) for each in found]
-  return [_mirrored(each) for each in _searched(mirrored, found, back, is_exact)]
+  return [
+    _mirrored(each) for each in _searched(mirrored, found, back, is_exact)
+  ]
 
 
 def _mirrored(utterance):
@@ -215,8 +217,8 @@ def _searched(search, found, key, is_exact):
     for index in np.argsort(costs):
       if not costs[index] <= cfg.max_residual:
         break
-      seed = np.asarray(hidden_span.to_frames(single, points[index]))
-      towards = beginnings.direction(single, seed)
+      seed = hidden_span.to_frames(single, points[index])
+      towards = beginnings.direction(single, np.asarray(seed))
       if any(1 - (towards @ each) ** 2 < beginnings.SAME for each in known):
         continue
       known.append(towards)
@@ -306,11 +308,7 @@ def _result(observed, cfg, rounds, shape, found) -> observation.Reconstruction:
     certificate=certificate,
     is_certified=is_certified,
     is_whole=bool(
-      is_certified
-      and is_all
-      and explains
-      and not is_free
-      and not any(unclear)
+      is_certified and is_all and explains and not is_free and not any(unclear)
     ),
     undetermined=unclear,
     ledger=observation.ledger(

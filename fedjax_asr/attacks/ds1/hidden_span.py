@@ -47,8 +47,8 @@ class HiddenSpan(NamedTuple):
   others: the updates after the first.
   """
 
-  kernel: Float[Array | np.ndarray, 'taps rounds*units']
-  bias: Float[Array | np.ndarray, ' rounds*units']
+  kernel: Float[Array | np.ndarray, 'taps all_units']
+  bias: Float[Array | np.ndarray, ' all_units']
   complement: Float[Array | np.ndarray, 'units equations']
   mean: Float[Array | np.ndarray, ' features']
   std: Float[Array | np.ndarray, ' features']
@@ -75,7 +75,7 @@ def outside(
 
 
 def outside_of(
-  span: HiddenSpan, values: Float[Array, '*n rounds*units']
+  span: HiddenSpan, values: Float[Array, '*n all_units']
 ) -> Float[Array, '*n equations']:
   """The part of each unit h_t that lies outside the span; see `outside`.
 
@@ -156,9 +156,7 @@ def num_equations_of(span: HiddenSpan) -> int:
   """That a window has to satisfy, over all layers and updates."""
   rounds = (OtherRound(span.complement, span.deeper), *span.others)
   return sum(
-    part.complement.shape[1]
-    for each in rounds
-    for part in (each, *each.deeper)
+    part.complement.shape[1] for each in rounds for part in (each, *each.deeper)
   )
 
 

@@ -182,9 +182,7 @@ def residuals(
     inputs = values[:, index * units : (index + 1) * units]
     worst = np.maximum(worst, _outside(inputs, each.complement))
     for layer in each.deeper:
-      inputs = np.clip(
-        inputs @ layer.kernel + layer.bias, 0, activation.CLIP
-      )
+      inputs = np.clip(inputs @ layer.kernel + layer.bias, 0, activation.CLIP)
       worst = np.maximum(worst, _outside(inputs, layer.complement))
   return worst
 

@@ -77,7 +77,9 @@ def test_errors_of_a_restored_gradient_are_as_large_as_it_says():
   restored = adam_inverse.restored(observed, 'dense_0/kernel')
   told = np.isfinite(restored.deviation)
   assert told.mean() > 0.9
-  error = restored.values - np.asarray(gradient['dense_0']['kernel'], np.float64)
+  error = restored.values - np.asarray(
+    gradient['dense_0']['kernel'], np.float64
+  )
   relative = (error / restored.deviation)[told]
   # Of an even distribution, three fifths are within a deviation.
   assert 0.9 < np.sqrt(np.mean(relative**2)) < 1.1
@@ -118,9 +120,7 @@ def test_a_rank_is_found_with_errors_that_span_orders_of_magnitude():
 
 REFUSED = {
   'optimizer sgd': {
-    'client': dataclasses.replace(
-      CLIENT, optimizer=config.ClientOptimizer.SGD
-    )
+    'client': dataclasses.replace(CLIENT, optimizer=config.ClientOptimizer.SGD)
   },
   'delta of 2 local steps': {'num_steps': 2},
   'gradient of 1 local steps': {'observed': config.Observed.GRADIENT},
