@@ -140,6 +140,7 @@ def _client(cfg, point):
   client = cfg.federated.client
   client.optimizer = config.ClientOptimizer.SGD
   client.local_epochs, client.local_steps = 1, 0
+  client.max_utterances = point['utterances']
   client.batch_size = point['batch'] or point['utterances']
   cfg.attack.observed = config.Observed.DELTA
   if not point['batch']:
