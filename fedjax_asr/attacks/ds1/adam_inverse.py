@@ -92,7 +92,8 @@ def reconstruct(
   bias = restored(observed, first_layer.BIAS)
   told = float(np.mean(kernel.deviation < 0.1 * np.abs(kernel.values)))
   tell(f'{told:.0%} of the entries are told within a tenth')
-  fit = fitted(kernel, cfg.max_chi_square, tell)
+  # The bias is the gradient of an input that is 1 in every window.
+  fit = fitted(_stacked(kernel, bias), cfg.max_chi_square, tell)
   if fit is None:
     raise observation.Refused(
       f'{first_layer.KERNEL}: {told:.0%} of the entries of its gradient are '
@@ -104,8 +105,8 @@ def reconstruct(
   update = dict(observed.update)
   # Units of one error each: a factor of a unit's gradient changes no window.
   update['dense_0'] = {
-    'kernel': fit.values / level,
-    'bias': bias.values / level,
+    'kernel': fit.values[:-1] / level,
+    'bias': fit.values[-1] / level,
   }
   found = span.reconstruct(
     observed._replace(
@@ -131,6 +132,10 @@ def reconstruct(
       observed, found.ledger.layers, prior=found.ledger.prior
     ),
   )
+
+
+def _stacked(kernel, bias):
+  return Restored(*(np.vstack(each) for each in zip(kernel, bias, strict=True)))
 
 
 def _check(observed):
