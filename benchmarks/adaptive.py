@@ -53,7 +53,6 @@ _KEPT = (
   'num_frames_found',
   'certificate',
   'seconds',
-  'calibration',
 )
 
 

@@ -76,6 +76,7 @@ class Observation(NamedTuple):
     the update; None where nothing of the kind is sent.
   precision: of the client's products.
   treatment: of the update, on its way.
+  others: of the same client in other rounds, for methods that combine them.
   """
 
   update: model_lib.Params
@@ -93,6 +94,7 @@ class Observation(NamedTuple):
   norm_update: model_lib.NormState | None = None
   precision: config.Precision = config.Precision.FLOAT32
   treatment: Treatment = Treatment()
+  others: tuple['Observation', ...] = ()
 
 
 class Ledger(NamedTuple):
@@ -155,8 +157,6 @@ class Reconstruction(NamedTuple):
   undetermined: of each utterance, the stretches that may be longer than they
     are returned, to any length; a certificate speaks of what lies between.
   spectra: of the updates whose rank it went by.
-  deviations: [frames] of each utterance: of a frame's features, by which the
-    truth is expected to differ; () where an attack does not say.
   """
 
   features: tuple[np.ndarray, ...]
@@ -166,7 +166,6 @@ class Reconstruction(NamedTuple):
   is_whole: bool = False
   undetermined: tuple[tuple[Stretch, ...], ...] = ()
   spectra: tuple[subspace.Spectrum, ...] = ()
-  deviations: tuple[np.ndarray, ...] = ()
 
 
 class Refused(Exception):

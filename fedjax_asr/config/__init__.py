@@ -27,9 +27,11 @@ from fedjax_asr.config.algorithms import MimeLiteConfig as MimeLiteConfig
 from fedjax_asr.config.algorithms import QfflConfig as QfflConfig
 from fedjax_asr.config.algorithms import ScaffoldConfig as ScaffoldConfig
 from fedjax_asr.config.algorithms import WerWeightedConfig as WerWeightedConfig
+from fedjax_asr.config.attack import AdamInverseConfig as AdamInverseConfig
 from fedjax_asr.config.attack import AdaptiveConfig as AdaptiveConfig
 from fedjax_asr.config.attack import AttackConfig as AttackConfig
 from fedjax_asr.config.attack import AttackMethod as AttackMethod
+from fedjax_asr.config.attack import ClientRoundsConfig as ClientRoundsConfig
 from fedjax_asr.config.attack import DemixingConfig as DemixingConfig
 from fedjax_asr.config.attack import Distance as Distance
 from fedjax_asr.config.attack import HessianFreeConfig as HessianFreeConfig

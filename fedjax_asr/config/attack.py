@@ -12,6 +12,8 @@ class AttackMethod(enum.StrEnum):
 
   SPAN = 'span'
   SEED_AND_GROW = 'seed_and_grow'
+  CLIENT_ROUNDS = 'client_rounds'
+  ADAM_INVERSE = 'adam_inverse'
   DEMIXING = 'demixing'
   SPAN_DESCENT = 'span_descent'
   GRADIENT_MATCHING = 'gradient_matching'
@@ -214,10 +216,8 @@ class AdaptiveConfig:
   num_iterations: int = bounded(200, low=1)
   gate_widths: tuple[float, ...] = (0.5, 0.2, 0.1, 0.05)
   num_gate_iterations: int = bounded(40, low=1)
-  # Draws that tell how sure the result is, and whose mean is returned.
+  # Draws about the maximum, of which the mean is returned.
   num_samples: int = bounded(4, low=2)
-  # Of what is returned, by the attacker's own account, to be believed.
-  min_expected_snr_db: float = bounded(10.0)
 
 
 @dataclasses.dataclass(slots=True, kw_only=True)
@@ -231,6 +231,34 @@ class SpeakerIdConfig:
   embedding_size: int = bounded(128, low=1)
   # Utterances of each victim's speaker that the attacker has for enrolment.
   num_enrolment: int = bounded(5, low=1)
+
+
+@dataclasses.dataclass(slots=True, kw_only=True)
+class ClientRoundsConfig(SeedAndGrowConfig):
+  """Utterances of a client's real rounds, one by one, from every beginning."""
+
+  # Starts from each side, and how many of them at once.
+  num_starts: int = bounded(256, low=1)
+  num_parallel: int = bounded(64, low=1)
+  num_iterations: int = bounded(40, low=1)
+  # Layers whose updates are used, from the second on: each adds as many
+  # equations as it has units beyond the windows.
+  num_layers: int = bounded(3, low=1)
+  # Equations for each unknown of a next frame without which none is looked for.
+  min_equations: float = bounded(2.0, above=1.0)
+  # As `max_residual`, of utterances of a later local step, whose parameters
+  # are known roughly.
+  max_drift: float = bounded(1e-6, above=0.0)
+
+
+@dataclasses.dataclass(slots=True, kw_only=True)
+class AdamInverseConfig(SpanConfig):
+  """`span` on the gradient that a first step of Adam tells."""
+
+  # The errors of float32 leave less of a gap than a gradient does.
+  min_eigenvalue_gap: float = bounded(10.0, above=1.0)
+  # What is left of the kernel's gradient, in squared deviations of its errors.
+  max_chi_square: float = bounded(1.1, above=1.0)
 
 
 @dataclasses.dataclass(slots=True, kw_only=True)
@@ -290,6 +318,12 @@ class AttackConfig:
     default_factory=HessianFreeConfig
   )
   adaptive: AdaptiveConfig = dataclasses.field(default_factory=AdaptiveConfig)
+  client_rounds: ClientRoundsConfig = dataclasses.field(
+    default_factory=ClientRoundsConfig
+  )
+  adam_inverse: AdamInverseConfig = dataclasses.field(
+    default_factory=AdamInverseConfig
+  )
   speaker_id: SpeakerIdConfig = dataclasses.field(
     default_factory=SpeakerIdConfig
   )

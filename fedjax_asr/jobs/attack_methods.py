@@ -10,7 +10,12 @@ import jax
 
 from fedjax_asr import config
 from fedjax_asr.attacks import observation, subspace
-from fedjax_asr.attacks.ds1 import seed_and_grow, span
+from fedjax_asr.attacks.ds1 import (
+  adam_inverse,
+  client_rounds,
+  seed_and_grow,
+  span,
+)
 from fedjax_asr.attacks.ds2 import demixing, span_descent
 from fedjax_asr.attacks.likelihood import adaptive
 from fedjax_asr.attacks.matching import gradient_matching, hessian_free
@@ -22,6 +27,8 @@ _RECONSTRUCT: dict[
   config.AttackMethod.SPAN: span.reconstruct,
   config.AttackMethod.SEED_AND_GROW: seed_and_grow.reconstruct,
   config.AttackMethod.ADAPTIVE: adaptive.reconstruct,
+  config.AttackMethod.CLIENT_ROUNDS: client_rounds.reconstruct,
+  config.AttackMethod.ADAM_INVERSE: adam_inverse.reconstruct,
   config.AttackMethod.DEMIXING: demixing.reconstruct,
   config.AttackMethod.SPAN_DESCENT: span_descent.reconstruct,
   config.AttackMethod.GRADIENT_MATCHING: gradient_matching.reconstruct,
@@ -34,15 +41,19 @@ _OWN = {
     config.AttackMethod.SPAN,
     config.AttackMethod.SEED_AND_GROW,
     config.AttackMethod.ADAPTIVE,
+    config.AttackMethod.CLIENT_ROUNDS,
+    config.AttackMethod.ADAM_INVERSE,
   ),
   config.Architecture.DS2: (
     config.AttackMethod.DEMIXING,
     config.AttackMethod.SPAN_DESCENT,
   ),
 }
-# For a GPU, and weaker than what comes before it: only where it is asked for.
+# For a GPU, or weaker than what comes before: only where it is asked for.
 _ONLY_IF_NAMED = {
   config.AttackMethod.SPAN_DESCENT,
+  config.AttackMethod.CLIENT_ROUNDS,
+  config.AttackMethod.ADAM_INVERSE,
   config.AttackMethod.ADAPTIVE,
 }
 

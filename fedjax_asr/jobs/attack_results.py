@@ -13,7 +13,6 @@ from fedjax_asr import config, json_file, run_error, run_files, whole_file
 from fedjax_asr.attacks import observation
 from fedjax_asr.attacks.measure import (
   alignment,
-  calibration,
   determined,
   labels,
   score,
@@ -112,11 +111,10 @@ def records(
       victim.spoken, truths, pairs, texts, strict=True
     ):
       made.append(
-        _record(victim, item, attempt, observed.round)
+        _record(victim, item, attempt, observed.round, is_found=len(values) > 0)
         | {'ledger': ledger}
         | score.score(truth, values, observed.features)._asdict()
         | {'determined_snr_db': _determined(truth, attempt.found)}
-        | {'calibration': _calibration(truth, attempt.found)}
         | _of_public_speech(truth, observed)
         | _errors(item, heard, observed.acoustic.alphabet.has_words)
         | {'labels': told}
@@ -129,6 +127,8 @@ def _record(
   item: attack_victims.Spoken,
   attempt: attack_methods.Attempt,
   round_index: int,
+  *,
+  is_found: bool,
 ) -> Record:
   found = attempt.found
   certificate = found.certificate if found else {}
@@ -143,7 +143,8 @@ def _record(
       name: value if math.isfinite(value) else None
       for name, value in certificate.items()
     },
-    'is_certified': bool(found and found.is_certified),
+    # Of a batch, a method may have found some and not others.
+    'is_certified': bool(found and found.is_certified and is_found),
     'is_whole': bool(found and found.is_whole),
     'undetermined': [list(each) for each in found.undetermined]
     if found
@@ -166,18 +167,6 @@ def _determined(
     if np.isfinite(features).all()
   ]
   return max((value for value in values if value is not None), default=None)
-
-
-def _calibration(
-  truth: score.Truth, found: observation.Reconstruction | None
-) -> Record | None:
-  """Of an attack on one utterance that states its errors; None of others."""
-  if found is None or len(found.deviations) != 1:
-    return None
-  made = calibration.calibration(
-    truth.features, found.features[0], found.deviations[0]
-  )
-  return {'rates': list(calibration.RATES)} | made._asdict()
 
 
 def _of_public_speech(

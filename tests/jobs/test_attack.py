@@ -231,6 +231,24 @@ def test_mean_of_public_speech_is_scored_as_a_guess(run):
   assert record['public_snr_db'] is None
 
 
+def test_an_utterance_of_a_batch_that_was_not_found_is_not_certified(run):
+  cfg = tiny_attack.of_run(run)
+  cfg.attack.num_victims, cfg.attack.batch_size = 1, 2
+  (victim,), (observed,) = tiny_attack.observed(cfg, run / 'attack')
+  found = observation.Reconstruction(
+    features=(victim.spoken[1].features,),
+    certificate={},
+    is_certified=True,
+    ledger=observation.ledger(observed),
+  )
+  attempt = attack_methods.Attempt(config.AttackMethod.SPAN, found, '', 0.0)
+  missing, there = attack_results.records(victim, observed, [attempt], None)
+  assert not missing['is_certified']
+  assert missing['num_frames_found'] == 0
+  assert there['is_certified']
+  assert there['snr_db'] == 200
+
+
 def test_settings_of_the_federation_are_in_the_ledger(place, tmp_path):
   cfg = tiny_attack.fresh(place)
   cfg.attack.num_victims, cfg.attack.num_aggregated = 1, 2

@@ -82,6 +82,9 @@ def grown(
         search.tell(f'resized at window {num_windows}')
     padded = _polished(search, padded)
     search.tell(f'{num_windows} of {missing} windows')
+    # What ended in errors of its own goes on once they are polished away.
+    if is_over and len(more) and not _is_whole(search, padded, num_windows):
+      is_over = False
   return _ended(search, padded, num_windows)
 
 
@@ -94,6 +97,12 @@ def _ended(
     search.shape,
     np.asarray(search.span.std, np.float64),
   )
+
+
+def _is_whole(
+  search: Search, padded: Float[np.ndarray, '_ features'], num_windows: int
+) -> bool:
+  return _ended(search, padded, num_windows).is_whole
 
 
 def _next_frames(
@@ -145,7 +154,7 @@ def _resized(
   Only where biases, the clip or the end do not settle the size already.
   """
   span, shape, _, _ = search
-  if np.any(span.bias) or _ended(search, padded, num_windows).is_whole:
+  if np.any(span.bias) or _is_whole(search, padded, num_windows):
     return None
   windows = hidden_span.windows(jnp.asarray(padded), shape, num_windows)
   room = activation.CLIP / float((windows @ span.kernel).max())

@@ -18,17 +18,42 @@ from fedjax_asr.attacks import context_windows
 from fedjax_asr.models import activation
 
 
+class Deeper(NamedTuple):
+  """A further layer that sees one window, and what its own outputs span.
+
+  complement: orthogonal to all that the layer gave.
+  """
+
+  kernel: Float[Array | np.ndarray, 'units outputs']
+  bias: Float[Array | np.ndarray, ' outputs']
+  complement: Float[Array | np.ndarray, 'outputs equations']
+
+
+class OtherRound(NamedTuple):
+  """What another update of the same utterances tells; as in `HiddenSpan`."""
+
+  complement: Float[Array | np.ndarray, 'units equations']
+  deeper: tuple[Deeper, ...] = ()
+
+
 class HiddenSpan(NamedTuple):
   """The first layer, and what is orthogonal to all that it gave.
 
+  Of several updates, made with other parameters, the first layers stand side
+  by side: a window of all of them has all of their equations.
+
   mean, std: what frames are expected to be; only starts depend on them.
+  deeper: the layers that follow, from the second on, of the first update.
+  others: the updates after the first.
   """
 
-  kernel: Float[Array | np.ndarray, 'taps units']
-  bias: Float[Array | np.ndarray, ' units']
+  kernel: Float[Array | np.ndarray, 'taps all_units']
+  bias: Float[Array | np.ndarray, ' all_units']
   complement: Float[Array | np.ndarray, 'units equations']
   mean: Float[Array | np.ndarray, ' features']
   std: Float[Array | np.ndarray, ' features']
+  deeper: tuple[Deeper, ...] = ()
+  others: tuple[OtherRound, ...] = ()
 
 
 def hidden(
@@ -50,12 +75,35 @@ def outside(
 
 
 def outside_of(
-  span: HiddenSpan, values: Float[Array, '*n units']
+  span: HiddenSpan, values: Float[Array, '*n all_units']
 ) -> Float[Array, '*n equations']:
-  """The part of each unit h_t that lies outside the span; see `outside`."""
+  """The part of each unit h_t that lies outside the span; see `outside`.
+
+  Of several layers or updates, the mean square over them.
+  """
+  parts = _parts(span, values)
+  if len(parts) == 1:
+    return parts[0]
+  return jnp.concatenate(parts, -1) / jnp.sqrt(len(parts))
+
+
+def _parts(span, values):
+  """What lies outside of each layer's span, round by round."""
+  first = OtherRound(span.complement, span.deeper)
+  units = len(span.complement)
+  parts = []
+  for index, each in enumerate((first, *span.others)):
+    inputs = values[..., index * units : (index + 1) * units]
+    parts.append(_unit(inputs) @ each.complement)
+    for layer in each.deeper:
+      inputs = activation.clipped_relu(inputs @ layer.kernel + layer.bias)
+      parts.append(_unit(inputs) @ layer.complement)
+  return parts
+
+
+def _unit(values):
   energy = jnp.sum(values**2, -1, keepdims=True)
-  safe = jnp.where(energy > 0, energy, 1.0)
-  return (values / jnp.sqrt(safe)) @ span.complement
+  return values / jnp.sqrt(jnp.where(energy > 0, energy, 1.0))
 
 
 def windows(
@@ -72,17 +120,44 @@ def windows(
 def fractions(
   span: HiddenSpan, windows: Float[Array, 'windows taps']
 ) -> Float[Array, ' windows']:
-  """Fraction of each h_t's energy outside the span; 1 where h_t = 0."""
+  """Fraction of each h_t's energy outside the span; 1 where h_t = 0.
+
+  Of several layers or updates, the largest.
+  """
   values = hidden(span, windows)
-  energy = jnp.sum(values**2, -1)
-  left = jnp.sum((values @ span.complement) ** 2, -1)
-  return jnp.where(energy > 0, left / jnp.where(energy > 0, energy, 1.0), 1.0)
+  left = [jnp.sum(part**2, -1) for part in _parts(span, values)]
+  is_nothing = ~jnp.any(values != 0, -1)
+  return jnp.where(is_nothing, 1.0, jnp.max(jnp.stack(left), 0))
 
 
 def fewer(span: HiddenSpan, num_equations: int) -> HiddenSpan:
   """The span with about so many of its equations, for a cheaper search."""
-  every = max(span.complement.shape[1] // num_equations, 1)
-  return span._replace(complement=span.complement[:, ::every])
+  every = max(num_equations_of(span) // num_equations, 1)
+
+  def thinned(complement):
+    return complement[:, ::every]
+
+  def thinned_layers(layers):
+    return tuple(
+      layer._replace(complement=thinned(layer.complement)) for layer in layers
+    )
+
+  return span._replace(
+    complement=thinned(span.complement),
+    deeper=thinned_layers(span.deeper),
+    others=tuple(
+      OtherRound(thinned(each.complement), thinned_layers(each.deeper))
+      for each in span.others
+    ),
+  )
+
+
+def num_equations_of(span: HiddenSpan) -> int:
+  """That a window has to satisfy, over all layers and updates."""
+  rounds = (OtherRound(span.complement, span.deeper), *span.others)
+  return sum(
+    part.complement.shape[1] for each in rounds for part in (each, *each.deeper)
+  )
 
 
 def mirrored(span: HiddenSpan) -> HiddenSpan:

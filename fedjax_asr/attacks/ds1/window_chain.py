@@ -60,7 +60,7 @@ def seed_starts(
   """Random beginnings of an utterance, one for each key."""
   size = num_seed_frames(shape, num_windows) * shape.num_features
   points = jax.vmap(lambda key: jax.random.normal(key, (size,)))(keys)
-  residual = functools.partial(_seed_residual, span, shape, num_windows)
+  residual = functools.partial(seed_residual, span, shape, num_windows)
   begin = functools.partial(levenberg_marquardt.start, residual)
   return jax.vmap(begin)(points)
 
@@ -74,7 +74,7 @@ def seed_fits(
   num_iterations: int,
 ) -> levenberg_marquardt.Fit:
   """The fits some iterations on; `cost` is the mean over windows."""
-  residual = functools.partial(_seed_residual, span, shape, num_windows)
+  residual = functools.partial(seed_residual, span, shape, num_windows)
   fit = functools.partial(
     levenberg_marquardt.fit,
     residual,
@@ -84,12 +84,13 @@ def seed_fits(
   return jax.vmap(fit)(fits)
 
 
-def _seed_residual(
+def seed_residual(
   span: hidden_span.HiddenSpan,
   shape: context_windows.Shape,
   num_windows: int,
   point: Float[Array, ' unknowns'],
 ) -> Float[Array, ' equations']:
+  """What lies outside of the span of the first windows, and its mean."""
   frames = hidden_span.to_frames(span, point)
   padded = jnp.pad(frames, ((shape.context, 0), (0, 0)))
   windows = hidden_span.windows(padded, shape, num_windows)

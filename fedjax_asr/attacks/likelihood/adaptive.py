@@ -1,17 +1,21 @@
-"""DeepSpeech 1 from an update with noise: the most likely speech, and how sure.
+"""DeepSpeech 1 from an update with noise: the most likely speech.
 
 Nothing refuses for noise: as it grows, the answer goes from what span inversion
-finds to the mean of public speech, and so does what it says of its own error.
+finds to the mean of public speech.
 
 1. Length, start and sign by the likelihood of the first layer's update with all
    that is sent back integrated out (`window_likelihood`), from the utterance
    that is least outside of the noisy span (`capon_start`).
 2. The same with what is known of inactive units (`gated_likelihood`), the gates
    made narrower step by step.
-3. How sure: the same maximum for noise and prior drawn anew (randomised maximum
-   a posteriori, Bardsley et al. 2014) moves as the posterior is wide. The mean
-   of such is returned, which is nearer to the truth than the maximum, and their
-   deviation is the deviation of each frame.
+3. The same maximum, for noise and prior drawn anew (randomised maximum a
+   posteriori, Bardsley et al. 2014). The mean of such is returned: where the
+   update tells little it is nearer to the truth than the maximum. It is no
+   measure of the error: draws about one maximum do not know of a better one.
+
+Nothing is certified. `misfit` is how far the update is from what the estimate
+makes likely; beyond `misfit_limit` the maximum is a wrong one. Within it, noise
+of 1e-4 of the clip norm and more leaves room for wrong ones too.
 
 Assumes:
   observed: the update of the first layer's kernel; its bias's tells the sign.
@@ -101,13 +105,10 @@ def reconstruct(
   key: jax.Array,
   report: observation.Report | None = None,
 ) -> observation.Reconstruction:
-  """The mean of what is likely, with the deviation of each frame.
+  """The likeliest utterance, as the mean of draws about it.
 
-  `certificate` has the noise that was reckoned with, the error that is expected
-  (`expected_snr_db`), how far the update is from what the estimate makes likely
-  (`misfit`) and how far it may be (`misfit_limit`). It is certified from
-  `cfg.min_expected_snr_db` on where the misfit is within its limit: draws about
-  one maximum do not know of a better one. Never whole.
+  `certificate` has the noise that was reckoned with, `misfit` and `misfit_limit`
+  and how far draws stay together (`spread_db`). Never certified.
 
   Raises:
     observation.Refused: not a DeepSpeech 1 without stride, several utterances,
@@ -126,7 +127,7 @@ def reconstruct(
     estimate = min(gated, key=_cost)
     samples = _samples(problem, cfg, estimate, rng, report)
     fit = _fit(problem, cfg, estimate, rng)
-  return _reconstruction(observed, cfg, problem, estimate, samples, fit)
+  return _reconstruction(observed, problem, estimate, samples, fit)
 
 
 def _problem(
@@ -433,7 +434,6 @@ def _fit(
 
 def _reconstruction(
   observed: observation.Observation,
-  cfg: config.AdaptiveConfig,
   problem: Problem,
   estimate: Estimate,
   samples: list[_Whitened],
@@ -441,25 +441,18 @@ def _reconstruction(
 ) -> observation.Reconstruction:
   drawn = np.stack([problem.prior.speech(each) for each in samples])
   mean = drawn.mean(axis=0)
-  # Of one draw about the mean of few: as of the truth about that mean.
-  count = len(samples)
-  variance = drawn.var(axis=0, ddof=1) * (1 + 1 / count)
-  deviations = np.sqrt(variance.mean(axis=1))
-  power, error = np.mean(mean**2 + variance), np.mean(variance)
-  expected = 10 * np.log10(power / error)
+  variance = drawn.var(axis=0, ddof=1)
+  spread = 10 * np.log10(np.mean(mean**2) / np.mean(variance))
   return observation.Reconstruction(
     features=(mean.astype(np.float32),),
     certificate={
       'deviation': problem.deviation,
-      'expected_snr_db': float(expected),
+      'spread_db': float(spread),
       'log_posterior': -estimate.value,
-      'num_frames': float(len(mean)),
       'misfit': fit.misfit,
       'misfit_limit': fit.limit,
     },
-    is_certified=bool(
-      fit.misfit <= fit.limit and expected >= cfg.min_expected_snr_db
-    ),
+    is_certified=False,
     ledger=observation.ledger(
       observed,
       _LAYERS[: 1 + (len(problem.update) > len(problem.layer.kernel))],
@@ -467,5 +460,4 @@ def _reconstruction(
       uses_num_utterances=True,
       prior=PRIOR,
     ),
-    deviations=(deviations.astype(np.float32),),
   )
