@@ -1,7 +1,7 @@
 """Which clients are attacked, and what each of them sends."""
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import jax
@@ -200,19 +200,21 @@ def _memories(
       return run_memory.algorithm_memories(saved)
 
 
-def observations(
-  attacked: attacked_run.AttackedRun,
-  attack: config.AttackConfig,
-  chosen: Sequence[Victim],
-  speech: features_lib.Statistics | None,
-) -> Iterator[observation.Observation]:
-  """What is observed of each victim, computed when it is asked for.
+class Programs(NamedTuple):
+  """Compiled once for all that is observed of one run.
 
-  `speech`: what is declared of public speech.
-
-  Raises:
-    UserError: an update that tells nothing, such as one of a rate of zero.
+  send: of a client (`victim.make_send`).
+  aggregate: (messages, key, channel state) -> what a server sees of them.
   """
+
+  send: victim.SendFn
+  aggregate: Callable[..., model.Params]
+
+
+def programs(
+  attacked: attacked_run.AttackedRun, attack: config.AttackConfig
+) -> Programs:
+  """Of the clients of this run, at any of its rounds."""
   saved = attacked.saved
   send = victim.make_send(
     saved.acoustic,
@@ -221,6 +223,32 @@ def observations(
     attack.observed,
     len(attacked.clients),
   )
+  # Jitted: it is an operation or two for each parameter.
+  aggregate = jax.jit(
+    lambda messages, key, state: victim.aggregate(
+      messages, attacked.settings, key, state
+    )
+  )
+  return Programs(send, aggregate)
+
+
+def observations(
+  attacked: attacked_run.AttackedRun,
+  attack: config.AttackConfig,
+  chosen: Sequence[Victim],
+  speech: features_lib.Statistics | None,
+  compiled: Programs | None = None,
+) -> Iterator[observation.Observation]:
+  """What is observed of each victim, computed when it is asked for.
+
+  `speech`: what is declared of public speech. `compiled`: `programs` of the
+  same run, where more than once is asked; None: made here.
+
+  Raises:
+    UserError: an update that tells nothing, such as one of a rate of zero.
+  """
+  saved = attacked.saved
+  send, aggregate = compiled or programs(attacked, attack)
   root = jax.random.key(saved.config.seed)
   scale = optimizers.step_scale(attacked.settings, jnp.float32(saved.scale))
   broadcast = algorithm.Broadcast(
@@ -234,12 +262,6 @@ def observations(
   memory = _memories(saved, attack.observed)
   kept = run_memory.channel_memories(saved)
   told = channels.make(attacked.settings).told(saved.channel_state)
-  # Jitted: it is an operation or two for each parameter.
-  aggregate = jax.jit(
-    lambda messages, key: victim.aggregate(
-      messages, attacked.settings, key, saved.channel_state
-    )
-  )
   for each in chosen:
     messages = [
       send(
@@ -254,7 +276,9 @@ def observations(
       for client, steps in zip(each.clients, each.steps, strict=True)
     ]
     update = aggregate(
-      messages, streams.of_root(root, streams.Stream.SERVER_NOISE, saved.round)
+      messages,
+      streams.of_root(root, streams.Stream.SERVER_NOISE, saved.round),
+      saved.channel_state,
     )
     norm_update = None
     if len(messages) == 1:

@@ -10,6 +10,7 @@ behind the first layer matters, dropout included, and a sum of gradients, as
 local steps of SGD send, spans the same.
 """
 
+import collections
 from collections.abc import Callable
 
 import jax
@@ -70,6 +71,26 @@ def reconstruct(
   if found.is_certified:
     return found
   return _begun(observed, cfg, shape, candidates, tell, rng) or found
+
+
+def every_utterance(
+  observed: observation.Observation,
+  cfg: config.SpanConfig,
+  key: jax.Array,
+  report: Callable[[str], None] | None = None,
+) -> observation.Reconstruction:
+  """As `reconstruct`, but an utterance without its end is not looked for.
+
+  That one is alone in its update; in a sum of many it only costs time.
+
+  Raises:
+    observation.Refused: as `reconstruct`.
+  """
+  rng = np.random.default_rng(np.asarray(jax.random.bits(key, (4,))))
+  shape = first_layer.window_shape(observed)
+  candidates = first_layer.candidates(observed, shape)
+  tell = report or (lambda _: None)
+  return _whole(observed, cfg, shape, candidates, tell, rng)
 
 
 def _whole(observed, cfg, shape, candidates, tell, rng):
@@ -198,11 +219,33 @@ def _groups(space, shape, cfg, rng):
     cfg.max_utterances,
   )
   lengths = singular_lengths(values, space.rank)
+  if sum(length * count for length, count in lengths) != space.rank:
+    lengths = _recounted(space, shape, lengths, cfg, rng)
   rank = sum(length * count for length, count in lengths)
   if rank != space.rank:
     vectors = np.concatenate([space.basis, space.complement], axis=1)
     space = subspace.split(vectors, space.singular_values, rank, space.gap)
   return space, [_group(space, shape, *each, rng) for each in lengths]
+
+
+def _recounted(space, shape, lengths, cfg, rng):
+  """The lengths with how many utterances have each, if that makes the rank.
+
+  Utterances of one length that end alike, in the same silence, differ nowhere
+  in the last frames, and `eigenvalues_by_length` sees one of them alone.
+  """
+  projector = space.complement @ space.complement.T
+  found = []
+  for length, _ in lengths:
+    most = min(cfg.max_utterances, space.rank // length)
+    values = window_system.smallest(projector, shape, length, most, rng).values
+    found += [(float(value), length) for value in values]
+  ascending = [length for _, length in sorted(found)]
+  totals = np.cumsum(ascending)
+  if space.rank not in totals:
+    return lengths
+  taken = ascending[: int(np.argmax(totals == space.rank)) + 1]
+  return sorted(collections.Counter(taken).items())
 
 
 def _group(space, shape, num_windows, count, rng):
