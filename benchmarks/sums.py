@@ -42,6 +42,7 @@ BASE = (
   '--config.federated.client.batch_size=2',
   '--config.federated.client.local_steps=1',
   '--config.federated.weighting=uniform',
+  '--config.federated.server.learning_rate=0.001',
   '--config.attack.num_aggregated=4',
   '--config.attack.num_victims=1',
   '--config.attack.batch_size=0',

@@ -64,6 +64,7 @@ class Observation(NamedTuple):
     the update; None where nothing of the kind is sent.
   precision: of the client's products.
   treatment: of the update, on its way.
+  server: whether `params` are those that training gave.
   """
 
   update: model_lib.Params
@@ -81,6 +82,7 @@ class Observation(NamedTuple):
   norm_update: model_lib.NormState | None = None
   precision: config.Precision = config.Precision.FLOAT32
   treatment: Treatment = Treatment()
+  server: config.Server = config.Server.HONEST
 
 
 class Ledger(NamedTuple):
@@ -98,6 +100,7 @@ class Ledger(NamedTuple):
   clip_norm, local_noise_multiplier, central_noise_multiplier, compression,
   num_clients: as in `Treatment`.
   precision: of the client's products.
+  server: honest, or active: it chose the parameters that clients were sent.
   """
 
   knows_transcript: bool
@@ -121,6 +124,7 @@ class Ledger(NamedTuple):
   compression: str
   num_clients: int
   precision: str
+  server: str
 
 
 class Stretch(NamedTuple):
@@ -205,6 +209,7 @@ def ledger(
     uses_norm_averages=uses_norm_averages,
     local_clip_norm=observed.client.clip_norm,
     precision=observed.precision.value,
+    server=observed.server.value,
     **observed.treatment._asdict(),
   )
 

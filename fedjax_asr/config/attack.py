@@ -16,6 +16,7 @@ class AttackMethod(enum.StrEnum):
   SPAN_DESCENT = 'span_descent'
   GRADIENT_MATCHING = 'gradient_matching'
   HESSIAN_FREE = 'hessian_free'
+  IMPRINT = 'imprint'
 
 
 class Observed(enum.StrEnum):
@@ -31,6 +32,14 @@ class Precision(enum.StrEnum):
   FLOAT32 = 'float32'
   TF32 = 'tf32'
   BFLOAT16 = 'bfloat16'
+
+
+class Server(enum.StrEnum):
+  """honest: it follows the protocol, and is curious; active: it sends
+  parameters of its own choice in place of those that training gave."""
+
+  HONEST = 'honest'
+  ACTIVE = 'active'
 
 
 class Distance(enum.StrEnum):
@@ -210,6 +219,21 @@ class SpeakerIdConfig:
 
 
 @dataclasses.dataclass(slots=True, kw_only=True)
+class ImprintConfig:
+  """Parameters that an active server sends, and what is read by them."""
+
+  # Of the first layer's units, those that are changed; the noise on them, as a
+  # share of their columns' norms. Less of either hides the imprint better.
+  fraction: float = bounded(1.0, above=0.0, high=1.0)
+  noise: float = bounded(0.0, low=0.0)
+  # Root mean square, in deviations of the features, by which windows that
+  # share frames may differ for their utterance to be believed.
+  max_disagreement: float = bounded(0.01, above=0.0)
+  # Windows of an utterance that agree for it to be believed.
+  min_windows: int = bounded(3, low=2)
+
+
+@dataclasses.dataclass(slots=True, kw_only=True)
 class AttackConfig:
   """Whose update is observed, what is known, which methods are tried."""
 
@@ -227,6 +251,9 @@ class AttackConfig:
   # Stretches of this length, from each utterance's middle; 0: whole utterances.
   stretch_seconds: float = bounded(0.0, low=0.0)
   observed: Observed = Observed.GRADIENT
+  # Whether the server follows the protocol. One that does not can be seen by
+  # its clients, and what it finds is reported apart.
+  server: Server = Server.HONEST
   # Utterances of a victim, and steps on them; 0: as in the run.
   batch_size: int = bounded(1, low=0)
   local_steps: int = bounded(1, low=0)
@@ -265,6 +292,7 @@ class AttackConfig:
   hessian_free: HessianFreeConfig = dataclasses.field(
     default_factory=HessianFreeConfig
   )
+  imprint: ImprintConfig = dataclasses.field(default_factory=ImprintConfig)
   speaker_id: SpeakerIdConfig = dataclasses.field(
     default_factory=SpeakerIdConfig
   )

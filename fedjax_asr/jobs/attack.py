@@ -11,6 +11,7 @@ from fedjax_asr.attacks import together
 from fedjax_asr.attacks.measure import score_summary
 from fedjax_asr.figures import attack_gallery
 from fedjax_asr.jobs import (
+  active_server,
   attack_methods,
   attack_progress,
   attack_results,
@@ -46,6 +47,9 @@ def run(
   attack_methods.check_names(cfg.attack, attacked.saved.params)
   transcriber = attack_transcriber.chosen(cfg.attack, attacked)
   victims = attack_victims.victims(attacked, cfg.attack)
+  alarm = ''
+  if cfg.attack.server is config.Server.ACTIVE:
+    attacked, alarm = active_server.imprinted(attacked, cfg.attack, victims)
   with (
     run_directory.open_run(
       workdir, cfg, allow_config_change=allow_config_change
@@ -53,6 +57,8 @@ def run(
     disk_errors.explained(directory.path, '; the same command resumes'),
   ):
     console.print(_title(cfg, attacked, victims))
+    if alarm:
+      console.print(alarm)
     records = _attack_all(
       cfg, directory, attacked, victims, transcriber, console
     )
@@ -100,6 +106,8 @@ def _title(cfg, attacked, victims) -> str:
   source = f'round {saved.round} of {saved.path}'
   if not cfg.attack.run:
     source = 'a freshly initialised model'
+  if cfg.attack.server is config.Server.ACTIVE:
+    source = f'ACTIVE server, which chose the parameters, at {source}'
   noun = 'client' if len(victims) == 1 else 'clients'
   return (
     f'{source}: {len(victims)} {noun}, {cfg.attack.observed.value}, '

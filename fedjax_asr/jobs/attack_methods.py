@@ -13,6 +13,7 @@ from fedjax_asr.attacks import observation, subspace
 from fedjax_asr.attacks.ds1 import seed_and_grow, span
 from fedjax_asr.attacks.ds2 import demixing, span_descent
 from fedjax_asr.attacks.matching import gradient_matching, hessian_free
+from fedjax_asr.attacks.sums import imprint_attack
 from fedjax_asr.models import model
 
 Report = Callable[[str], None]
@@ -26,6 +27,7 @@ _RECONSTRUCT: dict[
   config.AttackMethod.SPAN_DESCENT: span_descent.reconstruct,
   config.AttackMethod.GRADIENT_MATCHING: gradient_matching.reconstruct,
   config.AttackMethod.HESSIAN_FREE: hessian_free.reconstruct,
+  config.AttackMethod.IMPRINT: imprint_attack.reconstruct,
 }
 # Each architecture's own methods, in order of strength; those of none are for
 # any.
@@ -33,6 +35,7 @@ _OWN = {
   config.Architecture.DS1: (
     config.AttackMethod.SPAN,
     config.AttackMethod.SEED_AND_GROW,
+    config.AttackMethod.IMPRINT,
   ),
   config.Architecture.DS2: (
     config.AttackMethod.DEMIXING,
@@ -40,7 +43,11 @@ _OWN = {
   ),
 }
 # For a GPU, and weaker than what comes before it: only where it is asked for.
-_ONLY_IF_NAMED = {config.AttackMethod.SPAN_DESCENT}
+# And what reads the parameters of an active server, which are no others'.
+_ONLY_IF_NAMED = {
+  config.AttackMethod.SPAN_DESCENT,
+  config.AttackMethod.IMPRINT,
+}
 
 
 class Attempt(NamedTuple):
@@ -77,6 +84,9 @@ def settled(
       )
   if attack.methods:
     return attack
+  if attack.server is config.Server.ACTIVE:
+    methods = (config.AttackMethod.IMPRINT.value,)
+    return dataclasses.replace(attack, methods=methods)
   methods = tuple(
     method.value
     for method in _OWN[architecture]

@@ -328,6 +328,7 @@ def _observation(
     norm_update=norm_update,
     precision=precision.of_products(saved.config.model),
     treatment=_treatment(attacked.settings, len(each.clients)),
+    server=attack.server,
   )
 
 

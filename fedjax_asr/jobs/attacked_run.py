@@ -6,6 +6,7 @@ import pathlib
 from typing import NamedTuple
 
 import jax
+import numpy as np
 
 from fedjax_asr import config, saved_run, streams
 from fedjax_asr.corpora import dataset, datasets, store, utterance
@@ -188,6 +189,14 @@ def public_speech(
   if not chosen:
     return None
   return features.statistics(map(examples.features, chosen))
+
+
+def public_utterances(
+  attacked: AttackedRun, speakers: set[str]
+) -> list[np.ndarray]:
+  """Speech of others, in the model's input units; [] where nobody is left."""
+  chosen = _others(attacked, speakers)
+  return [attacked.examples.features(index) for index in chosen]
 
 
 def public_units(
