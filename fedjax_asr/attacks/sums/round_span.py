@@ -99,4 +99,5 @@ def _outside(span, features):
   outside = span.outside * np.where(sizes > 0, sizes, 1.0)[:, None]
   outside = outside / np.maximum(np.linalg.norm(outside, axis=0), 1e-300)
   level = windows / np.where(sizes > 0, sizes, 1.0)
-  return float(np.sum((level @ outside) ** 2) / np.sum(level**2))
+  energy = max(float(np.sum(level**2)), 1e-300)
+  return float(np.sum((level @ outside) ** 2)) / energy

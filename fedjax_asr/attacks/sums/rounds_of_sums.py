@@ -14,7 +14,8 @@ both hold lies in the intersection of their spans, which is smaller.
 
 An utterance is believed if the round that gave it was certified, or if a
 second round holds it: spans of other parameters, other companions and other
-signals do not agree on it by chance.
+signals do not agree on it by chance. One that an intersection gave is believed
+by its gap of eigenvalues.
 """
 
 from collections.abc import Callable, Sequence
@@ -31,8 +32,6 @@ from fedjax_asr.attacks.sums import round_span
 
 # An error of this share of the energy is the same utterance, found twice.
 _SAME = 0.01
-# Eigenvalues that vanish are so many times under those of lengths around.
-_VANISHING = 10.0
 _NUM_AROUND = 5
 # Rounds with which one that is too large is intersected, at most.
 _MAX_INTERSECTED = 8
@@ -177,10 +176,11 @@ def _add_common(spans, known, is_certain, cfg, key, tell):
       both = round_span.common([spans[index], spans[other]])
       if not 0 < both.rank <= both.shape.capacity:
         continue
-      given = recurring(both, cfg.max_utterances, rng)
+      given = recurring(both, cfg, rng)
       given = [each for each in given if round_span.holds(spans[other], each)]
       before = len(known)
-      # Two rounds hold them, so they need no certificate of one.
+      # Two rounds were solved for them, so that these do not bear witness: the
+      # gap of eigenvalues does.
       _add(known, is_certain, given, spans[index], certified=False)
       if len(known) > before:
         tell(
@@ -189,11 +189,15 @@ def _add_common(spans, known, is_certain, cfg, key, tell):
 
 
 def recurring(
-  both: round_span.RoundSpan, max_utterances: int, rng: np.random.Generator
+  both: round_span.RoundSpan,
+  cfg: config.SpanConfig,
+  rng: np.random.Generator,
 ) -> list[np.ndarray]:
   """Utterances all of whose windows lie in an intersection of spans.
 
-  Their shape alone: of norm 1, of either sign. One of each length.
+  Their shape alone: of norm 1, of either sign. One of each length, where its
+  eigenvalue is `min_eigenvalue_gap` under those of lengths around and under the
+  next of its own.
   """
   basis, _ = np.linalg.qr(both.outside)
   projector = basis @ basis.T
@@ -202,13 +206,14 @@ def recurring(
     projector, both.shape, longest, 1
   )[:, 0]
   scores = values / _around(values)
-  lengths = np.argsort(scores)[:max_utterances] + 1
-  return [
-    window_system.smallest(projector, both.shape, int(length), 1, rng)
-    .utterances[0]
-    for length in lengths
-    if scores[length - 1] * _VANISHING <= 1
-  ]
+  found = []
+  for length in np.argsort(scores)[: cfg.max_utterances] + 1:
+    if scores[length - 1] * cfg.min_eigenvalue_gap > 1:
+      break
+    solved = window_system.smallest(projector, both.shape, int(length), 2, rng)
+    if solved.values[0] * cfg.min_eigenvalue_gap <= solved.values[1]:
+      found.append(solved.utterances[0])
+  return found
 
 
 def _around(values):
