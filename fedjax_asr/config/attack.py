@@ -228,7 +228,7 @@ class ImprintConfig:
   noise: float = bounded(0.0, low=0.0)
   # Root mean square, in deviations of the features, by which windows that
   # share frames may differ for their utterance to be believed.
-  max_disagreement: float = bounded(0.01, above=0.0)
+  max_disagreement: float = bounded(0.003, above=0.0)
   # Windows of an utterance that agree for it to be believed.
   min_windows: int = bounded(3, low=2)
 

@@ -59,7 +59,6 @@ def reconstruct(
     for each in stretches
     if each.num_windows >= cfg.min_windows
     and each.disagreement <= cfg.max_disagreement
-    and len(each.frames)
   ]
   if not believed:
     raise observation.Refused(

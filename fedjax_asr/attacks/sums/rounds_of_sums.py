@@ -137,9 +137,12 @@ def _add(known, is_certain, given, its_span, *, certified):
 def _index(known, features):
   """Which of the known ones it is; None: none of them."""
   for index, each in enumerate(known):
-    if len(each) != len(features):
+    # One may have a frame of zeros more, where a stride goes beyond the end.
+    frames = min(len(each), len(features))
+    if abs(len(each) - len(features)) > 1 or not frames:
       continue
-    if np.sum((each - features) ** 2) <= _SAME * np.sum(features**2):
+    error = np.sum((each[:frames] - features[:frames]) ** 2)
+    if error <= _SAME * np.sum(features**2):
       return index
   return None
 

@@ -13,21 +13,21 @@ from jaxtyping import Float64
 
 from fedjax_asr.attacks import context_windows
 
-# Frames that two windows must share for chance not to make them agree.
-_LEAST_SHARED = 3
+# Part of a window that two must share for chance not to make them agree.
+_LEAST_SHARED = 0.25
 # Root of the mean square of what differs, in deviations of the features, up to
 # which they agree. Neighbouring windows of speech differ by a tenth and more.
-_AGREE = 0.02
-# Frames whose deviation over the overlap is under this are silence, whose place
-# nothing tells.
-_FLAT = 0.05
+_AGREE = 0.01
+# Overlaps that change less in time, in the mean over features, are silence,
+# whose place nothing tells.
+_FLAT = 0.1
 _BLOCK = 512
 
 
 class Stretch(NamedTuple):
   """Frames in a row of one utterance.
 
-  frames: [frames, features].
+  frames: [frames, features], each as two windows or more have it.
   num_windows: that agree on them.
   has_start, has_end: whether zeros beyond it were seen.
   disagreement: root of the mean square of what windows differ by, in
@@ -53,7 +53,8 @@ def stretches(
   framed = windows.reshape(len(windows), shape.width, shape.num_features)
   framed = framed / scale
   joined = _Offsets(len(windows))
-  for lag in range(shape.stride, shape.width - _LEAST_SHARED + 1, shape.stride):
+  longest = shape.width - max(round(_LEAST_SHARED * shape.width), 1)
+  for lag in range(shape.stride, longest + 1, shape.stride):
     for first, second in _agreeing(framed, lag):
       joined.join(first, second, lag)
   found = [
@@ -61,6 +62,7 @@ def stretches(
     for members, offsets in joined.groups()
     if len(members) > 1
   ]
+  found = [each for each in found if len(each.frames)]
   return sorted(found, key=lambda each: -len(each.frames))
 
 
@@ -72,7 +74,7 @@ def _agreeing(framed, lag):
   count = len(framed)
   heads = framed[:, lag:].reshape(count, -1)
   tails = framed[:, :-lag].reshape(count, -1)
-  flat = framed[:, lag:].std(axis=1).max(axis=1) < _FLAT
+  flat = framed[:, lag:].std(axis=1).mean(axis=1) < _FLAT
   nearest, distances = _nearest(heads, tails)
   back, _ = _nearest(tails, heads)
   for first in np.flatnonzero(distances < _AGREE):
@@ -121,23 +123,38 @@ class _Offsets:
 
 
 def _merged(framed, offsets, shape, scale) -> Stretch:
-  """The median of what windows say of each frame, without zeros beyond."""
+  """The median of what windows say of each frame, without zeros beyond.
+
+  A mixture may agree where it is mostly one window, and be wrong elsewhere:
+  what only one says is not taken.
+  """
   length = int(offsets.max()) + shape.width
   values = np.full((len(framed), length, shape.num_features), np.nan)
   for row, window, offset in zip(values, framed, offsets, strict=True):
     row[offset : offset + shape.width] = window
-  seen = ~np.isnan(values).all(axis=(0, 2))
-  values[:, ~seen] = 0.0
+  values[:, np.isnan(values).all(axis=(0, 2))] = np.inf
   merged = np.nanmedian(values, axis=0)
-  error = float(np.sqrt(np.nanmean((values[:, seen] - merged[seen]) ** 2)))
-  heard = np.flatnonzero(np.sqrt(np.mean(merged**2, axis=1)) > _AGREE)
-  if not len(heard):
-    return Stretch(merged[:0] * scale, len(framed), False, False, error)
-  start, stop = int(heard[0]), int(heard[-1]) + 1
+  with np.errstate(invalid='ignore'):
+    apart = np.sqrt(np.mean((values - merged) ** 2, axis=2))
+  agree = apart <= _AGREE
+  start, stop = _longest_run(agree.sum(axis=0) >= 2)
+  error = np.sqrt(np.mean(apart[agree] ** 2)) if agree.any() else np.inf
+  heard = np.sqrt(np.mean(merged[start:stop] ** 2, axis=1)) > _AGREE
+  if not heard.any():
+    return Stretch(np.zeros((0, len(scale))), 0, False, False, float(error))
+  places = start + np.flatnonzero(heard)
+  first, last = int(places[0]), int(places[-1]) + 1
   return Stretch(
-    frames=merged[start:stop] * scale,
-    num_windows=len(framed),
-    has_start=start > 0,
-    has_end=stop < length,
-    disagreement=error,
+    frames=merged[first:last] * scale,
+    num_windows=int(agree[:, first:last].any(axis=1).sum()),
+    has_start=first > start,
+    has_end=last < stop,
+    disagreement=float(error),
   )
+
+
+def _longest_run(marks):
+  edges = np.flatnonzero(np.diff(np.pad(marks, 1).astype(int))).reshape(-1, 2)
+  if not len(edges):
+    return 0, 0
+  return tuple(edges[np.argmax(edges[:, 1] - edges[:, 0])].tolist())
