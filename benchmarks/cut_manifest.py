@@ -7,7 +7,8 @@ For corpora with one recording of each speaker, where a client has to hold more
 than one utterance. Of the first or the second half of MANIFEST's utterances,
 sorted by id, those that are long enough; the transcript is shared out by time,
 as if it were spoken evenly. Pieces are a quarter shorter to a quarter longer
-than --seconds, since utterances are not of one length. FOLDER gets WAV files and a manifest.jsonl.
+than --seconds, since utterances are not of one length. FOLDER gets WAV files
+and a manifest.jsonl.
 """
 
 import json
@@ -68,9 +69,7 @@ def _pieces(row, root, folder, seconds, count):
     name = f'{row["id"]}-{index}'
     part = samples[start:end]
     soundfile.write(folder / f'{name}.wav', part, rate, subtype='FLOAT')
-    first, last = (
-      round(len(words) * at / len(samples)) for at in (start, end)
-    )
+    first, last = (round(len(words) * at / len(samples)) for at in (start, end))
     said = words[first:last]
     yield {
       'audio_filepath': f'{name}.wav',

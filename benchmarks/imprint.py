@@ -40,7 +40,7 @@ BASE = (
   '--config.attack.methods=()',
   '--config.attack.span.max_utterances=16',
 )
-HIDDEN = '0:1,0:0.5,0:0.1,0:0.05,0:0.02,0:0.01,0.0001:1,0.001:1,0.01:1,0.1:1,0.5:1'
+HIDDEN = '0:1,0:0.5,0:0.1,0:0.02,0:0.01,0.0001:1,0.001:1,0.01:1,0.5:1,0.9:1'
 HONEST_SEEDS = 10
 MIN_SNR_DB = 20.0
 
@@ -87,7 +87,10 @@ def _tasks(argv):
       yield of_hidden, {'kind': 'hidden', **names, **shape}
   for size in ('tiny', 'attacked', 'privacy'):
     for seed in range(HONEST_SEEDS):
-      yield of_fresh, {'kind': 'honest', 'model': size, 'seed': seed, 'round': 0}
+      yield (
+        of_fresh,
+        {'kind': 'honest', 'model': size, 'seed': seed, 'round': 0},
+      )
   for run in _values(argv, '--runs=', '', str):
     for number in _kept(run) if run else ():
       yield of_run, {'kind': 'honest', 'model': run, 'seed': 0, 'round': number}
@@ -209,15 +212,19 @@ def leaked(cfg, victim, seen) -> dict:
       (each[_real(each, unclear)], not unclear)
       for each, unclear in zip(found.features, found.undetermined, strict=True)
     ]
-  return row | covered(truths, pieces) | {
-    'seconds': round(time.perf_counter() - started, 1)
-  }
+  return (
+    row
+    | covered(truths, pieces)
+    | {'seconds': round(time.perf_counter() - started, 1)}
+  )
 
 
 def _real(features, unclear) -> slice:
   """Without the frames of zeros that stand for a missing end."""
   start = int(bool(unclear) and unclear[0].start == 0)
-  stop = len(features) - int(bool(unclear) and unclear[-1].stop == len(features))
+  stop = len(features) - int(
+    bool(unclear) and unclear[-1].stop == len(features)
+  )
   return slice(start, stop)
 
 
@@ -319,7 +326,9 @@ def _share(rows) -> str:
 
 
 def _of(rows, part, whole) -> str:
-  return f'{sum(row[part] for row in rows)} of {sum(row[whole] for row in rows)}'
+  return (
+    f'{sum(row[part] for row in rows)} of {sum(row[whole] for row in rows)}'
+  )
 
 
 def _hidden(rows) -> str:

@@ -4,9 +4,9 @@ A client runs it on what a server sends, before it trains. An imprint (Fowl et
 al. 2022, arXiv 2110.13057) needs many units of a dense layer that look along
 one direction and differ in their thresholds: their columns are parallel. Units
 that training leaves alike are few: random columns of d inputs have cosines of
-about d^-1/2. What it does not see: an imprint in so few units that honest models
-have as many alike; traps of other kinds, such as columns as they were with
-biases that let hardly anything pass.
+about d^-1/2. What it does not see: an imprint in fewer units than it lets pass;
+traps of other kinds, such as columns as they were with biases that let hardly
+anything pass.
 """
 
 from typing import Any, NamedTuple
@@ -44,7 +44,9 @@ def of_params(params: Any, max_share: float = MAX_SHARE) -> Alarm:
   """
   layers = sorted(name for name in params if name.startswith('dense_'))
   if not layers:
-    raise ValueError(f'{sorted(params)}: no layer dense_<n>; want DeepSpeech 1.')
+    raise ValueError(
+      f'{sorted(params)}: no layer dense_<n>; want DeepSpeech 1.'
+    )
   alarms = [
     of_kernel(np.asarray(params[name]['kernel'], np.float64), name, max_share)
     for name in layers

@@ -42,7 +42,7 @@ def check(attacked: attacked_run.AttackedRun, attack: config.AttackConfig):
     )
   if attack.victim:
     raise config.ConfigError(
-      f'config.attack.victim={attack.victim!r}; want \'\', a cohort as it is '
+      f"config.attack.victim={attack.victim!r}; want '', a cohort as it is "
       'drawn.'
     )
 

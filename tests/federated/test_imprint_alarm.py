@@ -16,7 +16,9 @@ def _planted(count, noise=0.0, sign=1.0):
   rng = np.random.default_rng(1)
   column = kernel[:, :1] / np.linalg.norm(kernel[:, 0])
   kernel[:, :count] = column * rng.uniform(0.5, 2.0, count)
-  size = noise * np.linalg.norm(kernel[:, :count], axis=0) / np.sqrt(len(kernel))
+  size = (
+    noise * np.linalg.norm(kernel[:, :count], axis=0) / np.sqrt(len(kernel))
+  )
   kernel[:, :count] += size * rng.standard_normal((len(kernel), count))
   kernel[:, : count // 2] *= sign
   return kernel

@@ -59,8 +59,8 @@ def made(
   Args:
     params: of DeepSpeech 1, for its shapes and for the layers that stay.
     public: utterances of others.
-    fraction: of the first layer's units that are changed; the others stay as they
-      were, and layer 2 hears them as it did.
+    fraction: of the first layer's units that are changed; the others stay as
+      they were, and layer 2 hears them as it did.
     noise: added to each changed column of the kernel, as a share of its norm,
       to hide that they are alike.
   """
@@ -132,7 +132,8 @@ def of_params(params: model.Params) -> Imprint:
   Its units are those whose columns look along the direction that most share.
   """
   kernel, bias = (
-    np.asarray(params['dense_0'][name], np.float64) for name in ('kernel', 'bias')
+    np.asarray(params['dense_0'][name], np.float64)
+    for name in ('kernel', 'bias')
   )
   columns = kernel / np.maximum(np.linalg.norm(kernel, axis=0), 1e-300)
   alike = columns.T @ columns > _ALIKE

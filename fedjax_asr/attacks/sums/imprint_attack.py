@@ -93,7 +93,7 @@ def reconstruct(
 def _framed(stretch):
   """With a frame of zeros in place of what is missing in front or behind."""
   absent = (int(not stretch.has_start), int(not stretch.has_end))
-  return np.float32(np.pad(stretch.frames, (absent, (0, 0))))
+  return np.pad(stretch.frames, (absent, (0, 0))).astype(np.float32)
 
 
 def _missing(stretch):

@@ -80,9 +80,7 @@ def holds(span: RoundSpan, features: Float64[np.ndarray, '_ features']) -> bool:
   forwards, backwards = (
     _outside(span, each) for each in (features, features[::-1])
   )
-  return bool(
-    backwards > _FLOOR and forwards <= _PRESENT * backwards
-  )
+  return bool(backwards > _FLOOR and forwards <= _PRESENT * backwards)
 
 
 def num_windows(

@@ -62,15 +62,17 @@ def found(
   cfg: config.SpanConfig,
   key: jax.Array,
   report: Report | None = None,
+  before: Sequence[np.ndarray] = (),
 ) -> Sums:
   """All utterances that several sums give up, and the rounds of each.
 
   A round of which known utterances make up the rank is not solved again.
+  `before`: utterances that were found in fewer of these rounds.
   """
   tell = report or (lambda _: None)
   spans, refused = _spans(observations)
-  known: list[np.ndarray] = []
-  is_certain: list[bool] = []
+  known = list(before)
+  is_certain = [True] * len(known)
   for index, each in enumerate(spans):
     if each is None or _num_known(each, known) >= each.rank:
       continue

@@ -40,7 +40,9 @@ def fitted(
   if (counts >= 2).sum() < 2:
     return None
   vectors = np.array([_vector(each) for each in utterances])
-  means = np.array([vectors[index == i].mean(axis=0) for i in range(len(names))])
+  means = np.array(
+    [vectors[index == i].mean(axis=0) for i in range(len(names))]
+  )
   left = vectors - means[index]
   within = left.T @ left / max(len(vectors) - len(names), 1)
   diagonal = np.diag(np.diag(within))
@@ -51,7 +53,9 @@ def fitted(
   spread = (means - mean) @ root.T
   # What is within reaches the speakers' means too, the less the more they said.
   of_means = spread.T @ spread / max(len(names) - 1, 1)
-  between, axes = np.linalg.eigh(of_means - np.mean(1 / counts) * np.eye(len(mean)))
+  between, axes = np.linalg.eigh(
+    of_means - np.mean(1 / counts) * np.eye(len(mean))
+  )
   return Voices(mean, axes.T @ root, np.maximum(between, 0.0))
 
 
@@ -68,9 +72,7 @@ def log_likelihood_ratios(
   sums = (values[:, None] + values) ** 2 / 2
   differences = (values[:, None] - values) ** 2 / 2
   exponents = (
-    sums / together
-    + differences
-    - (squares[:, None] + squares) / alone
+    sums / together + differences - (squares[:, None] + squares) / alone
   )
   determinants = np.log(together) - 2 * np.log(alone)
   ratios = -0.5 * (exponents + determinants).sum(axis=-1)

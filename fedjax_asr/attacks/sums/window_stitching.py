@@ -126,7 +126,7 @@ def _merged(framed, offsets, shape, scale) -> Stretch:
   """The median of what windows say of each frame, without zeros beyond.
 
   A mixture may agree where it is mostly one window, and be wrong elsewhere:
-  what only one says is not taken.
+  what only one says is not taken, but for zeros, which speech is not.
   """
   length = int(offsets.max()) + shape.width
   values = np.full((len(framed), length, shape.num_features), np.nan)
@@ -137,9 +137,11 @@ def _merged(framed, offsets, shape, scale) -> Stretch:
   with np.errstate(invalid='ignore'):
     apart = np.sqrt(np.mean((values - merged) ** 2, axis=2))
   agree = apart <= _AGREE
-  start, stop = _longest_run(agree.sum(axis=0) >= 2)
+  counts = agree.sum(axis=0)
+  is_beyond = np.sqrt(np.mean(merged**2, axis=1)) <= _AGREE
+  start, stop = _longest_run((counts >= 2) | ((counts >= 1) & is_beyond))
   error = np.sqrt(np.mean(apart[agree] ** 2)) if agree.any() else np.inf
-  heard = np.sqrt(np.mean(merged[start:stop] ** 2, axis=1)) > _AGREE
+  heard = ~is_beyond[start:stop]
   if not heard.any():
     return Stretch(np.zeros((0, len(scale))), 0, False, False, float(error))
   places = start + np.flatnonzero(heard)

@@ -69,9 +69,7 @@ def test_more_rounds_tell_more():
     rows, columns = np.triu_indices(len(owners), 1)
     same = owners[rows] == owners[columns]
     values = ratios[rows, columns]
-    scores.append(
-      np.mean(values[same][:, None] > values[~same])
-    )
+    scores.append(np.mean(values[same][:, None] > values[~same]))
   assert scores[0] < scores[1] > 0.99
 
 

@@ -1,4 +1,4 @@
-"""An imprint in DeepSpeech 1, and what is read by it, against planted windows."""
+"""An imprint, and what is read by it, against planted windows."""
 
 import jax
 import numpy as np
@@ -77,10 +77,12 @@ def test_overlapping_windows_are_stitched_and_mixtures_left():
   found = window_stitching.stretches(shuffled, SHAPE, np.full(3, 2.0))
   assert [each.num_windows for each in found] == [len(kept), 6]
   np.testing.assert_allclose(found[0].frames, first, atol=1e-9)
-  assert found[0].has_start and found[0].has_end
+  assert found[0].has_start
+  assert found[0].has_end
   # Its last window sees three frames more, of which another sees two.
   np.testing.assert_allclose(found[1].frames, second[:8], atol=1e-9)
-  assert found[1].has_start and not found[1].has_end
+  assert found[1].has_start
+  assert not found[1].has_end
 
 
 def test_silence_joins_nothing():
@@ -97,9 +99,7 @@ def _observed(update, params, server=config.Server.ACTIVE, count=None):
   made, _ = tiny_victim.unsent(context_frames=3, dense_sizes=(64, 64, 20))
   return made._replace(
     update={
-      'dense_0': {
-        name: np.float32(value) for name, value in update.items()
-      }
+      'dense_0': {name: np.float32(value) for name, value in update.items()}
     },
     params=dict(made.params) | params,
     server=server,
@@ -111,7 +111,9 @@ def _observed(update, params, server=config.Server.ACTIVE, count=None):
 
 
 def _read(observed):
-  return imprint_attack.reconstruct(observed, config.ImprintConfig(), jax.random.key(0))
+  return imprint_attack.reconstruct(
+    observed, config.ImprintConfig(), jax.random.key(0)
+  )
 
 
 def test_a_sum_of_utterances_is_read_whole():
@@ -122,7 +124,8 @@ def test_a_sum_of_utterances_is_read_whole():
     planted_imprint.update(params, said, rng), params, count=2
   )
   found = _read(observed)
-  assert found.is_certified and found.is_whole
+  assert found.is_certified
+  assert found.is_whole
   assert found.ledger.server == 'active'
   for read, truth in zip(found.features, said[::-1], strict=True):
     np.testing.assert_allclose(read, truth, atol=1e-2)

@@ -91,7 +91,9 @@ def test_only_what_is_in_a_round_is_held_by_it():
   for index, each in enumerate(utterances):
     assert round_span.holds(span, each) == (index in MEMBERS[0])
     assert not round_span.holds(span, planted_sums.spoken(rng, len(each)))
-  assert not round_span.holds(span, np.zeros((4, planted_sums.SHAPE.num_features)))
+  assert not round_span.holds(
+    span, np.zeros((4, planted_sums.SHAPE.num_features))
+  )
 
 
 def test_an_utterance_twice_in_a_round_is_found_once():
