@@ -11,7 +11,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from fedjax_asr import config, streams
+from fedjax_asr import config
 from fedjax_asr.attacks import observation
 from fedjax_asr.federated import algorithm, optimizers, server
 from fedjax_asr.jobs import attack_victims, attacked_run
@@ -89,8 +89,3 @@ def rounds(
     )
     yield SummedRound(observed, victim)
     state = stepped(state, observed.update)
-
-
-def cohort_key(seed: int, round_index: int) -> jax.Array:
-  """Of what an attacker draws for a round."""
-  return streams.key(seed, streams.Stream.ATTACKER, round_index)
