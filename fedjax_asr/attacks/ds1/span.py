@@ -58,7 +58,7 @@ def reconstruct(
       (quantised, sparsified, noisy).
   """
   tell = report or (lambda _: None)
-  rng = np.random.default_rng(np.asarray(jax.random.bits(key, (4,))))
+  rng = generator(key)
   shape = first_layer.window_shape(observed)
   candidates = first_layer.candidates(observed, shape)
   try:
@@ -86,11 +86,16 @@ def every_utterance(
   Raises:
     observation.Refused: as `reconstruct`.
   """
-  rng = np.random.default_rng(np.asarray(jax.random.bits(key, (4,))))
+  rng = generator(key)
   shape = first_layer.window_shape(observed)
   candidates = first_layer.candidates(observed, shape)
   tell = report or (lambda _: None)
   return _whole(observed, cfg, shape, candidates, tell, rng)
+
+
+def generator(key: jax.Array) -> np.random.Generator:
+  """NumPy's, of an attacker's key."""
+  return np.random.default_rng(np.asarray(jax.random.bits(key, (4,))))
 
 
 def _whole(observed, cfg, shape, candidates, tell, rng):

@@ -170,7 +170,7 @@ def _num_known(its_span, known):
 
 def _add_common(spans, known, is_certain, cfg, key, tell):
   """What recurs in rounds that are too large by themselves."""
-  rng = np.random.default_rng(np.asarray(jax.random.bits(key, (4,))))
+  rng = span.generator(key)
   unsolved = [
     index
     for index, each in enumerate(spans)
