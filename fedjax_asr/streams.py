@@ -81,6 +81,7 @@ class Stream(enum.IntEnum):
   # What an attacker draws.
   ATTACKER = 0x6173  # [client]
   SPEAKER_ID = 0x7369  # []
+  IMPRINT = 0x696D  # []
 
 
 class ClientStream(enum.IntEnum):

@@ -77,6 +77,7 @@ class Observation(NamedTuple):
   precision: of the client's products.
   treatment: of the update, on its way.
   others: of the same client in other rounds, for methods that combine them.
+  server: whether `params` are those that training gave.
   """
 
   update: model_lib.Params
@@ -95,6 +96,7 @@ class Observation(NamedTuple):
   precision: config.Precision = config.Precision.FLOAT32
   treatment: Treatment = Treatment()
   others: tuple['Observation', ...] = ()
+  server: config.Server = config.Server.HONEST
 
 
 class Ledger(NamedTuple):
@@ -112,6 +114,7 @@ class Ledger(NamedTuple):
   clip_norm, local_noise_multiplier, central_noise_multiplier, compression,
   num_clients: as in `Treatment`.
   precision: of the client's products.
+  server: honest, or active: it chose the parameters that clients were sent.
   """
 
   knows_transcript: bool
@@ -135,6 +138,7 @@ class Ledger(NamedTuple):
   compression: str
   num_clients: int
   precision: str
+  server: str
 
 
 class Stretch(NamedTuple):
@@ -221,6 +225,7 @@ def ledger(
     uses_norm_averages=uses_norm_averages,
     local_clip_norm=observed.client.clip_norm,
     precision=observed.precision.value,
+    server=observed.server.value,
     **observed.treatment._asdict(),
   )
 

@@ -35,11 +35,13 @@ from fedjax_asr.config.attack import ClientRoundsConfig as ClientRoundsConfig
 from fedjax_asr.config.attack import DemixingConfig as DemixingConfig
 from fedjax_asr.config.attack import Distance as Distance
 from fedjax_asr.config.attack import HessianFreeConfig as HessianFreeConfig
+from fedjax_asr.config.attack import ImprintConfig as ImprintConfig
 from fedjax_asr.config.attack import MatchingConfig as MatchingConfig
 from fedjax_asr.config.attack import MatchingOptimizer as MatchingOptimizer
 from fedjax_asr.config.attack import Observed as Observed
 from fedjax_asr.config.attack import Precision as Precision
 from fedjax_asr.config.attack import SeedAndGrowConfig as SeedAndGrowConfig
+from fedjax_asr.config.attack import Server as Server
 from fedjax_asr.config.attack import SpanConfig as SpanConfig
 from fedjax_asr.config.attack import SpanDescentConfig as SpanDescentConfig
 from fedjax_asr.config.attack import SpeakerIdConfig as SpeakerIdConfig

@@ -19,6 +19,7 @@ class AttackMethod(enum.StrEnum):
   GRADIENT_MATCHING = 'gradient_matching'
   HESSIAN_FREE = 'hessian_free'
   ADAPTIVE = 'adaptive'
+  IMPRINT = 'imprint'
 
 
 class Observed(enum.StrEnum):
@@ -34,6 +35,14 @@ class Precision(enum.StrEnum):
   FLOAT32 = 'float32'
   TF32 = 'tf32'
   BFLOAT16 = 'bfloat16'
+
+
+class Server(enum.StrEnum):
+  """honest: it follows the protocol, and is curious; active: it sends
+  parameters of its own choice in place of those that training gave."""
+
+  HONEST = 'honest'
+  ACTIVE = 'active'
 
 
 class Distance(enum.StrEnum):
@@ -262,6 +271,21 @@ class AdamInverseConfig(SpanConfig):
 
 
 @dataclasses.dataclass(slots=True, kw_only=True)
+class ImprintConfig:
+  """Parameters that an active server sends, and what is read by them."""
+
+  # Of the first layer's units, those that are changed; the noise on them, as a
+  # share of their columns' norms. Less of either hides the imprint better.
+  fraction: float = bounded(1.0, above=0.0, high=1.0)
+  noise: float = bounded(0.0, low=0.0)
+  # Root mean square, in deviations of the features, by which windows that
+  # share frames may differ for their utterance to be believed.
+  max_disagreement: float = bounded(0.003, above=0.0)
+  # Windows of an utterance that agree for it to be believed.
+  min_windows: int = bounded(3, low=2)
+
+
+@dataclasses.dataclass(slots=True, kw_only=True)
 class AttackConfig:
   """Whose update is observed, what is known, which methods are tried."""
 
@@ -279,6 +303,9 @@ class AttackConfig:
   # Stretches of this length, from each utterance's middle; 0: whole utterances.
   stretch_seconds: float = bounded(0.0, low=0.0)
   observed: Observed = Observed.GRADIENT
+  # Whether the server follows the protocol. One that does not can be seen by
+  # its clients, and what it finds is reported apart.
+  server: Server = Server.HONEST
   # Utterances of a victim, and steps on them; 0: as in the run.
   batch_size: int = bounded(1, low=0)
   local_steps: int = bounded(1, low=0)
@@ -324,6 +351,7 @@ class AttackConfig:
   adam_inverse: AdamInverseConfig = dataclasses.field(
     default_factory=AdamInverseConfig
   )
+  imprint: ImprintConfig = dataclasses.field(default_factory=ImprintConfig)
   speaker_id: SpeakerIdConfig = dataclasses.field(
     default_factory=SpeakerIdConfig
   )

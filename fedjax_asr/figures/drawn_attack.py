@@ -142,7 +142,9 @@ def method(record: Record) -> str:
   """Its name, and what it was told: results of other ledgers do not compare."""
   ledger = record['ledger']
   known = ', '.join(text for text, key in _KNOWN if ledger.get(key))
-  told = [f'told: {known}'] if known else []
+  told = ['active server'] if ledger.get('server') == 'active' else []
+  if known:
+    told.append(f'told: {known}')
   if ledger.get('prior'):
     told.append(f'prior: {ledger["prior"]}')
   name = record['method'].replace('_', ' ')

@@ -13,6 +13,7 @@ from fedjax_asr.attacks import observation, together
 from fedjax_asr.attacks.measure import score_summary
 from fedjax_asr.figures import attack_gallery
 from fedjax_asr.jobs import (
+  active_server,
   attack_methods,
   attack_progress,
   attack_results,
@@ -66,6 +67,9 @@ def run(
   attack_methods.check_names(cfg.attack, attacked.saved.params)
   transcriber = attack_transcriber.chosen(cfg.attack, attacked)
   victims = attack_victims.victims(attacked, cfg.attack)
+  alarm = ''
+  if cfg.attack.server is config.Server.ACTIVE:
+    attacked, alarm = active_server.imprinted(attacked, cfg.attack, victims)
   with (
     run_directory.open_run(
       workdir, cfg, allow_config_change=allow_config_change
@@ -73,6 +77,8 @@ def run(
     disk_errors.explained(directory.path, '; the same command resumes'),
   ):
     console.print(_title(cfg, attacked, victims))
+    if alarm:
+      console.print(alarm)
     job = _Job(cfg, directory, attacked, victims, console)
     records = _attack_all(job, transcriber)
     if cfg.attack.speaker_id.enabled:
@@ -129,6 +135,8 @@ def _title(
   source = f'round {saved.round} of {saved.path}'
   if not cfg.attack.run:
     source = 'a freshly initialised model'
+  if cfg.attack.server is config.Server.ACTIVE:
+    source = f'ACTIVE server, which chose the parameters, at {source}'
   noun = 'client' if len(victims) == 1 else 'clients'
   return (
     f'{source}: {len(victims)} {noun}, {cfg.attack.observed.value}, '

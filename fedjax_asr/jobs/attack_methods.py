@@ -19,6 +19,7 @@ from fedjax_asr.attacks.ds1 import (
 from fedjax_asr.attacks.ds2 import demixing, span_descent
 from fedjax_asr.attacks.likelihood import adaptive
 from fedjax_asr.attacks.matching import gradient_matching, hessian_free
+from fedjax_asr.attacks.sums import imprint_attack
 from fedjax_asr.models import model
 
 _RECONSTRUCT: dict[
@@ -33,6 +34,7 @@ _RECONSTRUCT: dict[
   config.AttackMethod.SPAN_DESCENT: span_descent.reconstruct,
   config.AttackMethod.GRADIENT_MATCHING: gradient_matching.reconstruct,
   config.AttackMethod.HESSIAN_FREE: hessian_free.reconstruct,
+  config.AttackMethod.IMPRINT: imprint_attack.reconstruct,
 }
 # Each architecture's own methods, in order of strength; those of none are for
 # any.
@@ -43,6 +45,7 @@ _OWN = {
     config.AttackMethod.ADAPTIVE,
     config.AttackMethod.CLIENT_ROUNDS,
     config.AttackMethod.ADAM_INVERSE,
+    config.AttackMethod.IMPRINT,
   ),
   config.Architecture.DS2: (
     config.AttackMethod.DEMIXING,
@@ -50,11 +53,13 @@ _OWN = {
   ),
 }
 # For a GPU, or weaker than what comes before: only where it is asked for.
+# And what reads the parameters of an active server, which are no others'.
 _ONLY_IF_NAMED = {
   config.AttackMethod.SPAN_DESCENT,
   config.AttackMethod.CLIENT_ROUNDS,
   config.AttackMethod.ADAM_INVERSE,
   config.AttackMethod.ADAPTIVE,
+  config.AttackMethod.IMPRINT,
 }
 
 
@@ -92,6 +97,9 @@ def settled(
       )
   if attack.methods:
     return attack
+  if attack.server is config.Server.ACTIVE:
+    methods = (config.AttackMethod.IMPRINT.value,)
+    return dataclasses.replace(attack, methods=methods)
   methods = tuple(
     method.value
     for method in _OWN[architecture]

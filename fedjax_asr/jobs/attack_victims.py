@@ -223,21 +223,55 @@ def _memories(
       return run_memory.algorithm_memories(saved)
 
 
+class Programs(NamedTuple):
+  """Compiled once for all that is observed of one run.
+
+  send: of a client (`victim.make_send`).
+  aggregate: (messages, key, channel state) -> what a server sees of them.
+  """
+
+  send: victim.SendFn
+  aggregate: Callable[..., model.Params]
+
+
+def programs(
+  attacked: attacked_run.AttackedRun, attack: config.AttackConfig
+) -> Programs:
+  """Of the clients of this run, at any of its rounds."""
+  saved = attacked.saved
+  send = victim.make_send(
+    saved.acoustic,
+    attacked.settings,
+    saved.config.augment,
+    attack.observed,
+    len(attacked.clients),
+  )
+  # Jitted: it is an operation or two for each parameter.
+  aggregate = jax.jit(
+    lambda messages, key, state: victim.aggregate(
+      messages, attacked.settings, key, state
+    )
+  )
+  return Programs(send, aggregate)
+
+
 def observations(
   attacked: attacked_run.AttackedRun,
   attack: config.AttackConfig,
   chosen: Sequence[Victim],
   speech: features_lib.Statistics | None,
   public: tuple[observation.PublicUtterance, ...] = (),
+  compiled: Programs | None = None,
 ) -> Iterator[observation.Observation]:
   """What is observed of each victim, computed when it is asked for.
 
-  `speech` and `public`: what is declared of public speech.
+  `speech` and `public`: what is declared of public speech. `compiled`:
+  `programs` of the same run, where more than once is asked; None: made here.
 
   Raises:
     UserError: an update that tells nothing, such as one of a rate of zero.
   """
-  sent = _sender(attacked, attack)
+  sent = _sender(attacked, attack, compiled or programs(attacked, attack))
   for each in chosen:
     declared = _declared(attack, each, speech)._replace(public=public)
     observed = _observation(attacked, attack, each, declared, sent(each))
@@ -263,25 +297,21 @@ class _Sent(NamedTuple):
 
 
 def _sender(
-  attacked: attacked_run.AttackedRun, attack: config.AttackConfig
+  attacked: attacked_run.AttackedRun,
+  attack: config.AttackConfig,
+  compiled: Programs,
 ) -> Callable[[Victim], _Sent]:
-  """What is seen of a victim in the round, compiled once for all of them."""
+  """What is seen of a victim in the round."""
   saved = attacked.saved
-  rate, message = _messages(attacked, attack)
+  rate, message = _messages(attacked, attack, compiled.send)
   key = streams.key(saved.config.seed, streams.Stream.SERVER_NOISE, saved.round)
-  # Jitted: it is an operation or two for each parameter.
-  aggregate = jax.jit(
-    lambda messages, key: victim.aggregate(
-      messages, attacked.settings, key, saved.channel_state
-    )
-  )
 
   def sent(each: Victim) -> _Sent:
     messages = [
       message(client, victim.padded(_batches(each.spoken, steps)))
       for client, steps in zip(each.clients, each.steps, strict=True)
     ]
-    update = aggregate(messages, key)
+    update = compiled.aggregate(messages, key, saved.channel_state)
     norm_update = None
     if len(messages) == 1:
       norm_update = messages[0].update.norm_state
@@ -295,17 +325,12 @@ def _sender(
 
 
 def _messages(
-  attacked: attacked_run.AttackedRun, attack: config.AttackConfig
+  attacked: attacked_run.AttackedRun,
+  attack: config.AttackConfig,
+  send: victim.SendFn,
 ) -> tuple[float, Callable[[int, cohort.Batch], algorithm.Message]]:
   """The clients' rate, and (client, its batches) -> what it sends."""
   saved = attacked.saved
-  send = victim.make_send(
-    saved.acoustic,
-    attacked.settings,
-    saved.config.augment,
-    attack.observed,
-    len(attacked.clients),
-  )
   root = jax.random.key(saved.config.seed)
   scale = optimizers.step_scale(attacked.settings, jnp.float32(saved.scale))
   broadcast = algorithm.Broadcast(
@@ -360,6 +385,7 @@ def _observation(
     norm_update=sent.norm_update,
     precision=precision.of_products(saved.config.model),
     treatment=_treatment(attacked.settings, len(each.clients)),
+    server=attack.server,
   )
 
 

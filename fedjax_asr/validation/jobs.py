@@ -158,6 +158,27 @@ def _check_attack(cfg: config.Config) -> None:
     all(name in names for name in attack.methods),
     f'() or some of {", ".join(names)}',
   )
+  is_active = attack.server is config.Server.ACTIVE
+  imprint = config.AttackMethod.IMPRINT.value
+  requirement.require(
+    cfg,
+    'attack.methods',
+    set(attack.methods) <= {imprint}
+    if is_active
+    else imprint not in attack.methods,
+    f"() or ('{imprint}',) with attack.server=active"
+    if is_active
+    else f'attack.server=active, which {imprint} reads the parameters of',
+  )
+  requirement.read(cfg, 'attack.imprint', is_active, 'attack.server=active')
+  requirement.require(
+    cfg,
+    'attack.server',
+    not is_active
+    or bool(attack.run)
+    or cfg.model.architecture is config.Architecture.DS1,
+    'honest with model.architecture=ds2, which has no first dense layer',
+  )
   requirement.require(
     cfg,
     'attack.round',

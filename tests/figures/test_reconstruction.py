@@ -332,6 +332,8 @@ def test_scores_of_other_ledgers_stand_apart():
   assert drawn_attack.method(told) == (
     'span\n(told: length; prior: LibriSpeech)'
   )
+  active = _record(ledger=_LEDGER | {'server': 'active'})
+  assert drawn_attack.method(active) == 'span\n(active server)'
   figure = attack_scores.scores(drawn_attack.by_method([_record(), told]))
   assert [tick.get_text() for tick in figure.axes[-1].get_xticklabels()] == [
     'span',

@@ -27,6 +27,7 @@ Assumes:
     without a drop (noise, codes, too many windows), too many windows.
 """
 
+import collections
 from typing import NamedTuple
 
 import jax
@@ -103,7 +104,7 @@ def reconstruct(
     observed,
     cfg,
     shape,
-    rng=np.random.default_rng(np.asarray(jax.random.bits(key, (4,)))),
+    rng=generator(key),
     tell=report or (lambda _: None),
   )
   candidates = first_layer.candidates(observed, shape)
@@ -117,6 +118,31 @@ def reconstruct(
   if found.is_certified:
     return found
   return _begun(attack, candidates) or found
+
+
+def every_utterance(
+  observed: observation.Observation,
+  cfg: config.SpanConfig,
+  key: jax.Array,
+  report: observation.Report | None = None,
+) -> observation.Reconstruction:
+  """As `reconstruct`, but an utterance without its end is not looked for.
+
+  That one is alone in its update; in a sum of many it only costs time.
+
+  Raises:
+    observation.Refused: as `reconstruct`.
+  """
+  shape = first_layer.window_shape(observed)
+  candidates = first_layer.candidates(observed, shape)
+  tell = report or (lambda _: None)
+  attack = _Attack(observed, cfg, shape, rng=generator(key), tell=tell)
+  return _whole(attack, candidates)
+
+
+def generator(key: jax.Array) -> np.random.Generator:
+  """NumPy's, of an attacker's key."""
+  return np.random.default_rng(np.asarray(jax.random.bits(key, (4,))))
 
 
 def _whole(
@@ -259,11 +285,36 @@ def _groups(
     cfg.max_utterances,
   )
   lengths = singular_lengths(values, space.rank)
+  if sum(length * count for length, count in lengths) != space.rank:
+    lengths = _recounted(attack, space, lengths)
   rank = sum(length * count for length, count in lengths)
   if rank != space.rank:
     vectors = np.concatenate([space.basis, space.complement], axis=1)
     space = subspace.split(vectors, space.singular_values, rank, space.gap)
   return space, [_group(attack, space, *each) for each in lengths]
+
+
+def _recounted(
+  attack: _Attack, space: subspace.Subspace, lengths: list[tuple[int, int]]
+) -> list[tuple[int, int]]:
+  """The lengths with how many utterances have each, if that makes the rank.
+
+  Utterances of one length that end alike, in the same silence, differ nowhere
+  in the last frames, and `eigenvalues_by_length` sees one of them alone.
+  """
+  _, cfg, shape, rng, _ = attack
+  projector = space.complement @ space.complement.T
+  found = []
+  for length, _ in lengths:
+    most = min(cfg.max_utterances, space.rank // length)
+    values = window_system.smallest(projector, shape, length, most, rng).values
+    found += [(float(value), length) for value in values]
+  ascending = [length for _, length in sorted(found)]
+  totals = np.cumsum(ascending)
+  if space.rank not in totals:
+    return lengths
+  taken = ascending[: int(np.argmax(totals == space.rank)) + 1]
+  return sorted(collections.Counter(taken).items())
 
 
 def _group(

@@ -107,7 +107,7 @@ def reconstruct(
 ) -> observation.Reconstruction:
   """The likeliest utterance, as the mean of draws about it.
 
-  `certificate` has the noise that was reckoned with, `misfit` and `misfit_limit`
+  `certificate` has the noise that was reckoned with, `misfit`, `misfit_limit`
   and how far draws stay together (`spread_db`). Never certified.
 
   Raises:

@@ -1,0 +1,1 @@
+"""Sums of many clients' updates: who said what, and a server that cheats."""

@@ -1,0 +1,118 @@
+"""What an active server reads out of an update by an imprint.
+
+Assumptions: the server is ACTIVE: it sent parameters of its own choice
+(`imprint`), for which it needs public speech. It is told the number of
+utterances, with which it can tell that it has all. One gradient, or steps so
+small that thresholds hardly move; sums of many clients as well as one.
+DeepSpeech 1.
+"""
+
+from collections.abc import Callable
+
+import jax
+import numpy as np
+
+from fedjax_asr import config
+from fedjax_asr.attacks import observation
+from fedjax_asr.attacks.ds1 import first_layer
+from fedjax_asr.attacks.sums import (
+  imprint,
+  imprinted_windows,
+  window_stitching,
+)
+
+
+def reconstruct(
+  observed: observation.Observation,
+  cfg: config.ImprintConfig,
+  key: jax.Array,
+  report: Callable[[str], None] | None = None,
+) -> observation.Reconstruction:
+  """Stretches of utterances, those that are believed, the longest first.
+
+  Each is of windows that agree, number by number, on the frames they share;
+  where it lacks a beginning or an end, a frame of zeros is `undetermined`.
+  All that was said (`is_whole`) where every stretch has both of its ends and
+  they are as many as the utterances that are declared. `key` is not used.
+
+  Raises:
+    observation.Refused: another model, an honest server, Adam at the client, no
+      update of the first layer, or no windows that agree.
+  """
+  del key  # Nothing is drawn.
+  tell = report or (lambda _: None)
+  shape = first_layer.window_shape(observed)
+  if observed.server is not config.Server.ACTIVE:
+    raise observation.Refused(
+      'the server is honest: its parameters hold no imprint.'
+    )
+  kernel = observation.needed(observed, first_layer.KERNEL)
+  bias = observation.needed(observed, first_layer.BIAS)
+  found = imprinted_windows.isolated(
+    kernel, bias, imprint.of_params(observed.params)
+  )
+  tell(f'{len(found.values)} windows or mixtures of {kernel.shape[1]} units')
+  scale = _scale(observed, found.values, shape)
+  stretches = window_stitching.stretches(found.values, shape, scale)
+  believed = [
+    each
+    for each in stretches
+    if each.num_windows >= cfg.min_windows
+    and each.disagreement <= cfg.max_disagreement
+  ]
+  if not believed:
+    raise observation.Refused(
+      f'{first_layer.KERNEL}: of {len(found.values)} quotients no '
+      f'{cfg.min_windows} agree as windows that share frames do.'
+    )
+  count = observed.declared.num_utterances
+  return observation.Reconstruction(
+    features=tuple(_framed(each) for each in believed),
+    certificate={
+      'num_isolated': float(len(found.values)),
+      'num_joined': float(sum(each.num_windows for each in believed)),
+      'num_stretches': float(len(believed)),
+      'num_complete': float(
+        sum(each.has_start and each.has_end for each in believed)
+      ),
+      'disagreement': max(each.disagreement for each in believed),
+    },
+    is_certified=True,
+    is_whole=count == len(believed)
+    and all(each.has_start and each.has_end for each in believed),
+    undetermined=tuple(_missing(each) for each in believed),
+    ledger=observation.ledger(
+      observed,
+      (first_layer.KERNEL, first_layer.BIAS),
+      uses_num_utterances=count is not None,
+      prior='public speech, by which the parameters were chosen',
+    ),
+  )
+
+
+def _framed(stretch):
+  """With a frame of zeros in place of what is missing in front or behind."""
+  absent = (int(not stretch.has_start), int(not stretch.has_end))
+  return np.pad(stretch.frames, (absent, (0, 0))).astype(np.float32)
+
+
+def _missing(stretch):
+  """Those frames: there may be any number in their place."""
+  length = len(stretch.frames) + (not stretch.has_start)
+  missing = []
+  if not stretch.has_start:
+    missing.append(observation.Stretch(0, 1))
+  if not stretch.has_end:
+    missing.append(observation.Stretch(length, length + 1))
+  return tuple(missing)
+
+
+def _scale(observed, values, shape):
+  """Deviation of each feature; of what was found where none is declared."""
+  if observed.declared.speech is not None:
+    deviations = np.asarray(observed.declared.speech.std, np.float64)
+  else:
+    framed = values.reshape(-1, shape.num_features)
+    # Mixtures of opposite signs may be of any size.
+    deviations = np.subtract(*np.quantile(framed, (0.75, 0.25), axis=0))
+  return np.where(deviations > 0, deviations, 1.0)
