@@ -55,6 +55,8 @@ def test_every_parameter_and_return_is_annotated(file):
   [
     'ds1/span',
     'ds1/seed_and_grow',
+    'ds1/adam_inverse',
+    'ds1/client_rounds',
     'ds2/demixing',
     'ds2/span_descent',
     'likelihood/adaptive',

@@ -10,11 +10,22 @@ follows from the weight's last bit. The first layer's kernel is then a matrix
 of low rank with known errors: weighted least squares bring it back to that
 rank (alternating, as in Srebro and Jaakkola 2003), and `span` reads the speech.
 
-What the attacker sees: the delta of one local step of Adam, in float32, and the
-parameters before it. What it is told: model, features, learning rate, that the
-optimizer is Adam with optax's eps. No transcript, no length, no loss, not the
-clipping norm. What it supposes: nothing was added to the delta or taken from
-it, one utterance or few (as `span`), and gradients as small as said.
+Assumes:
+  observed: the delta of one local step of Adam, in float32, of the first
+    layer's kernel and bias; of layer 2, if anything, as `span`.
+  told: the parameters that the server sent, the learning rate, the precision of
+    the client's products, that the optimizer is Adam with optax's eps; neither
+    transcript nor length nor number of utterances, nor the loss or the clipping
+    norm. Of public speech mean and deviation, for a size that no update tells.
+  model: a DeepSpeech 1 of clipped ReLUs, as `span`.
+  training: a single step of a fresh Adam, from gradients as small as said, as
+    clipping to a norm leaves them; one utterance or few, so that the entries
+    that are told are more than the free numbers of a matrix of their rank.
+  noise: float32's rounding alone: nothing was added to the delta or taken from
+    it.
+  refused: another optimizer, a gradient, several steps, another model, no
+    update of the kernel or the bias, gradients too large to be told or too many
+    windows, and what `span` refuses.
 """
 
 import dataclasses
@@ -134,11 +145,11 @@ def reconstruct(
   )
 
 
-def _stacked(kernel, bias):
+def _stacked(kernel: Restored, bias: Restored) -> Restored:
   return Restored(*(np.vstack(each) for each in zip(kernel, bias, strict=True)))
 
 
-def _check(observed):
+def _check(observed: observation.Observation) -> None:
   if observed.client.optimizer is not config.ClientOptimizer.ADAM:
     raise observation.Refused(
       f'client optimizer {observed.client.optimizer.value}: want adam.'
@@ -218,7 +229,7 @@ def fitted(
   return best
 
 
-def _num_above_errors(noisy):
+def _num_above_errors(noisy: Restored) -> int:
   """Singular values above the edge of noise of the errors' size; 1 at least."""
   values = np.linalg.svd(noisy.values / typical_errors(noisy), compute_uv=False)
   edge = sum(np.sqrt(noisy.values.shape))
@@ -252,7 +263,11 @@ def typical_errors(noisy: Restored) -> Float64[np.ndarray, ' units']:
   return np.where(level > 0, level, level.max() or 1.0)
 
 
-def _solved(factor, weights, values):
+def _solved(
+  factor: Float64[np.ndarray, 'columns rank'],
+  weights: Float64[np.ndarray, 'rows columns'],
+  values: Float64[np.ndarray, 'rows columns'],
+) -> Float64[np.ndarray, 'rows rank']:
   """For each row of `values` its weighted least squares on `factor`."""
   rank = factor.shape[1]
   gram = np.matmul(factor.T * weights[:, None, :], factor)

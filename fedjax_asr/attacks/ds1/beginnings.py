@@ -37,7 +37,9 @@ def starts(
     lambda key: jax.random.normal(key, (num_frames, num_features))
   )(keys)
 
-  def onwards(last, new):
+  def onwards(
+    last: Float[Array, 'starts features'], new: Float[Array, 'starts features']
+  ) -> tuple[jax.Array, jax.Array]:
     now = _CORRELATION * last + np.sqrt(1 - _CORRELATION**2) * new
     return now, now
 
@@ -71,20 +73,22 @@ def fitted(
     known: directions that no fit is to end in; rows of zeros change nothing.
   """
 
-  def apart(point):
+  def apart(point: Float[Array, ' unknowns']) -> Float[Array, ' known']:
     """Of every known one the squared sine of the angle to it."""
     frames = hidden_span.to_frames(span, point) / span.std
     unit = frames.ravel() / jnp.maximum(jnp.linalg.norm(frames), 1e-30)
     return 1 - (known @ unit) ** 2
 
-  def residual(point):
+  def residual(point: Float[Array, ' unknowns']) -> jax.Array:
     return window_chain.seed_residual(span, shape, num_windows, point)
 
-  def deflated(point):
+  def deflated(point: Float[Array, ' unknowns']) -> jax.Array:
     factors = 1 / jnp.sqrt(jnp.maximum(apart(point), SAME * SAME))
     return residual(point) * jnp.prod(factors)
 
-  def fit(point):
+  def fit(
+    point: Float[Array, ' unknowns'],
+  ) -> tuple[Float[Array, ' unknowns'], Float[Array, '']]:
     begin = levenberg_marquardt.start(deflated, point)
     found = levenberg_marquardt.fit(deflated, begin, num_iterations, _EXACT)
     return found.point, jnp.sum(residual(found.point) ** 2)

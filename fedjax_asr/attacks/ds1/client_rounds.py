@@ -7,14 +7,25 @@ further round of the same client (`round_spans`); the beginnings are looked for
 by many starts, each once (`beginnings`); and each utterance is believed by
 itself, so that those which are not found take nothing from the others.
 
-What the attacker sees: updates of one client, gradients or deltas of local
-steps of SGD, with the parameters that the server had sent in each round. What
-it is told: model, features, learning rate and number of steps. No transcript,
-no lengths, no number of utterances. What it supposes: float32 without noise;
-windows of a first local step are seen with the parameters that were sent,
-exactly; those of a later one with parameters on the way to the end, which the
-attacker knows but for the way itself: it takes a straight one, and what it
-finds there is not certified. Of several rounds, it looks for what all hold.
+Assumes:
+  observed: the update of layer 2's kernel in one round of a client or several,
+    gradients or deltas; of what follows it up to the recurrence's inputs, for
+    more equations; of layer 2's bias, for the size where all is found.
+  told: the parameters that the server sent in each round, the number of local
+    steps, the precision of the client's products; neither transcript nor length
+    nor number of utterances. Of public speech mean and deviation, where
+    declared: the units of starts, and a size that no update tells.
+  model: a DeepSpeech 1 of two dense layers or more with clipped ReLUs and
+    without dropout, before or after training; a stride no longer than a window.
+  training: SGD or momentum. Windows of a first local step are seen with the
+    parameters that were sent, exactly; those of a later one with parameters on
+    the way to the end: a straight way is taken, and what is found on it is not
+    certified. Of several rounds, what all hold is looked for. Layer 2 has
+    inputs to spare: `min_equations` for each unknown of a next frame.
+  noise: rounding alone, of the precision that is told.
+  refused: another model, one dense layer, dropout, a long stride, Adam's delta,
+    no update of layer 2's kernel in one of the rounds, a spectrum without a
+    drop, too many windows, or no start that becomes a chain.
 """
 
 import dataclasses
@@ -24,7 +35,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float64
+from jaxtyping import Array, Float, Float64
 
 from fedjax_asr import config
 from fedjax_asr.attacks import (
@@ -32,6 +43,7 @@ from fedjax_asr.attacks import (
   known_scale,
   observation,
   precision,
+  subspace,
   undetermined,
 )
 from fedjax_asr.attacks.ds1 import (
@@ -50,6 +62,8 @@ _BIAS = 'dense_1/bias'
 _LIMITS = config.SpanConfig()
 # Rows of known beginnings: a compiled program serves any number up to it.
 _MOST_KNOWN = 64
+# Of each round its update, and what the layers of that span.
+_Rounds = list[tuple[observation.Observation, list[round_spans.LayerSpan]]]
 
 
 class Utterance(NamedTuple):
@@ -108,7 +122,7 @@ def reconstruct(
   return _result(observed, cfg, rounds, shape, found)
 
 
-def _checked_shape(observed):
+def _checked_shape(observed: observation.Observation) -> context_windows.Shape:
   shape = first_layer.window_shape(observed)
   ds1 = observed.model.ds1
   if len(ds1.dense_sizes) < 2:
@@ -125,7 +139,15 @@ def _checked_shape(observed):
   return shape
 
 
-def _over_steps(observed, rounds, shape, rank, cfg, key, tell):
+def _over_steps(
+  observed: observation.Observation,
+  rounds: _Rounds,
+  shape: context_windows.Shape,
+  rank: int,
+  cfg: config.ClientRoundsConfig,
+  key: jax.Array,
+  tell: Callable[[str], None],
+) -> list[Utterance]:
   """Utterances seen with the parameters that were sent, then on the way."""
   steps = observed.num_steps
   if observed.observed is config.Observed.GRADIENT:
@@ -150,7 +172,7 @@ def _over_steps(observed, rounds, shape, rank, cfg, key, tell):
   return found
 
 
-def _check_equations(search):
+def _check_equations(search: _Search) -> None:
   unknowns = search.shape.stride * search.shape.num_features
   equations = hidden_span.num_equations_of(search.span)
   if equations < search.cfg.min_equations * unknowns:
@@ -161,11 +183,13 @@ def _check_equations(search):
     )
 
 
-def _num_windows(found):
+def _num_windows(found: list[Utterance]) -> int:
   return sum(each.chain.num_windows for each in found if each.chain.is_whole)
 
 
-def _both_ways(search, found, key, is_exact):
+def _both_ways(
+  search: _Search, found: list[Utterance], key: jax.Array, is_exact: bool
+) -> list[Utterance]:
   """From the beginnings; then from the ends, if any utterance is missing."""
   front, back = jax.random.split(key)
   found = _searched(search, found, front, is_exact)
@@ -180,12 +204,14 @@ def _both_ways(search, found, key, is_exact):
   ]
 
 
-def _mirrored(utterance):
+def _mirrored(utterance: Utterance) -> Utterance:
   chain = utterance.chain
   return utterance._replace(chain=chain._replace(frames=chain.frames[::-1]))
 
 
-def _searched(search, found, key, is_exact):
+def _searched(
+  search: _Search, found: list[Utterance], key: jax.Array, is_exact: bool
+) -> list[Utterance]:
   """The utterances, and those that further starts lead to."""
   span, shape, rank, cfg, tell = search
   found = list(found)
@@ -234,20 +260,29 @@ def _searched(search, found, key, is_exact):
   return found
 
 
-def _first(frames, count):
+def _first(
+  frames: Float[np.ndarray, '_ features'], count: int
+) -> Float[np.ndarray, '{count} features']:
   """The first frames; zeros where there are fewer."""
   taken = frames[:count]
   return np.pad(taken, ((0, count - len(taken)), (0, 0)))
 
 
-def _rows(known, size):
+def _rows(known: list[np.ndarray], size: int) -> Float[Array, 'known {size}']:
   rows = np.zeros((_MOST_KNOWN, size), np.float32)
   last = known[-_MOST_KNOWN:]
   rows[: len(last)] = np.array(last).reshape(len(last), size)
   return jnp.asarray(rows)
 
 
-def _grown(search, single, seed, count, key, is_exact) -> Utterance:
+def _grown(
+  search: _Search,
+  single: hidden_span.HiddenSpan,
+  seed: Float[Array, 'frames features'],
+  count: int,
+  key: jax.Array,
+  is_exact: bool,
+) -> Utterance:
   """The utterance that begins so, in float64 where it is judged."""
   span, shape, rank, cfg, _ = search
   looked_for = chain_growth.Search(single, shape, cfg, lambda _: None)
@@ -262,7 +297,13 @@ def _grown(search, single, seed, count, key, is_exact) -> Utterance:
   )
 
 
-def _result(observed, cfg, rounds, shape, found) -> observation.Reconstruction:
+def _result(
+  observed: observation.Observation,
+  cfg: config.ClientRoundsConfig,
+  rounds: _Rounds,
+  shape: context_windows.Shape,
+  found: list[Utterance],
+) -> observation.Reconstruction:
   """What is certified, in the size that is known; or the longest."""
   believed = [each for each in found if each.is_certified]
   shown = believed or [max(found, key=lambda each: each.chain.num_windows)]
@@ -319,7 +360,9 @@ def _result(observed, cfg, rounds, shape, found) -> observation.Reconstruction:
   )
 
 
-def _of_known_size(observed, scaled):
+def _of_known_size(
+  observed: observation.Observation, scaled: closed_chain.Scaled
+) -> tuple[list[np.ndarray], str]:
   """(utterances, where the size is from of those that have none)."""
   known = known_scale.of_features(observed)
   is_open = scaled.bias_cosine is None and any(scaled.is_free)
@@ -332,7 +375,15 @@ def _of_known_size(observed, scaled):
   return utterances, known.source
 
 
-def _evidence(observed, span, shape, chains, utterances, kernel, space):
+def _evidence(
+  observed: observation.Observation,
+  span: hidden_span.HiddenSpan,
+  shape: context_windows.Shape,
+  chains: list[closed_chain.Chain],
+  utterances: list[np.ndarray],
+  kernel: Float64[np.ndarray, 'units outputs'],
+  space: subspace.Subspace,
+) -> span_evidence.Evidence:
   """Of layer 2, whose inputs are what layer 1 gives."""
   hidden: Float64[np.ndarray, 'windows units'] = np.concatenate(
     [

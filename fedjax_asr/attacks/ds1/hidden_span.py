@@ -87,7 +87,9 @@ def outside_of(
   return jnp.concatenate(parts, -1) / jnp.sqrt(len(parts))
 
 
-def _parts(span, values):
+def _parts(
+  span: HiddenSpan, values: Float[Array, '*n all_units']
+) -> list[jax.Array]:
   """What lies outside of each layer's span, round by round."""
   first = OtherRound(span.complement, span.deeper)
   units = len(span.complement)
@@ -101,7 +103,7 @@ def _parts(span, values):
   return parts
 
 
-def _unit(values):
+def _unit(values: Float[Array, '*n units']) -> Float[Array, '*n units']:
   energy = jnp.sum(values**2, -1, keepdims=True)
   return values / jnp.sqrt(jnp.where(energy > 0, energy, 1.0))
 
@@ -134,10 +136,10 @@ def fewer(span: HiddenSpan, num_equations: int) -> HiddenSpan:
   """The span with about so many of its equations, for a cheaper search."""
   every = max(num_equations_of(span) // num_equations, 1)
 
-  def thinned(complement):
+  def thinned(complement: Array | np.ndarray) -> Array | np.ndarray:
     return complement[:, ::every]
 
-  def thinned_layers(layers):
+  def thinned_layers(layers: tuple[Deeper, ...]) -> tuple[Deeper, ...]:
     return tuple(
       layer._replace(complement=thinned(layer.complement)) for layer in layers
     )

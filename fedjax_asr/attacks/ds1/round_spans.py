@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float64
+from jaxtyping import Array, Bool, Float, Float64
 
 from fedjax_asr.attacks import context_windows, observation, subspace
 from fedjax_asr.attacks.ds1 import hidden_span
@@ -85,7 +85,9 @@ def column_space(
   return _with_dead(max(found, key=lambda space: space.gap), live)
 
 
-def _above_rounding(matrix):
+def _above_rounding(
+  matrix: Float64[np.ndarray, 'units outputs'],
+) -> subspace.Subspace:
   space = subspace.column_space(matrix)
   values = space.singular_values
   floor = _LEAST_ROUNDING * np.finfo(np.float32).eps * values[0]
@@ -102,7 +104,9 @@ def _above_rounding(matrix):
   return space._replace(min_drop=_CLEAR_DROP)
 
 
-def _with_dead(space, live):
+def _with_dead(
+  space: subspace.Subspace, live: Bool[np.ndarray, ' units']
+) -> subspace.Subspace:
   """The space with the inputs that are always zero, in the complement."""
   dead = np.flatnonzero(~live)
   basis = np.zeros((len(live), space.rank))
@@ -145,10 +149,12 @@ def joint(
   )
 
 
-def _layer(observed, name, share):
+def _layer(
+  observed: observation.Observation, name: str, share: float
+) -> tuple[Float64[np.ndarray, 'inputs units'], Float64[np.ndarray, ' units']]:
   """(kernel, bias) when that share of the delta was done."""
 
-  def then(part):
+  def then(part: str) -> Float64[np.ndarray, '...']:
     value = np.asarray(observed.params[name][part], np.float64)
     moved = observation.evidence(observed, f'{name}/{part}') if share else None
     return value if moved is None else value - share * moved
@@ -156,7 +162,9 @@ def _layer(observed, name, share):
   return then('kernel'), then('bias')
 
 
-def _deeper(observed, layers, share):
+def _deeper(
+  observed: observation.Observation, layers: list[LayerSpan], share: float
+) -> tuple[hidden_span.Deeper, ...]:
   before = layer_names(observed.params, len(layers))
   return tuple(
     hidden_span.Deeper(
@@ -187,7 +195,10 @@ def residuals(
   return worst
 
 
-def _outside(values, complement):
+def _outside(
+  values: Float64[np.ndarray, 'windows units'],
+  complement: Float[Array | np.ndarray, 'units equations'],
+) -> Float64[np.ndarray, ' windows']:
   """Share of energy; 1 of nothing."""
   energy = np.sum(values**2, axis=1)
   left = np.sum((values @ complement) ** 2, axis=1)
