@@ -255,7 +255,9 @@ def _climbed(
   return best
 
 
-def _resized(whitened: _Whitened, count: int) -> _Whitened:
+def _resized(
+  whitened: _Whitened, count: int
+) -> Float64[np.ndarray, '{count} features']:
   """Cut, or with frames behind of which nothing is known."""
   missing = max(count - len(whitened), 0)
   return np.pad(whitened[:count], ((0, missing), (0, 0)))
