@@ -65,6 +65,8 @@ def test_every_parameter_and_return_is_annotated(file):
     'measure/labels',
     'measure/alignment',
     'measure/speaker_id',
+    'sums/imprint_attack',
+    'sums/rounds_of_sums',
   ],
 )
 def test_an_attack_says_what_it_assumes(name):

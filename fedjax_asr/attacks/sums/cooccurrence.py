@@ -83,9 +83,9 @@ def chances(rate: float, sampling: Sampling) -> tuple[Chances, Chances]:
   )
 
 
-def _chances(both, each):
+def _chances(both: float, each: float) -> Chances:
   return Chances(both, 2 * (each - both), 1 - 2 * each + both)
 
 
-def _log_ratio(same, different):
+def _log_ratio(same: float, different: float) -> float:
   return np.log(max(same, _LEAST_CHANCE) / max(different, _LEAST_CHANCE))

@@ -93,7 +93,9 @@ def made(
   return changed, Imprint(units, thresholds, direction)
 
 
-def _direction(windows, rng):
+def _direction(
+  windows: Float64[np.ndarray, 'windows taps'], rng: np.random.Generator
+) -> tuple[Float64[np.ndarray, ' taps'], Float64[np.ndarray, ' windows']]:
   """Random, of every feature alike, and what windows come to along it."""
   sizes = windows.std(axis=0)
   random = rng.standard_normal(windows.shape[1])
@@ -103,7 +105,11 @@ def _direction(windows, rng):
   return factor * direction, factor * projected
 
 
-def _even_second(layer: Any, units, heard):
+def _even_second(
+  layer: Any,
+  units: Int[np.ndarray, ' bins'],
+  heard: Float64[np.ndarray, ' windows'],
+) -> dict[str, np.ndarray]:
   """Of which each unit hears all imprinted ones alike.
 
   Where there are no others it is half open; else it is as open as it was.
@@ -119,7 +125,9 @@ def _even_second(layer: Any, units, heard):
   return _like(layer, kernel, level - np.median(heard) * row)
 
 
-def _like(layer, kernel, bias):
+def _like(
+  layer: Any, kernel: np.ndarray, bias: np.ndarray
+) -> dict[str, np.ndarray]:
   return {
     'kernel': kernel.astype(np.asarray(layer['kernel']).dtype),
     'bias': bias.astype(np.asarray(layer['bias']).dtype),

@@ -1,19 +1,32 @@
 """What an active server reads out of an update by an imprint.
 
-Assumptions: the server is ACTIVE: it sent parameters of its own choice
-(`imprint`), for which it needs public speech. It is told the number of
-utterances, with which it can tell that it has all. One gradient, or steps so
-small that thresholds hardly move; sums of many clients as well as one.
-DeepSpeech 1.
+The server is ACTIVE: it sent parameters of its own choice (`imprint`).
+
+Assumes:
+  observed: the updates of the first layer's kernel and bias, of one client or
+    summed over many.
+  told: the parameters that the server chose, for which it needs public speech;
+    of that the deviation, or what was found has to do. The number of
+    utterances, without which nothing says that all are there. Neither
+    transcript nor length.
+  model: a DeepSpeech 1 with an imprint in its first two layers.
+  training: one gradient, or steps so small that thresholds hardly move; windows
+    that are alone between two thresholds, some in a row.
+  noise: rounding, or so little that windows differ by less than
+    `max_disagreement` on the frames that they share.
+  refused: another model, an honest server, Adam's delta, no update of the
+    kernel or the bias, fewer than `min_windows` that agree (noise, codes, many
+    windows between two thresholds).
 """
 
 from collections.abc import Callable
 
 import jax
 import numpy as np
+from jaxtyping import Float32, Float64
 
 from fedjax_asr import config
-from fedjax_asr.attacks import observation
+from fedjax_asr.attacks import context_windows, observation
 from fedjax_asr.attacks.ds1 import first_layer
 from fedjax_asr.attacks.sums import (
   imprint,
@@ -90,13 +103,17 @@ def reconstruct(
   )
 
 
-def _framed(stretch):
+def _framed(
+  stretch: window_stitching.Stretch,
+) -> Float32[np.ndarray, 'frames features']:
   """With a frame of zeros in place of what is missing in front or behind."""
   absent = (int(not stretch.has_start), int(not stretch.has_end))
   return np.pad(stretch.frames, (absent, (0, 0))).astype(np.float32)
 
 
-def _missing(stretch):
+def _missing(
+  stretch: window_stitching.Stretch,
+) -> tuple[observation.Stretch, ...]:
   """Those frames: there may be any number in their place."""
   length = len(stretch.frames) + (not stretch.has_start)
   missing = []
@@ -107,7 +124,11 @@ def _missing(stretch):
   return tuple(missing)
 
 
-def _scale(observed, values, shape):
+def _scale(
+  observed: observation.Observation,
+  values: Float64[np.ndarray, 'windows taps'],
+  shape: context_windows.Shape,
+) -> Float64[np.ndarray, ' features']:
   """Deviation of each feature; of what was found where none is declared."""
   if observed.declared.speech is not None:
     deviations = np.asarray(observed.declared.speech.std, np.float64)

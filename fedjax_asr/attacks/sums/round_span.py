@@ -89,7 +89,9 @@ def num_windows(
   return -(-len(features) // shape.stride)
 
 
-def _outside(span, features):
+def _outside(
+  span: RoundSpan, features: Float64[np.ndarray, '_ features']
+) -> float:
   """Share of the windows' energy, in units of directions of one length."""
   count = num_windows(features, span.shape)
   windows = context_windows.windows(features, span.shape, count)

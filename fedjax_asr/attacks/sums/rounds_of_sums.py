@@ -1,10 +1,6 @@
 """Which utterances are in which rounds, from the sums of the rounds alone.
 
-Assumptions: the server is honest but curious, and keeps what it saw of several
-rounds. Of each round it has the weighted sum of the clients' updates
-(`Observation.treatment.num_clients` of them), as secure aggregation gives it,
-and the parameters that it sent. It is told neither who took part nor what they
-said. DeepSpeech 1; no Adam at the clients; no noise that hides the rank.
+The server is honest but curious, and keeps what it saw of several rounds.
 
 A round whose windows are no more than the first layer's capacity gives up all
 of its utterances (`ds1.span`). Whether an utterance that one round gave is in
@@ -16,6 +12,24 @@ An utterance is believed if the round that gave it was certified, or if a
 second round holds it: spans of other parameters, other companions and other
 signals do not agree on it by chance. One that an intersection gave is believed
 by its gap of eigenvalues.
+
+Assumes:
+  observed: of each round the weighted sum of its clients' updates, as secure
+    aggregation gives it (`Observation.treatment.num_clients` of them): of the
+    first layer's kernel, and for the size what `ds1.span` needs.
+  told: the parameters that the server sent in each round, the precision of the
+    clients' products; neither who took part nor what they said, nor how much.
+    Of public speech mean and deviation, for a size that no update tells.
+  model: a DeepSpeech 1 of clipped ReLUs, in each round as it was sent.
+  training: SGD or momentum, any number of steps. Some rounds of no more windows
+    than the first layer's capacity, or pairs that share no more; in all of them
+    fewer than it has units and a window has values.
+  noise: rounding, or so little that each round's singular values still drop
+    after the last window's.
+  refused: no call, but rounds, each with its reason: another model, Adam's
+    delta, no update of the kernel, a spectrum without a drop (noise, codes, too
+    many windows). Those of more windows than the capacity are not solved by
+    themselves, which is said too, but asked what they hold.
 """
 
 from collections.abc import Callable, Sequence
@@ -23,7 +37,7 @@ from typing import NamedTuple
 
 import jax
 import numpy as np
-from jaxtyping import Bool, Int
+from jaxtyping import Bool, Float64, Int
 
 from fedjax_asr import config
 from fedjax_asr.attacks import observation
@@ -101,7 +115,10 @@ def found(
   )
 
 
-def _spans(observations):
+def _spans(
+  observations: Sequence[observation.Observation],
+) -> tuple[list[round_span.RoundSpan | None], list[str]]:
+  """(of each round, why there is none)."""
   spans: list[round_span.RoundSpan | None] = []
   refused = [''] * len(observations)
   for index, observed in enumerate(observations):
@@ -113,17 +130,26 @@ def _spans(observations):
   return spans, refused
 
 
-def _given(observed, cfg, key):
+def _given(
+  observed: observation.Observation, cfg: config.SpanConfig, key: jax.Array
+) -> tuple[tuple[np.ndarray, ...], bool, str]:
   """(utterances that one sum gives, whether certified, why there are none)."""
   try:
     given = span.every_utterance(observed, cfg, key)
   except observation.Refused as error:
     return (), False, str(error)
-  utterances = tuple(np.float64(each) for each in given.features)
+  utterances = tuple(np.asarray(each, np.float64) for each in given.features)
   return utterances, given.is_certified, ''
 
 
-def _add(known, is_certain, given, its_span, *, certified):
+def _add(
+  known: list[np.ndarray],
+  is_certain: list[bool],
+  given: Sequence[np.ndarray],
+  its_span: round_span.RoundSpan,
+  *,
+  certified: bool,
+) -> None:
   """Those that are in their own round, each once."""
   for features in given:
     if not np.any(features) or not round_span.holds(its_span, features):
@@ -136,7 +162,7 @@ def _add(known, is_certain, given, its_span, *, certified):
       is_certain[same] = is_certain[same] or certified
 
 
-def _index(known, features):
+def _index(known: Sequence[np.ndarray], features: np.ndarray) -> int | None:
   """Which of the known ones it is; None: none of them."""
   for index, each in enumerate(known):
     # One may have a frame of zeros more, where a stride goes beyond the end.
@@ -149,7 +175,9 @@ def _index(known, features):
   return None
 
 
-def _presence(spans, known):
+def _presence(
+  spans: Sequence[round_span.RoundSpan | None], known: Sequence[np.ndarray]
+) -> Bool[np.ndarray, 'rounds utterances']:
   return np.array(
     [
       [each is not None and round_span.holds(each, item) for item in known]
@@ -159,7 +187,9 @@ def _presence(spans, known):
   ).reshape(len(spans), len(known))
 
 
-def _num_known(its_span, known):
+def _num_known(
+  its_span: round_span.RoundSpan, known: Sequence[np.ndarray]
+) -> int:
   """Windows of the round that known utterances make up."""
   return sum(
     round_span.num_windows(each, its_span.shape)
@@ -168,25 +198,32 @@ def _num_known(its_span, known):
   )
 
 
-def _add_common(spans, known, is_certain, cfg, key, tell):
+def _add_common(
+  spans: Sequence[round_span.RoundSpan | None],
+  known: list[np.ndarray],
+  is_certain: list[bool],
+  cfg: config.SpanConfig,
+  key: jax.Array,
+  tell: Report,
+) -> None:
   """What recurs in rounds that are too large by themselves."""
   rng = span.generator(key)
   unsolved = [
-    index
+    (index, each)
     for index, each in enumerate(spans)
     if each is not None and _num_known(each, known) < each.rank
   ]
-  for place, index in enumerate(unsolved):
-    for other in unsolved[place + 1 :][:_MAX_INTERSECTED]:
-      both = round_span.common([spans[index], spans[other]])
+  for place, (index, one) in enumerate(unsolved):
+    for other, another in unsolved[place + 1 :][:_MAX_INTERSECTED]:
+      both = round_span.common([one, another])
       if not 0 < both.rank <= both.shape.capacity:
         continue
       given = recurring(both, cfg, rng)
-      given = [each for each in given if round_span.holds(spans[other], each)]
+      given = [each for each in given if round_span.holds(another, each)]
       before = len(known)
       # Two rounds were solved for them, so that these do not bear witness: the
       # gap of eigenvalues does.
-      _add(known, is_certain, given, spans[index], certified=False)
+      _add(known, is_certain, given, one, certified=False)
       if len(known) > before:
         tell(
           f'rounds {index} and {other} share {len(known) - before} utterances'
@@ -221,7 +258,9 @@ def recurring(
   return found
 
 
-def _around(values):
+def _around(
+  values: Float64[np.ndarray, ' lengths'],
+) -> Float64[np.ndarray, ' lengths']:
   """Median of the neighbours of each."""
   padded = np.pad(values, _NUM_AROUND, constant_values=np.nan)
   each = np.lib.stride_tricks.sliding_window_view(padded, 2 * _NUM_AROUND + 1)

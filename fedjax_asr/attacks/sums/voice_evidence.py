@@ -80,6 +80,8 @@ def log_likelihood_ratios(
   return ratios
 
 
-def _vector(features):
+def _vector(
+  features: Float[np.ndarray, '_ features'],
+) -> Float64[np.ndarray, ' dim']:
   values = np.asarray(features, np.float64)
   return np.concatenate([values.mean(axis=0), values.std(axis=0)])

@@ -6,10 +6,11 @@ mixture of windows agrees with nothing. So the overlap is what joins windows,
 and what certifies them.
 """
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float64
+from jaxtyping import Bool, Float64, Int
 
 from fedjax_asr.attacks import context_windows
 
@@ -66,7 +67,9 @@ def stretches(
   return sorted(found, key=lambda each: -len(each.frames))
 
 
-def _agreeing(framed, lag):
+def _agreeing(
+  framed: Float64[np.ndarray, 'windows width features'], lag: int
+) -> Iterator[tuple[int, int]]:
   """(first, second): windows that are `lag` frames apart.
 
   Each with the one that agrees best, if both say so.
@@ -83,7 +86,10 @@ def _agreeing(framed, lag):
       yield int(first), second
 
 
-def _nearest(rows, others):
+def _nearest(
+  rows: Float64[np.ndarray, 'windows shared'],
+  others: Float64[np.ndarray, 'windows shared'],
+) -> tuple[Int[np.ndarray, ' windows'], Float64[np.ndarray, ' windows']]:
   """Which of the others is nearest to each, and the root mean square apart."""
   nearest = np.zeros(len(rows), int)
   distances = np.full(len(rows), np.inf)
@@ -102,11 +108,11 @@ def _nearest(rows, others):
 class _Offsets:
   """Windows joined into groups, each with its place in the group."""
 
-  def __init__(self, count):
+  def __init__(self, count: int) -> None:
     self._group = np.arange(count)
     self._offset = np.zeros(count, int)
 
-  def join(self, first, second, lag):
+  def join(self, first: int, second: int, lag: int) -> None:
     """`second` begins `lag` frames after `first`; what contradicts is left."""
     one, other = self._group[first], self._group[second]
     if one == other:
@@ -115,14 +121,20 @@ class _Offsets:
     self._offset[moved] += self._offset[first] + lag - self._offset[second]
     self._group[moved] = one
 
-  def groups(self):
+  def groups(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """(members, offsets from the first) of each group."""
     for group in np.unique(self._group):
       members = np.flatnonzero(self._group == group)
       offsets = self._offset[members]
       yield members, offsets - offsets.min()
 
 
-def _merged(framed, offsets, shape, scale) -> Stretch:
+def _merged(
+  framed: Float64[np.ndarray, 'windows width features'],
+  offsets: Int[np.ndarray, ' windows'],
+  shape: context_windows.Shape,
+  scale: Float64[np.ndarray, ' features'],
+) -> Stretch:
   """The median of what windows say of each frame, without zeros beyond.
 
   A mixture may agree where it is mostly one window, and be wrong elsewhere:
@@ -155,8 +167,9 @@ def _merged(framed, offsets, shape, scale) -> Stretch:
   )
 
 
-def _longest_run(marks):
+def _longest_run(marks: Bool[np.ndarray, ' frames']) -> tuple[int, int]:
   edges = np.flatnonzero(np.diff(np.pad(marks, 1).astype(int))).reshape(-1, 2)
   if not len(edges):
     return 0, 0
-  return tuple(edges[np.argmax(edges[:, 1] - edges[:, 0])].tolist())
+  start, stop = edges[np.argmax(edges[:, 1] - edges[:, 0])].tolist()
+  return start, stop
