@@ -65,6 +65,10 @@ def reconstruct(
     kernel, bias, imprint.of_params(observed.params)
   )
   tell(f'{len(found.values)} windows or mixtures of {kernel.shape[1]} units')
+  if not len(found.values):
+    raise observation.Refused(
+      f'{first_layer.KERNEL}: no unit tells of a window by itself.'
+    )
   scale = _scale(observed, found.values, shape)
   stretches = window_stitching.stretches(found.values, shape, scale)
   believed = [

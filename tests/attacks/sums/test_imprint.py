@@ -156,6 +156,18 @@ def test_an_update_that_holds_no_window_is_refused(what):
     _read(_observed(update, params))
 
 
+def test_units_that_all_tell_the_same_are_refused():
+  rng = np.random.default_rng(6)
+  params, _ = planted_imprint.parameters(rng, 16)
+  said = [planted_imprint.spoken(rng, 9)]
+  update = planted_imprint.update(params, said, rng)
+  alike = {name: np.ones_like(value) for name, value in update.items()}
+  observed = _observed(alike, params)
+  observed = observed._replace(declared=observed.declared._replace(speech=None))
+  with pytest.raises(observation.Refused, match='by itself|agree'):
+    _read(observed)
+
+
 def test_an_honest_server_has_no_imprint():
   rng = np.random.default_rng(7)
   params, _ = planted_imprint.parameters(rng)
