@@ -77,7 +77,7 @@ def column_space(
   leaves of inputs that few windows have, which `subspace.column_space` takes
   for a drop. That rule is for updates without a clear one: of noise.
   """
-  live = kernel.any(axis=1)
+  live = np.asarray(kernel.any(axis=1))
   sizes = np.linalg.norm(kernel, axis=0)
   raw = kernel[np.ix_(live, sizes > 0)]
   # Rounding of a gradient goes with its unit, that of a delta does not.
