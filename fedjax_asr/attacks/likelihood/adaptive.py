@@ -36,7 +36,7 @@ from jaxtyping import Float64
 
 from fedjax_asr import config
 from fedjax_asr.attacks import context_windows, observation
-from fedjax_asr.attacks.ds1 import first_layer
+from fedjax_asr.attacks.ds1 import first_layer, span
 from fedjax_asr.attacks.likelihood import (
   annealed_descent,
   capon_start,
@@ -117,7 +117,7 @@ def reconstruct(
   import threadpoolctl  # Here, because it takes long to import.
 
   report = report or (lambda _: None)
-  rng = np.random.default_rng(np.asarray(jax.random.key_data(key)).ravel())
+  rng = span.generator(key)
   # Its matrices are small: threads would wait for each other.
   with threadpoolctl.threadpool_limits(1):
     problem = _problem(observed, cfg, report)
