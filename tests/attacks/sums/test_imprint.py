@@ -164,7 +164,7 @@ def test_units_that_all_tell_the_same_are_refused():
   alike = {name: np.ones_like(value) for name, value in update.items()}
   observed = _observed(alike, params)
   observed = observed._replace(declared=observed.declared._replace(speech=None))
-  with pytest.raises(observation.Refused, match='by itself|agree'):
+  with pytest.raises(observation.Refused, match='by itself'):
     _read(observed)
 
 
