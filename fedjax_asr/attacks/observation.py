@@ -43,7 +43,7 @@ class Declared(NamedTuple):
   num_frames: tuple[int, ...] | None = None
   num_utterances: int | None = None
   speech: features_lib.Statistics | None = None
-  public: tuple[PublicUtterance, ...] = ()
+  public: tuple[PublicUtterance, ...] | None = None
 
 
 class Treatment(NamedTuple):

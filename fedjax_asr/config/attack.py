@@ -223,7 +223,7 @@ class AdaptiveConfig:
   # L-BFGS iterations where all units may be active, and at each width of the
   # gates, in units of the pre-activation.
   num_iterations: int = bounded(200, low=1)
-  gate_widths: tuple[float, ...] = (0.5, 0.2, 0.1, 0.05)
+  gate_widths: tuple[float, ...] = bounded((0.5, 0.2, 0.1, 0.05), above=0.0)
   num_gate_iterations: int = bounded(40, low=1)
   # Draws about the maximum, of which the mean is returned.
   num_samples: int = bounded(4, low=2)

@@ -260,7 +260,7 @@ def observations(
   attack: config.AttackConfig,
   chosen: Sequence[Victim],
   speech: features_lib.Statistics | None,
-  public: tuple[observation.PublicUtterance, ...] = (),
+  public: tuple[observation.PublicUtterance, ...] | None = None,
   compiled: Programs | None = None,
 ) -> Iterator[observation.Observation]:
   """What is observed of each victim, computed when it is asked for.
@@ -428,10 +428,10 @@ def public_utterances(
   attacked: attacked_run.AttackedRun,
   attack: config.AttackConfig,
   chosen: Sequence[Victim],
-) -> tuple[observation.PublicUtterance, ...]:
-  """Those that a method asks for, by nobody who is a victim."""
+) -> tuple[observation.PublicUtterance, ...] | None:
+  """Those of nobody who is a victim; None where no method asks for any."""
   if config.AttackMethod.ADAPTIVE not in attack.methods:
-    return ()
+    return None
   return attacked_run.public_utterances(attacked, _speakers(chosen))
 
 

@@ -213,6 +213,12 @@ def _check_attack(cfg: config.Config) -> None:
   )
   requirement.require(
     cfg,
+    'attack.adaptive.gate_widths',
+    bool(attack.adaptive.gate_widths),
+    'one width or more, from wide to narrow',
+  )
+  requirement.require(
+    cfg,
     'attack.hessian_free.min_radius',
     attack.hessian_free.min_radius <= attack.hessian_free.radius,
     f'at most radius={attack.hessian_free.radius}',

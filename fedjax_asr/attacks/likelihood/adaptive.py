@@ -136,7 +136,7 @@ def _problem(
   report: observation.Report,
 ) -> Problem:
   shape = first_layer.window_shape(observed)
-  public = observed.declared.public[: cfg.num_public]
+  public = (observed.declared.public or ())[: cfg.num_public]
   if not public:
     raise observation.Refused('no public speech is declared.')
   if observed.declared.num_utterances != 1:
