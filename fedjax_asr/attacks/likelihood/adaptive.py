@@ -27,7 +27,6 @@ Assumes:
     (signs, the largest entries), no public speech with transcripts.
 """
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -35,26 +34,21 @@ import numpy as np
 from jaxtyping import Float64
 
 from fedjax_asr import config
-from fedjax_asr.attacks import context_windows, observation
+from fedjax_asr.attacks import observation
 from fedjax_asr.attacks.ds1 import first_layer, span
 from fedjax_asr.attacks.likelihood import (
   annealed_descent,
   capon_start,
   gated_likelihood,
+  posterior,
   public_signals,
   received_noise,
   speech_prior,
-  window_likelihood,
 )
-
-_Whitened = Float64[np.ndarray, 'frames features']
-# (whitened speech) -> minus its log posterior and the derivative.
-_Objective = Callable[[_Whitened], tuple[float, _Whitened]]
 
 PRIOR = 'public utterances with transcripts'
 _LAYER = 'dense_0'
 _LAYERS = (first_layer.KERNEL, first_layer.BIAS)
-_MEMORY = 30
 # Iterations by which the better sign of a start shows, and those by which
 # lengths are compared, in steps coarse to fine of which each is taken so often.
 _SIGN_ITERATIONS = 15
@@ -71,32 +65,6 @@ _NUM_FITTED = 12
 _FAINT = 0.1
 # Frames of public utterances that signals are taken from.
 _PUBLIC_FRAMES = 160
-
-
-class Problem(NamedTuple):
-  """What is received, and what is known beforehand.
-
-  update: kernel above bias, where the bias's update is there.
-  deviation: of the noise in each entry.
-  """
-
-  update: Float64[np.ndarray, 'entries units']
-  deviation: float
-  shape: context_windows.Shape
-  prior: speech_prior.SpeechPrior
-  signals: public_signals.Signals
-  layer: gated_likelihood.Layer
-
-  @property
-  def kernel(self) -> Float64[np.ndarray, 'taps units']:
-    return self.update[: len(self.layer.kernel)]
-
-
-class Estimate(NamedTuple):
-  """Whitened speech and minus the logarithm of its posterior density."""
-
-  whitened: _Whitened
-  value: float
 
 
 def reconstruct(
@@ -134,7 +102,7 @@ def _problem(
   observed: observation.Observation,
   cfg: config.AdaptiveConfig,
   report: observation.Report,
-) -> Problem:
+) -> posterior.Problem:
   shape = first_layer.window_shape(observed)
   public = (observed.declared.public or ())[: cfg.num_public]
   if not public:
@@ -151,7 +119,7 @@ def _problem(
   signals = public_signals.fitted(
     observed, public, shape, _LAYER, min(_PUBLIC_FRAMES, shape.capacity)
   )
-  return Problem(
+  return posterior.Problem(
     update=kernel if bias is None else np.vstack([kernel, bias]),
     deviation=received_noise.deviation(observed, first_layer.KERNEL),
     shape=shape,
@@ -164,47 +132,48 @@ def _problem(
 
 
 def _searched(
-  problem: Problem,
+  problem: posterior.Problem,
   observed: observation.Observation,
   cfg: config.AdaptiveConfig,
   rng: np.random.Generator,
   report: observation.Report,
-) -> list[Estimate]:
+) -> list[posterior.Estimate]:
   """The likeliest few of all lengths that are tried and both signs."""
-  objective = _posterior(_flat(problem))
+  objective = posterior.with_prior(posterior.flat(problem))
   told = observed.declared.num_frames
   found = []
   for count in told or _lengths(problem, rng):
     report(f'{count} frames?')
     start = _signed(problem, count, rng)
-    found.append(_maximum(objective, start, _LENGTH_ITERATIONS))
+    found.append(posterior.maximum(objective, start, _LENGTH_ITERATIONS))
   found.sort(key=_cost)
   for index in range(cfg.num_annealed):
     report(f'noise that falls, {index + 1} of {cfg.num_annealed}')
     shape = found[index % len(found)].whitened.shape
     start = annealed_descent.descended(
-      lambda point, deviation: _posterior(
-        _flat(problem._replace(deviation=deviation))
+      lambda point, deviation: posterior.with_prior(
+        posterior.flat(problem._replace(deviation=deviation))
       )(point),
       _FAINT * rng.standard_normal(shape),
       problem.deviation,
       cfg.num_annealing_steps,
     )
-    found.append(_maximum(objective, start, _LENGTH_ITERATIONS))
+    found.append(posterior.maximum(objective, start, _LENGTH_ITERATIONS))
   best = sorted(found, key=_cost)[: cfg.num_kept]
   if not told:
     best[0] = _climbed(problem, objective, best[0], report)
   return [
-    _maximum(objective, each.whitened, cfg.num_iterations) for each in best
+    posterior.maximum(objective, each.whitened, cfg.num_iterations)
+    for each in best
   ]
 
 
-def _cost(estimate: Estimate) -> float:
+def _cost(estimate: posterior.Estimate) -> float:
   """By which lengths compare: each unknown costs one nat (Akaike 1974)."""
   return estimate.value + estimate.whitened.size
 
 
-def _lengths(problem: Problem, rng: np.random.Generator) -> list[int]:
+def _lengths(problem: posterior.Problem, rng: np.random.Generator) -> list[int]:
   """From what is seen in the noise to what public updates say is behind it."""
   seen = max(capon_start.effective_rank(problem.kernel, problem.deviation), 2)
   most = min(
@@ -215,7 +184,9 @@ def _lengths(problem: Problem, rng: np.random.Generator) -> list[int]:
   return sorted({round(float(count)) for count in counts})
 
 
-def _guessed_length(problem: Problem, rng: np.random.Generator) -> int:
+def _guessed_length(
+  problem: posterior.Problem, rng: np.random.Generator
+) -> int:
   """From how many directions of public updates stand out of such noise."""
   seen = capon_start.effective_rank(problem.kernel, problem.deviation)
   ratios = []
@@ -229,11 +200,11 @@ def _guessed_length(problem: Problem, rng: np.random.Generator) -> int:
 
 
 def _climbed(
-  problem: Problem,
-  objective: _Objective,
-  best: Estimate,
+  problem: posterior.Problem,
+  objective: posterior.Objective,
+  best: posterior.Estimate,
   report: observation.Report,
-) -> Estimate:
+) -> posterior.Estimate:
   """To a length from which no step is likelier.
 
   Lengths are compared after as many iterations, all from the best so far: where
@@ -245,7 +216,9 @@ def _climbed(
       count = len(best.whitened)
       report(f'{count} frames?')
       tried = [
-        _maximum(objective, _resized(best.whitened, other), _LENGTH_ITERATIONS)
+        posterior.maximum(
+          objective, _resized(best.whitened, other), _LENGTH_ITERATIONS
+        )
         for other in (count, count - step, count + step)
         if 2 <= other <= max(problem.shape.capacity, count)
       ]
@@ -256,7 +229,7 @@ def _climbed(
 
 
 def _resized(
-  whitened: _Whitened, count: int
+  whitened: posterior.Whitened, count: int
 ) -> Float64[np.ndarray, '{count} features']:
   """Cut, or with frames behind of which nothing is known."""
   missing = max(count - len(whitened), 0)
@@ -264,16 +237,16 @@ def _resized(
 
 
 def _signed(
-  problem: Problem, count: int, rng: np.random.Generator
-) -> _Whitened:
+  problem: posterior.Problem, count: int, rng: np.random.Generator
+) -> posterior.Whitened:
   """The start of the sign that is the likelier after a few iterations."""
   start = capon_start.utterance(
     problem.kernel, problem.deviation, problem.shape, count, rng
   )
   size = np.sqrt(np.mean(np.sum(problem.prior.root**2, axis=1)))
-  objective = _posterior(_flat(problem))
+  objective = posterior.with_prior(posterior.flat(problem))
   tried = [
-    _maximum(
+    posterior.maximum(
       objective, problem.prior.whitened(sign * size * start), _SIGN_ITERATIONS
     )
     for sign in (1, -1)
@@ -281,119 +254,41 @@ def _signed(
   return min(tried, key=lambda each: each.value).whitened
 
 
-def _flat(problem: Problem) -> _Objective:
-  """Minus the log likelihood where all units may be active."""
-  received = problem.signals.received(problem.update)
-
-  def objective(whitened: _Whitened) -> tuple[float, _Whitened]:
-    windows = _windows(problem, whitened)
-    whole = windows
-    if len(problem.update) > windows.shape[1]:
-      whole = np.column_stack([windows, np.ones(len(windows))])
-    value, gradient = window_likelihood.value_and_gradient(
-      whole, received, problem.deviation
-    )
-    return value, _by_whitened(problem, gradient[:, : windows.shape[1]])
-
-  return objective
-
-
-def _with_gates(
-  problem: Problem, update: Float64[np.ndarray, 'entries units'], width: float
-) -> _Objective:
-  def objective(whitened: _Whitened) -> tuple[float, _Whitened]:
-    value, gradient = gated_likelihood.value_and_gradient(
-      _windows(problem, whitened),
-      update,
-      problem.layer,
-      problem.deviation,
-      width,
-    )
-    return value, _by_whitened(problem, gradient)
-
-  return objective
-
-
-def _windows(
-  problem: Problem, whitened: _Whitened
-) -> Float64[np.ndarray, 'windows taps']:
-  speech = problem.prior.speech(whitened)
-  return context_windows.windows(speech, problem.shape, len(speech))
-
-
-def _by_whitened(
-  problem: Problem, by_windows: Float64[np.ndarray, 'windows taps']
-) -> _Whitened:
-  by_frames = context_windows.overlapped(by_windows, problem.shape)
-  return problem.prior.pulled_back(by_frames)
-
-
-def _posterior(
-  likelihood: _Objective, centre: _Whitened | float = 0.0
-) -> _Objective:
-  """With the prior; `centre` is where the prior is drawn to have its mean."""
-
-  def objective(whitened: _Whitened) -> tuple[float, _Whitened]:
-    value, gradient = likelihood(whitened)
-    apart = whitened - centre
-    return value + 0.5 * float(np.sum(apart**2)), gradient + apart
-
-  return objective
-
-
-def _maximum(
-  objective: _Objective, start: _Whitened, num_iterations: int
-) -> Estimate:
-  """By L-BFGS; no worse than the start."""
-  import scipy.optimize  # Here, because it takes long to import.
-
-  def flat(
-    point: Float64[np.ndarray, ' unknowns'],
-  ) -> tuple[float, Float64[np.ndarray, ' unknowns']]:
-    value, gradient = objective(point.reshape(start.shape))
-    return value, gradient.ravel()
-
-  found = scipy.optimize.minimize(
-    flat,
-    start.ravel(),
-    jac=True,
-    method='L-BFGS-B',
-    options={
-      'maxiter': num_iterations,
-      'maxfun': 2 * num_iterations,
-      'maxcor': _MEMORY,
-    },
-  )
-  return Estimate(found.x.reshape(start.shape), float(found.fun))
-
-
 def _gated(
-  problem: Problem, cfg: config.AdaptiveConfig, estimate: Estimate
-) -> Estimate:
+  problem: posterior.Problem,
+  cfg: config.AdaptiveConfig,
+  estimate: posterior.Estimate,
+) -> posterior.Estimate:
   for width in cfg.gate_widths:
-    objective = _posterior(_with_gates(problem, problem.update, width))
-    estimate = _maximum(objective, estimate.whitened, cfg.num_gate_iterations)
+    objective = posterior.with_prior(
+      posterior.with_gates(problem, problem.update, width)
+    )
+    estimate = posterior.maximum(
+      objective, estimate.whitened, cfg.num_gate_iterations
+    )
   return estimate
 
 
 def _samples(
-  problem: Problem,
+  problem: posterior.Problem,
   cfg: config.AdaptiveConfig,
-  estimate: Estimate,
+  estimate: posterior.Estimate,
   rng: np.random.Generator,
   report: observation.Report,
-) -> list[_Whitened]:
+) -> list[posterior.Whitened]:
   """Maxima under other noise and another prior mean, from the same start."""
   samples = []
   for index in range(cfg.num_samples):
     report(f'sample {index + 1} of {cfg.num_samples}')
     noise = problem.deviation * rng.standard_normal(problem.update.shape)
     centre = rng.standard_normal(estimate.whitened.shape)
-    likelihood = _with_gates(
+    likelihood = posterior.with_gates(
       problem, problem.update + noise, cfg.gate_widths[-1]
     )
-    found = _maximum(
-      _posterior(likelihood, centre), estimate.whitened, cfg.num_gate_iterations
+    found = posterior.maximum(
+      posterior.with_prior(likelihood, centre),
+      estimate.whitened,
+      cfg.num_gate_iterations,
     )
     samples.append(found.whitened)
   return samples
@@ -411,9 +306,9 @@ class Fit(NamedTuple):
 
 
 def _fit(
-  problem: Problem,
+  problem: posterior.Problem,
   cfg: config.AdaptiveConfig,
-  estimate: Estimate,
+  estimate: posterior.Estimate,
   rng: np.random.Generator,
 ) -> Fit:
   def misfit(
@@ -430,15 +325,15 @@ def _fit(
     noise = problem.deviation * rng.standard_normal(update.shape)
     public.append(misfit(each.windows, update + noise))
   limit = np.mean(public) + 3 * np.std(public, ddof=1)
-  own = misfit(_windows(problem, estimate.whitened), problem.update)
+  own = misfit(posterior.windows(problem, estimate.whitened), problem.update)
   return Fit(own, float(limit))
 
 
 def _reconstruction(
   observed: observation.Observation,
-  problem: Problem,
-  estimate: Estimate,
-  samples: list[_Whitened],
+  problem: posterior.Problem,
+  estimate: posterior.Estimate,
+  samples: list[posterior.Whitened],
   fit: Fit,
 ) -> observation.Reconstruction:
   drawn = np.stack([problem.prior.speech(each) for each in samples])
