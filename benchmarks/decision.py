@@ -12,6 +12,10 @@ and what was spent, and in it what each of these found (audit.json without its
 curves, the attack's scores) once that is done. With --bugs, the last noise is
 audited by canaries once more with each bug planted. Rows that are whole are not
 made again. N processes run at once.
+
+  python benchmarks/decision.py RESULT.json --table
+
+prints what was found of membership, in Markdown.
 """
 
 import concurrent.futures
@@ -39,6 +43,9 @@ def main(argv: list[str]) -> int:
     print(__doc__, file=sys.stderr)
     return 2
   result = pathlib.Path(argv[1])
+  if '--table' in argv:
+    print(table(json.loads(result.read_text())['points']))
+    return 0
   own = {'--noises': '0,1,8,500', '--seed': '0', '--bugs': '', '--jobs': '1'}
   audit, flags = [], ['--config=configs/privacy.py']
   for flag in argv[2:]:
@@ -204,6 +211,32 @@ def _jobs(
     '--config.attack.illustrated=false',
   ]
   return jobs
+
+
+def table(points: list[dict]) -> str:
+  """By noise: AUC and its interval by score of utterances, and LiRA's TPR."""
+  scores = ('loss', 'lira', 'rmia')
+  lines = [
+    f'| multiplier | seed | WER | {" | ".join(scores)} | LiRA, TPR at 1% FPR |',
+    '|---' * (4 + len(scores)) + '|',
+  ]
+  for row in sorted(points, key=lambda row: (row['noise'], row['seed'])):
+    found = row['audit']['membership']['utterances']['scores']
+    cells = [
+      '{:.3f} [{:.3f}, {:.3f}]'.format(
+        found[name]['auc'], *found[name]['auc_interval']
+      )
+      for name in scores
+    ]
+    (rate,) = (
+      each for each in found['lira']['tpr_at_fpr'] if each['fpr'] == 0.01
+    )
+    low, high = rate['interval']
+    lines.append(
+      f'| {row["noise_multiplier"]:g} | {row["seed"]} | {row["wer"]:.1%} |'
+      f' {" | ".join(cells)} | {rate["tpr"]:.1%} [{low:.1%}, {high:.1%}] |'
+    )
+  return '\n'.join(lines)
 
 
 def _without_curves(value):

@@ -40,7 +40,6 @@ from jaxtyping import Array, Float, Float64
 from fedjax_asr import config
 from fedjax_asr.attacks import (
   context_windows,
-  known_scale,
   observation,
   precision,
   subspace,
@@ -316,7 +315,7 @@ def _result(
   # Of a part, the bias's update says nothing.
   bias = observation.evidence(observed, _BIAS) if is_all else None
   scaled = closed_chain.scaled(alone, shape, chains, kernel, bias)
-  features, source = _of_known_size(observed, scaled)
+  features, source = closed_chain.of_known_size(observed, scaled)
   is_free = bias is None and any(scaled.is_free)
   unclear = tuple(undetermined.stretches(each, shape) for each in features)
   certificate = {
@@ -358,21 +357,6 @@ def _result(
     ),
     spectra=tuple(layer.space.spectrum(layer.name) for layer in rounds[0][1]),
   )
-
-
-def _of_known_size(
-  observed: observation.Observation, scaled: closed_chain.Scaled
-) -> tuple[list[np.ndarray], str]:
-  """(utterances, where the size is from of those that have none)."""
-  known = known_scale.of_features(observed)
-  is_open = scaled.bias_cosine is None and any(scaled.is_free)
-  if known is None or not is_open:
-    return scaled.utterances, ''
-  utterances = [
-    known_scale.scaled(known, each) if free else each
-    for each, free in zip(scaled.utterances, scaled.is_free, strict=True)
-  ]
-  return utterances, known.source
 
 
 def _evidence(

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float64
 
-from fedjax_asr.attacks import context_windows
+from fedjax_asr.attacks import context_windows, known_scale, observation
 from fedjax_asr.attacks.ds1 import hidden_span
 from fedjax_asr.models import activation
 
@@ -128,3 +128,18 @@ def _by_bias(
   norms = np.linalg.norm(explained) * np.linalg.norm(bias)
   cosine = float(explained @ bias / norms) if norms else 0.0
   return 1 / np.where(inverse > 0, inverse, 1.0), cosine
+
+
+def of_known_size(
+  observed: observation.Observation, scaled: Scaled
+) -> tuple[list[np.ndarray], str]:
+  """Utterances, and where the size is from of those that have none."""
+  known = known_scale.of_features(observed)
+  is_open = scaled.bias_cosine is None and any(scaled.is_free)
+  if known is None or not is_open:
+    return scaled.utterances, ''
+  utterances = [
+    known_scale.scaled(known, each) if free else each
+    for each, free in zip(scaled.utterances, scaled.is_free, strict=True)
+  ]
+  return utterances, known.source

@@ -37,7 +37,6 @@ from jaxtyping import Array, Float, Float64
 from fedjax_asr import config
 from fedjax_asr.attacks import (
   context_windows,
-  known_scale,
   observation,
   precision,
   subspace,
@@ -133,7 +132,7 @@ def _result(
     ]
   )
   worst = float(residuals.max())
-  features, source = _of_known_size(observed, scaled)
+  features, source = closed_chain.of_known_size(observed, scaled)
   evidence = _evidence(observed, layer, chains, scaled.utterances, worst)
   unclear = tuple(undetermined.stretches(each, shape) for each in features)
   has_bias = scaled.bias_cosine is not None
@@ -217,21 +216,6 @@ def _evidence(
     sizes,
     precision.product_error(observed.precision) + np.sqrt(worst),
   )
-
-
-def _of_known_size(
-  observed: observation.Observation, scaled: closed_chain.Scaled
-) -> tuple[list[np.ndarray], str]:
-  """Utterances, and where the size is from of those that have none."""
-  known = known_scale.of_features(observed)
-  is_open = scaled.bias_cosine is None and any(scaled.is_free)
-  if known is None or not is_open:
-    return scaled.utterances, ''
-  utterances = [
-    known_scale.scaled(known, each) if free else each
-    for each, free in zip(scaled.utterances, scaled.is_free, strict=True)
-  ]
-  return utterances, known.source
 
 
 def _shape(observed: observation.Observation) -> context_windows.Shape:

@@ -115,13 +115,14 @@ def _problem(
     raise observation.Refused(f'time_stride {shape.stride}; want 1.')
   kernel = observation.needed(observed, first_layer.KERNEL)
   bias = observation.evidence(observed, first_layer.BIAS)
+  deviation = received_noise.deviation(observed, first_layer.KERNEL)
   report('what is sent back for public speech')
   signals = public_signals.fitted(
     observed, public, shape, _LAYER, min(_PUBLIC_FRAMES, shape.capacity)
   )
   return posterior.Problem(
     update=kernel if bias is None else np.vstack([kernel, bias]),
-    deviation=received_noise.deviation(observed, first_layer.KERNEL),
+    deviation=deviation,
     shape=shape,
     prior=speech_prior.fitted(
       [np.asarray(each.features, np.float64) for each in public]
