@@ -3,7 +3,7 @@
   python benchmarks/real_rounds.py RESULT.json
       --config=configs/ds1_attack.py:privacy
       [--utterances=2,4,8,16,24] [--batch=0,8] [--rounds=1,2,3]
-      [--methods=client_rounds,seed_and_grow] [flags]
+      [--methods=client_rounds,seed_and_grow] [--jobs=N] [flags]
 
 Clients have so many utterances each (`partition=iid`) and send the delta of one
 epoch of SGD, in steps of --batch utterances, or the gradient of all of them
@@ -13,7 +13,8 @@ client's rate), and the attack is given what a victim sent in all of them. A row
 is one combination with --config.attack.num_victims clients, of which each gives
 the seconds of speech in its update and, for each utterance, whether it was
 recovered: certified, of its length, and over 20 dB. What RESULT.json has
-already is not measured again. Other flags go to every row, such as
+already is not measured again. N rows are measured at once, each in a process of
+its own, on the GPUs there are in turn. Other flags go to every row, such as
 --config.data.corpus=manifest --config.data.path=... and, so that more of them
 fit, --config.attack.stretch_seconds=1.5 (no shorter utterances then).
 `gradient_matching` is told transcripts and lengths, and takes all steps to be
@@ -24,6 +25,7 @@ on all utterances: give it rows of a single step.
 prints the share of utterances by seconds of speech, failures inside.
 """
 
+import concurrent.futures
 import dataclasses
 import itertools
 import json
@@ -34,9 +36,11 @@ import tempfile
 import time
 
 import main_job
+import sweep
 
 _RECOVERED_DB = 20.0
 _OWN = ('--utterances=', '--batch=', '--rounds=', '--methods=')
+_JOBS = {'--jobs': 1}
 
 
 def main(argv: list[str]) -> int:
@@ -47,17 +51,25 @@ def main(argv: list[str]) -> int:
   if '--table' in argv:
     print(table(json.loads(result.read_text())['rows']))
     return 0
-  flags = [flag for flag in argv[2:] if not flag.startswith(_OWN)]
+  own, flags = sweep.split(
+    [flag for flag in argv[2:] if not flag.startswith(_OWN)], _JOBS
+  )
   record = _opened(result, argv)
   done = [row['point'] for row in record['rows']]
-  for point in _points(argv):
-    if point in done:
-      continue
-    with tempfile.TemporaryDirectory() as scratch:
-      record['rows'].append({'point': point, **measured(point, flags, scratch)})
-    result.write_text(json.dumps(record, indent=1) + '\n')
-    print(json.dumps(record['rows'][-1]), flush=True)
-  return 0
+  left = [point for point in _points(argv) if point not in done]
+  failed = 0
+  with sweep._processes(own['--jobs'], record['machine']['devices']) as pool:
+    running = {pool.submit(measured, point, flags): point for point in left}
+    for each in concurrent.futures.as_completed(running):
+      if error := each.exception():
+        failed = 1
+        name = f'{running[each]}: {type(error).__name__}'
+        print(f'{name}: {error}', file=sys.stderr)
+        continue
+      record['rows'].append({'point': running[each], **each.result()})
+      result.write_text(json.dumps(record, indent=1) + '\n')
+      print(json.dumps(record['rows'][-1]), flush=True)
+  return failed
 
 
 def _opened(result: pathlib.Path, argv: list[str]) -> dict:
@@ -94,8 +106,13 @@ def _points(argv: list[str]) -> list[dict]:
   return [each for each in points if each['batch'] < each['utterances']]
 
 
-def measured(point: dict, flags: list[str], scratch: str) -> dict:
+def measured(point: dict, flags: list[str]) -> dict:
   """What the attack finds of each victim at this point."""
+  with tempfile.TemporaryDirectory() as scratch:
+    return _attacked(point, flags, scratch)
+
+
+def _attacked(point: dict, flags: list[str], scratch: str) -> dict:
   import jax
 
   from fedjax_asr import command_line, config, streams
@@ -155,7 +172,7 @@ def _partitioned(cfg, attacked, point):
   """As many clients as have so many utterances each."""
   count = len(attacked.examples.ids) // point['utterances']
   if count < cfg.attack.num_victims:
-    raise SystemExit(
+    raise ValueError(
       f'--utterances={point["utterances"]}: {len(attacked.examples.ids)} in '
       f'the corpus; want them for {cfg.attack.num_victims} clients '
       '(--config.attack.num_victims).'
