@@ -214,15 +214,17 @@ class AdaptiveConfig:
 
   # Public utterances that tell of speech and of what is sent back.
   num_public: int = bounded(40, low=2)
+  # Dense layers, from the first on, whose updates are used.
+  num_layers: int = bounded(3, low=1)
   # Random starts that descend while the noise that is supposed falls, and their
   # steps.
-  num_annealed: int = bounded(3, low=0)
+  num_annealed: int = bounded(2, low=0)
   num_annealing_steps: int = bounded(800, low=1)
   # Of all that is tried, what goes on.
   num_kept: int = bounded(3, low=1)
-  # L-BFGS iterations where all units may be active, and at each width of the
-  # gates, in units of the pre-activation.
-  num_iterations: int = bounded(200, low=1)
+  # L-BFGS iterations at most where all units may be active, and at each width
+  # of the gates, in units of the pre-activation.
+  num_iterations: int = bounded(2500, low=1)
   gate_widths: tuple[float, ...] = bounded((0.5, 0.2, 0.1, 0.05), above=0.0)
   num_gate_iterations: int = bounded(40, low=1)
   # Draws about the maximum, of which the mean is returned.

@@ -4,8 +4,7 @@ Nothing refuses for noise: as it grows, the answer goes from what span inversion
 finds to the mean of public speech.
 
 1. Length, start and sign by the likelihood of the first layer's update with all
-   that is sent back integrated out (`window_likelihood`), from the utterance
-   that is least outside of the noisy span (`capon_start`).
+   that is sent back integrated out (`window_likelihood`, `length_search`).
 2. The same with what is known of inactive units (`gated_likelihood`), the gates
    made narrower step by step.
 3. The same maximum, for noise and prior drawn anew (randomised maximum a
@@ -34,12 +33,11 @@ import numpy as np
 from jaxtyping import Float64
 
 from fedjax_asr import config
-from fedjax_asr.attacks import observation
+from fedjax_asr.attacks import context_windows, observation
 from fedjax_asr.attacks.ds1 import first_layer, span
 from fedjax_asr.attacks.likelihood import (
-  annealed_descent,
-  capon_start,
   gated_likelihood,
+  length_search,
   posterior,
   public_signals,
   received_noise,
@@ -47,22 +45,8 @@ from fedjax_asr.attacks.likelihood import (
 )
 
 PRIOR = 'public utterances with transcripts'
-_LAYER = 'dense_0'
-_LAYERS = (first_layer.KERNEL, first_layer.BIAS)
-# Iterations by which the better sign of a start shows, and those by which
-# lengths are compared, in steps coarse to fine of which each is taken so often.
-_SIGN_ITERATIONS = 15
-_LENGTH_ITERATIONS = 60
-_LENGTH_STEPS = (4, 2, 1)
-_MAX_CLIMBS = 3
-# Lengths with starts of their own: so many at most, and so far from the rank on
-# at least.
-_NUM_LENGTHS = 12
-_NUM_NEAR = 3
 # Public utterances that tell how large a misfit may be.
 _NUM_FITTED = 12
-# Deviation of whitened speech that a descent through noise starts from.
-_FAINT = 0.1
 # Frames of public utterances that signals are taken from.
 _PUBLIC_FRAMES = 160
 
@@ -89,13 +73,20 @@ def reconstruct(
   # Its matrices are small: threads would wait for each other.
   with threadpoolctl.threadpool_limits(1):
     problem = _problem(observed, cfg, report)
-    searched = _searched(problem, observed, cfg, rng, report)
+    searched = length_search.likeliest(
+      problem, cfg, _told(observed), rng, report
+    )
     report('gates')
     gated = [_gated(problem, cfg, each) for each in searched]
-    estimate = min(gated, key=_cost)
+    estimate = min(gated, key=length_search.cost)
     samples = _samples(problem, cfg, estimate, rng, report)
     fit = _fit(problem, cfg, estimate, rng)
   return _reconstruction(observed, problem, estimate, samples, fit)
+
+
+def _told(observed: observation.Observation) -> int | None:
+  lengths = observed.declared.num_frames
+  return lengths[0] if lengths else None
 
 
 def _problem(
@@ -113,146 +104,56 @@ def _problem(
     )
   if shape.stride != 1:
     raise observation.Refused(f'time_stride {shape.stride}; want 1.')
-  kernel = observation.needed(observed, first_layer.KERNEL)
-  bias = observation.evidence(observed, first_layer.BIAS)
-  deviation = received_noise.deviation(observed, first_layer.KERNEL)
   report('what is sent back for public speech')
-  signals = public_signals.fitted(
-    observed, public, shape, _LAYER, min(_PUBLIC_FRAMES, shape.capacity)
-  )
+  names, num_frames = _layers(observed, shape, cfg.num_layers)
+  signals = public_signals.fitted(observed, public, shape, names, num_frames)
   return posterior.Problem(
-    update=kernel if bias is None else np.vstack([kernel, bias]),
-    deviation=deviation,
+    layers=tuple(
+      _received(observed, name, each)
+      for name, each in zip(names, signals, strict=True)
+    ),
     shape=shape,
     prior=speech_prior.fitted(
       [np.asarray(each.features, np.float64) for each in public]
     ),
-    signals=signals,
-    layer=public_signals.layer_of(observed, _LAYER, signals),
   )
 
 
-def _searched(
-  problem: posterior.Problem,
+def _layers(
   observed: observation.Observation,
-  cfg: config.AdaptiveConfig,
-  rng: np.random.Generator,
-  report: observation.Report,
-) -> list[posterior.Estimate]:
-  """The likeliest few of all lengths that are tried and both signs."""
-  objective = posterior.with_prior(posterior.flat(problem))
-  told = observed.declared.num_frames
-  found = []
-  for count in told or _lengths(problem, rng):
-    report(f'{count} frames?')
-    start = _signed(problem, count, rng)
-    found.append(posterior.maximum(objective, start, _LENGTH_ITERATIONS))
-  found.sort(key=_cost)
-  for index in range(cfg.num_annealed):
-    report(f'noise that falls, {index + 1} of {cfg.num_annealed}')
-    shape = found[index % len(found)].whitened.shape
-    start = annealed_descent.descended(
-      lambda point, deviation: posterior.with_prior(
-        posterior.flat(problem._replace(deviation=deviation))
-      )(point),
-      _FAINT * rng.standard_normal(shape),
-      problem.deviation,
-      cfg.num_annealing_steps,
-    )
-    found.append(posterior.maximum(objective, start, _LENGTH_ITERATIONS))
-  best = sorted(found, key=_cost)[: cfg.num_kept]
-  if not told:
-    best[0] = _climbed(problem, objective, best[0], report)
-  return [
-    posterior.maximum(objective, each.whitened, cfg.num_iterations)
-    for each in best
-  ]
+  shape: context_windows.Shape,
+  num_layers: int,
+) -> tuple[tuple[str, ...], int]:
+  """Dense layers whose updates are used, and frames of public utterances.
 
-
-def _cost(estimate: posterior.Estimate) -> float:
-  """By which lengths compare: each unknown costs one nat (Akaike 1974)."""
-  return estimate.value + estimate.whitened.size
-
-
-def _lengths(problem: posterior.Problem, rng: np.random.Generator) -> list[int]:
-  """From what is seen in the noise to what public updates say is behind it."""
-  seen = max(capon_start.effective_rank(problem.kernel, problem.deviation), 2)
-  most = min(
-    max(_guessed_length(problem, rng), seen + _NUM_NEAR),
-    max(problem.shape.capacity, seen),
-  )
-  counts = np.linspace(seen, most, min(_NUM_LENGTHS, most - seen + 1))
-  return sorted({round(float(count)) for count in counts})
-
-
-def _guessed_length(
-  problem: posterior.Problem, rng: np.random.Generator
-) -> int:
-  """From how many directions of public updates stand out of such noise."""
-  seen = capon_start.effective_rank(problem.kernel, problem.deviation)
-  ratios = []
-  for public in problem.signals.updates:
-    kernel = public.update[:-1]
-    noise = problem.deviation * rng.standard_normal(kernel.shape)
-    rank = capon_start.effective_rank(kernel + noise, problem.deviation)
-    ratios.append(len(public.windows) / max(rank, 1))
-  guess = round(float(np.median(ratios)) * max(seen, 1))
-  return int(np.clip(guess, max(seen, 2), max(problem.shape.capacity, seen, 2)))
-
-
-def _climbed(
-  problem: posterior.Problem,
-  objective: posterior.Objective,
-  best: posterior.Estimate,
-  report: observation.Report,
-) -> posterior.Estimate:
-  """To a length from which no step is likelier.
-
-  Lengths are compared after as many iterations, all from the best so far: where
-  starts of their own end differs by more.
+  Those behind the first are left out from one on that is withheld, or has fewer
+  inputs than there are public frames: what is sent back is not told by it.
   """
-
-  for step in _LENGTH_STEPS:
-    for _ in range(_MAX_CLIMBS):
-      count = len(best.whitened)
-      report(f'{count} frames?')
-      tried = [
-        posterior.maximum(
-          objective, _resized(best.whitened, other), _LENGTH_ITERATIONS
-        )
-        for other in (count, count - step, count + step)
-        if 2 <= other <= max(problem.shape.capacity, count)
-      ]
-      best = min(tried, key=_cost)
-      if len(best.whitened) == count:
-        break
-  return best
+  observation.needed(observed, first_layer.KERNEL)
+  num_frames = min(_PUBLIC_FRAMES, shape.capacity)
+  names = ['dense_0']
+  while len(names) < min(num_layers, len(observed.model.ds1.dense_sizes)):
+    name = f'dense_{len(names)}'
+    update = observation.evidence(observed, f'{name}/kernel')
+    if update is None or len(update) < num_frames:
+      break
+    names.append(name)
+  return tuple(names), num_frames
 
 
-def _resized(
-  whitened: posterior.Whitened, count: int
-) -> Float64[np.ndarray, '{count} features']:
-  """Cut, or with frames behind of which nothing is known."""
-  missing = max(count - len(whitened), 0)
-  return np.pad(whitened[:count], ((0, missing), (0, 0)))
-
-
-def _signed(
-  problem: posterior.Problem, count: int, rng: np.random.Generator
-) -> posterior.Whitened:
-  """The start of the sign that is the likelier after a few iterations."""
-  start = capon_start.utterance(
-    problem.kernel, problem.deviation, problem.shape, count, rng
+def _received(
+  observed: observation.Observation, name: str, signals: public_signals.Signals
+) -> posterior.ReceivedLayer:
+  kernel = observation.needed(observed, f'{name}/kernel')
+  bias = observation.evidence(observed, f'{name}/bias')
+  return posterior.ReceivedLayer(
+    update=kernel if bias is None else np.vstack([kernel, bias]),
+    deviation=received_noise.deviation(observed, f'{name}/kernel'),
+    signals=signals,
+    layer=public_signals.parameters_of(observed, name)._replace(
+      deviations=signals.deviations
+    ),
   )
-  size = np.sqrt(np.mean(np.sum(problem.prior.root**2, axis=1)))
-  objective = posterior.with_prior(posterior.flat(problem))
-  tried = [
-    posterior.maximum(
-      objective, problem.prior.whitened(sign * size * start), _SIGN_ITERATIONS
-    )
-    for sign in (1, -1)
-  ]
-  return min(tried, key=lambda each: each.value).whitened
 
 
 def _gated(
@@ -262,7 +163,9 @@ def _gated(
 ) -> posterior.Estimate:
   for width in cfg.gate_widths:
     objective = posterior.with_prior(
-      posterior.with_gates(problem, problem.update, width)
+      posterior.with_gates(
+        problem, [each.update for each in problem.layers], width
+      )
     )
     estimate = posterior.maximum(
       objective, estimate.whitened, cfg.num_gate_iterations
@@ -281,11 +184,9 @@ def _samples(
   samples = []
   for index in range(cfg.num_samples):
     report(f'sample {index + 1} of {cfg.num_samples}')
-    noise = problem.deviation * rng.standard_normal(problem.update.shape)
+    updates = [_noisier(each, rng) for each in problem.layers]
     centre = rng.standard_normal(estimate.whitened.shape)
-    likelihood = posterior.with_gates(
-      problem, problem.update + noise, cfg.gate_widths[-1]
-    )
+    likelihood = posterior.with_gates(problem, updates, cfg.gate_widths[-1])
     found = posterior.maximum(
       posterior.with_prior(likelihood, centre),
       estimate.whitened,
@@ -293,6 +194,13 @@ def _samples(
     )
     samples.append(found.whitened)
   return samples
+
+
+def _noisier(
+  received: posterior.ReceivedLayer, rng: np.random.Generator
+) -> Float64[np.ndarray, 'entries units']:
+  noise = rng.standard_normal(received.update.shape)
+  return received.update + received.deviation * noise
 
 
 class Fit(NamedTuple):
@@ -312,21 +220,23 @@ def _fit(
   estimate: posterior.Estimate,
   rng: np.random.Generator,
 ) -> Fit:
+  first = problem.first
+
   def misfit(
     windows: Float64[np.ndarray, 'windows taps'],
     update: Float64[np.ndarray, 'entries units'],
   ) -> float:
     return gated_likelihood.misfit(
-      windows, update, problem.layer, problem.deviation, cfg.gate_widths[-1]
+      windows, update, first.layer, first.deviation, cfg.gate_widths[-1]
     )
 
   public = []
-  for each in problem.signals.updates[:_NUM_FITTED]:
-    update = each.update[: len(problem.update)]
-    noise = problem.deviation * rng.standard_normal(update.shape)
-    public.append(misfit(each.windows, update + noise))
+  for each in first.signals.updates[:_NUM_FITTED]:
+    update = each.update[: len(first.update)]
+    noise = first.deviation * rng.standard_normal(update.shape)
+    public.append(misfit(each.inputs, update + noise))
   limit = np.mean(public) + 3 * np.std(public, ddof=1)
-  own = misfit(posterior.windows(problem, estimate.whitened), problem.update)
+  own = misfit(posterior.windows(problem, estimate.whitened), first.update)
   return Fit(own, float(limit))
 
 
@@ -344,7 +254,7 @@ def _reconstruction(
   return observation.Reconstruction(
     features=(mean.astype(np.float32),),
     certificate={
-      'deviation': problem.deviation,
+      'deviation': problem.first.deviation,
       'spread_db': float(spread),
       'log_posterior': -estimate.value,
       'misfit': fit.misfit,
@@ -353,9 +263,19 @@ def _reconstruction(
     is_certified=False,
     ledger=observation.ledger(
       observed,
-      _LAYERS[: 1 + (len(problem.update) > len(problem.layer.kernel))],
+      _used(problem),
       uses_length=observed.declared.num_frames is not None,
       uses_num_utterances=True,
       prior=PRIOR,
     ),
   )
+
+
+def _used(problem: posterior.Problem) -> tuple[str, ...]:
+  """Names of the parameters whose updates count."""
+  names = []
+  for index, each in enumerate(problem.layers):
+    has_bias = len(each.update) > len(each.kernel)
+    parts = ('kernel', 'bias') if has_bias else ('kernel',)
+    names += [f'dense_{index}/{part}' for part in parts]
+  return tuple(names)

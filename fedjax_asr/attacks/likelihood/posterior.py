@@ -1,9 +1,13 @@
 """Minus the logarithm of what speech has for a density, given an update.
 
 Of whitened speech (`speech_prior`), with its derivative; and where it is least.
+
+Several layers' updates count as if what is sent back through one said nothing
+of what is sent back through another: a composite likelihood (Lindsay 1988),
+surer than it should be, but greatest where each of them is likely.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -11,6 +15,7 @@ from jaxtyping import Float64
 
 from fedjax_asr.attacks import context_windows
 from fedjax_asr.attacks.likelihood import (
+  dense_stack,
   gated_likelihood,
   public_signals,
   speech_prior,
@@ -22,10 +27,14 @@ Whitened = Float64[np.ndarray, 'frames features']
 Objective = Callable[[Whitened], tuple[float, Whitened]]
 
 _MEMORY = 30
+# Relative gain of an iteration at which a descent has converged: the objective
+# is of the order of the update's energy over the noise's, 1e9, of which single
+# units count.
+_GAIN = 1e-12
 
 
-class Problem(NamedTuple):
-  """What is received, and what is known beforehand.
+class ReceivedLayer(NamedTuple):
+  """What is received of a dense layer, and what is known of it beforehand.
 
   update: kernel above bias, where the bias's update is there.
   deviation: of the noise in each entry.
@@ -33,14 +42,24 @@ class Problem(NamedTuple):
 
   update: Float64[np.ndarray, 'entries units']
   deviation: float
-  shape: context_windows.Shape
-  prior: speech_prior.SpeechPrior
   signals: public_signals.Signals
   layer: gated_likelihood.Layer
 
   @property
   def kernel(self) -> Float64[np.ndarray, 'taps units']:
     return self.update[: len(self.layer.kernel)]
+
+
+class Problem(NamedTuple):
+  """The layers from the first on, whose windows have this shape."""
+
+  layers: tuple[ReceivedLayer, ...]
+  shape: context_windows.Shape
+  prior: speech_prior.SpeechPrior
+
+  @property
+  def first(self) -> ReceivedLayer:
+    return self.layers[0]
 
 
 class Estimate(NamedTuple):
@@ -50,17 +69,22 @@ class Estimate(NamedTuple):
   value: float
 
 
-def flat(problem: Problem) -> Objective:
-  """Minus the log likelihood where all units may be active."""
-  received = problem.signals.received(problem.update)
+def flat(problem: Problem, deviation: float | None = None) -> Objective:
+  """Minus the log likelihood of the first layer's, if all units may be active.
+
+  `deviation`: of the noise that is supposed, where it is another.
+  """
+  first = problem.first
+  received = first.signals.received(first.update)
+  supposed = first.deviation if deviation is None else deviation
 
   def objective(whitened: Whitened) -> tuple[float, Whitened]:
     seen = windows(problem, whitened)
     whole = seen
-    if len(problem.update) > seen.shape[1]:
+    if len(first.update) > seen.shape[1]:
       whole = np.column_stack([seen, np.ones(len(seen))])
     value, gradient = window_likelihood.value_and_gradient(
-      whole, received, problem.deviation
+      whole, received, supposed
     )
     return value, _by_whitened(problem, gradient[:, : seen.shape[1]])
 
@@ -68,17 +92,26 @@ def flat(problem: Problem) -> Objective:
 
 
 def with_gates(
-  problem: Problem, update: Float64[np.ndarray, 'entries units'], width: float
+  problem: Problem,
+  updates: Sequence[Float64[np.ndarray, '_ _']],
+  width: float,
 ) -> Objective:
+  """Of all layers; `updates`: of each, in place of what was received."""
+  layers = [each.layer for each in problem.layers]
+
   def objective(whitened: Whitened) -> tuple[float, Whitened]:
-    value, gradient = gated_likelihood.value_and_gradient(
-      windows(problem, whitened),
-      update,
-      problem.layer,
-      problem.deviation,
-      width,
-    )
-    return value, _by_whitened(problem, gradient)
+    given = dense_stack.inputs(windows(problem, whitened), layers)
+    total, by_inputs = 0.0, []
+    for received, update, inputs in zip(
+      problem.layers, updates, given, strict=True
+    ):
+      value, gradient = gated_likelihood.value_and_gradient(
+        inputs, update, received.layer, received.deviation, width
+      )
+      total += value
+      by_inputs.append(gradient)
+    gradient = dense_stack.pulled_back(by_inputs, given, layers)
+    return total, _by_whitened(problem, gradient)
 
   return objective
 
@@ -131,6 +164,7 @@ def maximum(
       'maxiter': num_iterations,
       'maxfun': 2 * num_iterations,
       'maxcor': _MEMORY,
+      'ftol': _GAIN,
     },
   )
   return Estimate(found.x.reshape(start.shape), float(found.fun))

@@ -2,7 +2,7 @@
 
 The attacker has the model and public utterances with their transcripts. Their
 updates, made as the client makes its own, give the d_t that stand behind them
-by least squares: dW = C' D with more taps than windows.
+by least squares: dW = C' D with more inputs of the layer than windows.
 """
 
 import functools
@@ -16,7 +16,11 @@ import numpy as np
 from jaxtyping import Float64
 
 from fedjax_asr.attacks import client_gradient, context_windows, observation
-from fedjax_asr.attacks.likelihood import gated_likelihood, window_likelihood
+from fedjax_asr.attacks.likelihood import (
+  dense_stack,
+  gated_likelihood,
+  window_likelihood,
+)
 from fedjax_asr.federated import cohort
 
 _LABEL_QUANTUM = 32
@@ -25,10 +29,10 @@ _LEAST = 1e-7
 
 
 class PublicUpdate(NamedTuple):
-  """What an utterance sends, kernel above bias, and its windows."""
+  """What an utterance sends, kernel above bias; what the layer was given."""
 
   update: Float64[np.ndarray, 'entries units']
-  windows: Float64[np.ndarray, 'windows taps']
+  inputs: Float64[np.ndarray, 'windows taps']
 
 
 class Signals(NamedTuple):
@@ -54,7 +58,7 @@ class Signals(NamedTuple):
 
 # Of the last model and speech, by the objects themselves: all victims of a
 # round share both. Threads attack at once.
-_last: list[tuple[tuple, Signals]] = []
+_last: list[tuple[tuple, tuple[Signals, ...]]] = []
 _lock = threading.Lock()
 
 
@@ -62,14 +66,14 @@ def fitted(
   observed: observation.Observation,
   public: Sequence[observation.PublicUtterance],
   shape: context_windows.Shape,
-  layer: str,
+  layers: tuple[str, ...],
   num_frames: int,
-) -> Signals:
+) -> tuple[Signals, ...]:
   """As `_fitted`, computed once for victims that share model and speech."""
-  key = (observed.params, tuple(public), shape, layer, num_frames)
+  key = (observed.params, tuple(public), shape, layers, num_frames)
   with _lock:
     if not _last or not _is_same(_last[0][0], key):
-      _last[:] = [(key, _fitted(observed, public, shape, layer, num_frames))]
+      _last[:] = [(key, _fitted(observed, public, shape, layers, num_frames))]
     return _last[0][1]
 
 
@@ -87,32 +91,52 @@ def _fitted(
   observed: observation.Observation,
   public: Sequence[observation.PublicUtterance],
   shape: context_windows.Shape,
-  layer: str,
+  layers: tuple[str, ...],
   num_frames: int,
-) -> Signals:
-  """Of the dense layer `layer`, over context windows.
+) -> tuple[Signals, ...]:
+  """Of the dense layers `layers`, of which the first sees context windows.
 
   `num_frames`: of the public utterances, which are cut to it; no more than
-  there are taps.
+  any of the layers has inputs.
   """
-  kernel, bias = (
-    np.asarray(observed.params[layer][name], np.float64)
-    for name in ('kernel', 'bias')
-  )
-  send = _sender(observed, (f'{layer}/kernel', f'{layer}/bias'))
-  found, active, updates = [], [], []
+  parameters = [parameters_of(observed, name) for name in layers]
+  send = _sender(observed, layers)
+  made: list[list[PublicUpdate]] = [[] for _ in layers]
   for each in public:
     cut = _cut(each, num_frames, observed)
-    update = send(*cut.arrays)
     windows = context_windows.windows(cut.features, shape, cut.num_windows)
-    whole = np.column_stack([windows, np.ones(len(windows))])
-    signals, *_ = np.linalg.lstsq(whole.T, np.asarray(update, np.float64))
-    found.append(signals)
-    active.append(windows @ kernel + bias > 0)
-    updates.append(PublicUpdate(np.asarray(update, np.float64), windows))
-  return _summarised(
-    np.concatenate(found), np.concatenate(active), tuple(updates)
+    given = dense_stack.inputs(windows, parameters)
+    for found, update, inputs in zip(
+      made, send(*cut.arrays), given, strict=True
+    ):
+      found.append(PublicUpdate(np.asarray(update, np.float64), inputs))
+  return tuple(
+    _of_layer(layer, tuple(updates))
+    for layer, updates in zip(parameters, made, strict=True)
   )
+
+
+def parameters_of(
+  observed: observation.Observation, name: str
+) -> gated_likelihood.Layer:
+  """The layer as it was sent; nothing is known yet of what is sent back."""
+  kernel, bias = (
+    np.asarray(observed.params[name][part], np.float64)
+    for part in ('kernel', 'bias')
+  )
+  return gated_likelihood.Layer(kernel, bias, np.ones_like(bias))
+
+
+def _of_layer(
+  layer: gated_likelihood.Layer, updates: tuple[PublicUpdate, ...]
+) -> Signals:
+  found, active = [], []
+  for each in updates:
+    whole = np.column_stack([each.inputs, np.ones(len(each.inputs))])
+    signals, *_ = np.linalg.lstsq(whole.T, each.update)
+    found.append(signals)
+    active.append(each.inputs @ layer.kernel + layer.bias > 0)
+  return _summarised(np.concatenate(found), np.concatenate(active), updates)
 
 
 def _summarised(
@@ -154,9 +178,9 @@ def _cut(
 
 
 def _sender(
-  observed: observation.Observation, layers: tuple[str, str]
-) -> Callable[..., jax.Array]:
-  """Kernel above bias of what the client would send of an utterance."""
+  observed: observation.Observation, layers: tuple[str, ...]
+) -> Callable[..., tuple[jax.Array, ...]]:
+  """Kernel above bias, of each layer, of what the client would send."""
   acoustic = client_gradient.attacked_model(observed)
   names = tuple(observation.flat(observed.params))
   clip_norm = observed.treatment.clip_norm
@@ -168,26 +192,18 @@ def _sender(
     num_frames: jax.Array,
     labels: jax.Array,
     num_labels: jax.Array,
-  ) -> jax.Array:
+  ) -> tuple[jax.Array, ...]:
     spoken = cohort.Batch(
       features[None], num_frames[None], labels[None], num_labels[None]
     )
     sent = client_gradient.update(observed, acoustic, names, start, spoken)
     norm = jnp.sqrt(sum(jnp.sum(leaf**2) for leaf in sent.values()))
     scale = jnp.minimum(1.0, clip_norm / norm) if clip_norm else 1.0
-    kernel, bias = (sent[name] * scale for name in layers)
-    return jnp.concatenate([kernel, bias[None]])
+    return tuple(
+      scale
+      * jnp.concatenate([sent[f'{each}/kernel'], sent[f'{each}/bias'][None]])
+      for each in layers
+    )
 
   start = client_gradient.Start(observed.params, observed.norm_state)
   return functools.partial(send, start)
-
-
-def layer_of(
-  observed: observation.Observation, name: str, signals: Signals
-) -> gated_likelihood.Layer:
-  """The layer as it was sent, with what public speech tells of it."""
-  kernel, bias = (
-    np.asarray(observed.params[name][part], np.float64)
-    for part in ('kernel', 'bias')
-  )
-  return gated_likelihood.Layer(kernel, bias, signals.deviations)
