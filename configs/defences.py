@@ -102,9 +102,17 @@ _POINTS = {
   'compression': [
     *_over(f'{_CODE}.method', 'none', 'float16', 'bfloat16', 'int8'),
     {f'{_CODE}.method': 'int8', f'{_CODE}.rounding': 'nearest'},
+    *(
+      {f'{_CODE}.method': 'quantized', f'{_CODE}.bits': bits}
+      for bits in (4, 2, 1)
+    ),
     {f'{_CODE}.method': 'sign'},
     *(
       {f'{_CODE}.method': 'top_k', f'{_CODE}.top_fraction': fraction}
+      for fraction in (0.5, 0.1, 0.01)
+    ),
+    *(
+      {f'{_CODE}.method': 'random_k', f'{_CODE}.top_fraction': fraction}
       for fraction in (0.5, 0.1, 0.01)
     ),
   ],
