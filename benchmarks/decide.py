@@ -16,15 +16,15 @@ the defence; --wer records that run's WER and epsilon.
 
 Each is a process of its own, N at once, spread over the GPUs that
 BENCHMARK_DEVICES counts; one that lasts longer than LIMIT is ended, and what it
-has done counts. RESULT.json gets a row as soon as one ends. Rows that it has are
-not made again, but for those of a process that failed; so the command goes on
-where it stopped, and --only, --points (by place in the sweep), --attackers and
---seeds divide it. --ATTACKER.FIELD sets a field of config.attack for that
-attacker alone, such as --matching.num_victims=4, of speakers one of
+has done counts. RESULT.json gets a row as soon as one ends. Rows that it has
+are not made again, but for those of a process that failed; so the command goes
+on where it stopped, and --only, --points (by place in the sweep), --attackers
+and --seeds divide it. --ATTACKER.FIELD sets a field of config.attack for that
+attacker alone, such as --matching.num_victims=4, and of speakers one of
 config.audit.speakers; --config flags go to every job.
 
---docs puts the table between two marks of a page. The rule of its verdicts is in
-docs/attacks.md.
+--docs puts the table between two marks of a page. The rule of its verdicts is
+in docs/attacks.md.
 """
 
 import concurrent.futures
@@ -275,17 +275,41 @@ def measure(
   """Does what is wanted, row by row; 1 if something failed."""
   failed = 0
   with concurrent.futures.ThreadPoolExecutor(num_jobs) as threads:
-    running = [threads.submit(measured, task, settings) for task in wanted]
-    for number, done in enumerate(
-      concurrent.futures.as_completed(running), start=1
-    ):
-      rows, trainings = done.result()
-      for kind, each in (('rows', rows), ('trainings', trainings)):
-        for row in each:
+    running = {
+      threads.submit(measured, task, settings): task for task in wanted
+    }
+    try:
+      for number, done in enumerate(
+        concurrent.futures.as_completed(running), start=1
+      ):
+        for kind, row in _rows(done, running[done], settings):
           record.add(kind, row)
           failed |= not _has_result(row)
           print(f'{number}/{len(running)} {_line(row)}', flush=True)
+    except KeyboardInterrupt:
+      # Processes that run were interrupted too, and end; no other begins.
+      threads.shutdown(wait=False, cancel_futures=True)
+      raise
   return int(failed)
+
+
+def _rows(
+  done: 'concurrent.futures.Future[Any]',
+  task: Task,
+  settings: decide_rows.Settings,
+) -> Iterator[tuple[str, dict[str, Any]]]:
+  """(kind, row); of what went wrong outside of its process, a row too."""
+  try:
+    rows, trainings = done.result()
+  except Exception as error:  # The other tasks go on.
+    said = f'{type(error).__name__}: {error}'
+    rows = [
+      decide_rows.of_attack(task.case, name, settings, said)
+      for name in task.attackers
+    ]
+    trainings = [task.case.names | {'error': said}] if task.is_training else []
+  yield from (('rows', row) for row in rows)
+  yield from (('trainings', row) for row in trainings)
 
 
 def _line(row: dict[str, Any]) -> str:

@@ -104,17 +104,28 @@ def attacked(case: Case, attacker: str, settings: Settings) -> dict[str, Any]:
       for name, ranks in _json(files.speakers, {}).items()
       if isinstance(ranks, dict)
     }
-  return {
-    **case.names,
-    'attacker': attacker,
-    'error': error,
-    'victims_asked': _num_victims(case, settings.num_victims),
+  return of_attack(case, attacker, settings, error) | {
     'utterances': [
       {name: record.get(name) for name in _KEPT}
       for record in map(score_summary.read, score_summary.believed(records))
     ],
     'speaker_top1': top1,
     'seconds': round(time.perf_counter() - started, 1),
+  }
+
+
+def of_attack(
+  case: Case, attacker: str, settings: Settings, error: str
+) -> dict[str, Any]:
+  """A row without a result."""
+  return {
+    **case.names,
+    'attacker': attacker,
+    'error': error,
+    'refused': '',
+    'victims_asked': _num_victims(case, settings.num_victims),
+    'utterances': [],
+    'speaker_top1': {},
   }
 
 
@@ -196,9 +207,13 @@ def _linked(
 ) -> dict[str, Any]:
   """By the audit's attacker; `refused` says why it does not apply."""
   started = time.perf_counter()
-  row = {**case.names, 'attacker': SPEAKERS, 'error': error, 'refused': ''}
-  row['refused'] = _hidden(case)
-  if row['refused'] or error:
+  hidden = _hidden(case)
+  row: dict[str, Any] = case.names | {
+    'attacker': SPEAKERS,
+    'error': '' if hidden else error,
+    'refused': hidden,
+  }
+  if hidden or error:
     return row
   files = run_files.RunFiles(run.parent / 'audit')
   cache = [
@@ -219,7 +234,13 @@ def _linked(
   row['linkage'] = {
     method: {
       name: each[name]
-      for name in ('eer', 'eer_interval', 'top1', 'top1_interval', 'top1_chance')
+      for name in (
+        'eer',
+        'eer_interval',
+        'top1',
+        'top1_interval',
+        'top1_chance',
+      )
     }
     for method, each in found.get('linkage', {}).get('update', {}).items()
   }

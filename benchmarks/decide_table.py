@@ -197,7 +197,9 @@ def _linked(attackers: dict[str, Any]) -> bool | None:
 def verdict(attackers: dict[str, Any]) -> str:
   """The rule of docs/attacks.md, in one word or few; never that all is well."""
   speech = _of_speech(attackers)
-  if any(2 * each['num_whole'] >= each['num_utterances'] for each in speech.values()):
+  if any(
+    2 * each['num_whole'] >= each['num_utterances'] for each in speech.values()
+  ):
     return 'open'
   if any(map(_leaks, speech.values())):
     return 'leaks'
@@ -205,6 +207,8 @@ def verdict(attackers: dict[str, Any]) -> str:
   if linked:
     return 'links'
   count = len(speech) + (linked is not None)
+  if not count:
+    return 'not attacked'
   if len(speech) < _FEWEST:
     return f'hardly attacked ({count})'
   return f'not broken by {count} attackers'
@@ -289,7 +293,10 @@ def _cell(name: str, attackers: dict[str, Any]) -> str:
 def _decibels(found: dict[str, Any]) -> str:
   if found['median'] is None:
     return 'refused'
-  low, high = ('refused' if end is None else f'{end:.1f}' for end in found['median_interval'])
+  low, high = (
+    'refused' if end is None else f'{end:.1f}'
+    for end in found['median_interval']
+  )
   return f'{found["median"]:.1f} dB ({low} to {high})'
 
 

@@ -10,7 +10,8 @@ that two commands give its two numbers:
       --config.job=train --config.name=defences_train | sh
     WER: metrics.jsonl of each point; the first point is without the defence
 
-and with --config.seed=1 and --workdir=runs/<another>, other seeds.
+and with --config.seed=1 and --workdir=runs/<another>, other seeds. All points,
+seeds and attackers, as one table: benchmarks/decide.py.
 
 Variants:
   dropout             configs/defences.py:dropout
