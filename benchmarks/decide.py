@@ -41,6 +41,8 @@ import decide_table
 import own_process
 import sweep
 
+# As shells have it of SIGINT.
+_INTERRUPTED = 130
 VARIANTS = (
   'dropout',
   'clipping',
@@ -110,7 +112,11 @@ def main(argv: list[str]) -> int:
   wanted = tasks(
     record, cases, own['--attackers'].split(','), with_wer='--wer' in argv
   )
-  return measure(record, wanted, settings, num_jobs)
+  try:
+    return measure(record, wanted, settings, num_jobs)
+  except KeyboardInterrupt:
+    print(f'interrupted; the same command goes on with {result}')
+    return _INTERRUPTED
 
 
 def _show(result: pathlib.Path, page: str) -> int:

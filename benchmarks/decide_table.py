@@ -25,6 +25,11 @@ _REFUSE_WHAT_DOES_NOT_APPLY = ('adaptive', 'matching')
 _MEASURED = 'measured'
 _NOT_APPLIED = 'does not apply'
 _FAILED = 'failed'
+_EPSILONS = (
+  (('extrapolated_epsilon_pld', 'extrapolated_epsilon_rdp'), ', extrapolated'),
+  (('epsilon_pld', 'epsilon_rdp'), ''),
+  (('local_epsilon',), ', local'),
+)
 _KEY = ('defence', 'point', 'seed')
 
 
@@ -322,13 +327,11 @@ def _wer(point: dict[str, Any]) -> str:
 
 
 def _epsilon(privacy: dict[str, float | None]) -> str:
-  """What the accountant told of the last round; the extrapolated one first."""
-  for name, said in (
-    ('extrapolated_epsilon_pld', ', extrapolated'),
-    ('epsilon_pld', ''),
-    ('local_epsilon', ', local'),
-  ):
-    if name in privacy:
-      value = privacy[name]
-      return f'{value:.3g}{said}' if value is not None else f'none{said}'
+  """What the accountant told of the last round; the extrapolated one first, and
+  by RDP where PLD has none that is finite."""
+  for names, said in _EPSILONS:
+    values = [privacy[name] for name in names if name in privacy]
+    if values:
+      finite = next((value for value in values if value is not None), None)
+      return f'none{said}' if finite is None else f'{finite:.3g}{said}'
   return 'none'

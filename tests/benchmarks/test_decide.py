@@ -2,6 +2,7 @@
 
 import json
 import queue
+import time
 
 import decide
 import decide_rows
@@ -199,6 +200,31 @@ def test_wer_has_an_interval_over_seeds_and_epsilon_its_kind():
   local = summary | {'privacy': {'local_epsilon': None}, 'trainings_failed': 1}
   line = decide_table.table([local]).splitlines()[-1]
   assert '(1 failed) | none, local |' in line
+
+
+def test_epsilon_is_by_rdp_where_pld_has_none():
+  own = {'epsilon_pld': None, 'epsilon_rdp': 12.0, 'delta': 1e-5}
+  assert decide_table._epsilon(own) == '12'
+  assert decide_table._epsilon({}) == 'none'
+
+
+def test_an_interrupt_begins_no_other_process(tmp_path):
+  asked = []
+
+  def measured(task, settings):
+    del settings
+    asked.append(task.case.seed)
+    if task.case.seed == 0:
+      raise KeyboardInterrupt
+    time.sleep(0.2)
+    return [], []
+
+  record = decide._Record(tmp_path / 'r.json', ['decide.py'])
+  cases = [_CASE._replace(seed=seed) for seed in range(9)]
+  wanted = decide.tasks(record, cases, ['span'], with_wer=False)
+  with pytest.raises(KeyboardInterrupt):
+    decide.measure(record, wanted, _SETTINGS, 1, measured)
+  assert len(asked) < 9
 
 
 def test_what_is_there_is_not_made_again_and_what_failed_is(tmp_path):
