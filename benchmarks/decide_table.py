@@ -268,7 +268,7 @@ def table(points: Sequence[dict[str, Any]]) -> str:
       point['strongest'] or 'none',
       f'**{point["verdict"]}**',
       _wer(point),
-      _epsilon(point.get('privacy', {})),
+      _epsilon(point['privacy']) if 'privacy' in point else '-',
     ]
     lines.append(f'| {" | ".join(cells)} |')
   return '\n'.join(lines)
