@@ -24,7 +24,7 @@ _FEWEST = 2
 _REFUSE_WHAT_DOES_NOT_APPLY = ('adaptive', 'matching')
 _MEASURED = 'measured'
 _NOT_APPLIED = 'does not apply'
-_FAILED = 'failed'
+_NO_RESULT = 'no result'
 _EPSILONS = (
   (('extrapolated_epsilon_pld', 'extrapolated_epsilon_rdp'), ', extrapolated'),
   (('epsilon_pld', 'epsilon_rdp'), ''),
@@ -82,7 +82,7 @@ def _attacker(name: str, rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
     for each in row['utterances']
   ]
   if not utterances:
-    return {'state': _FAILED, 'reason': '; '.join(errors)}
+    return {'state': _NO_RESULT, 'reason': '; '.join(errors)}
   reasons = sorted({each['refused'] for each in utterances} - {''})
   if name in _REFUSE_WHAT_DOES_NOT_APPLY and all(
     each['refused'] for each in utterances
@@ -158,7 +158,7 @@ def _speakers(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
     refused = sorted({row['refused'] for row in rows} - {''})
     errors = sorted({row['error'] for row in rows} - {''})
     return {
-      'state': _NOT_APPLIED if refused else _FAILED,
+      'state': _NOT_APPLIED if refused else _NO_RESULT,
       'reason': '; '.join(refused or errors),
     }
   methods = {
@@ -193,7 +193,7 @@ def _of_speech(attackers: dict[str, Any]) -> dict[str, Any]:
 
 def _linked(attackers: dict[str, Any]) -> bool | None:
   """None where linkage was not measured."""
-  found = attackers.get(decide_rows.SPEAKERS, {'state': _FAILED})
+  found = attackers.get(decide_rows.SPEAKERS, {'state': _NO_RESULT})
   if found['state'] != _MEASURED:
     return None
   return found['eer_interval'][1] < 0.5
@@ -321,7 +321,7 @@ def _public(attackers: dict[str, Any]) -> str:
 def _wer(point: dict[str, Any]) -> str:
   failed = point['trainings_failed']
   if 'wers' not in point:
-    return _FAILED if failed else '-'
+    return _NO_RESULT if failed else '-'
   shown = student.interval(point['wers'])
   return f'{shown} ({failed} failed)' if failed else shown
 

@@ -145,7 +145,7 @@ def test_failing_is_told_from_not_applying_and_from_not_measured():
   assert cells[2:6] == [
     'refused; 0 whole, 0 heard, 3 refused of 3',
     'does not apply',
-    'failed',
+    'no result',
     '-',
   ]
   assert cells[6:10] == ['0.0 dB', 'none', '**hardly attacked (1)**', '-']
