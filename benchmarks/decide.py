@@ -38,8 +38,11 @@ from typing import Any, NamedTuple
 import communication
 import decide_rows
 import decide_table
+import main_job
 import own_process
 import sweep
+
+from fedjax_asr import config_file, environment
 
 # As shells have it of SIGINT.
 _INTERRUPTED = 130
@@ -162,8 +165,6 @@ def split(
 
 def points(variant: str) -> list[dict[str, Any]]:
   """Of the variant's sweep."""
-  from fedjax_asr import config_file
-
   return config_file.sweep(f'{decide_rows.CONFIG}:{variant}')
 
 
@@ -177,12 +178,23 @@ def _cases(own: dict[str, str]) -> Iterator[decide_rows.Case]:
 
 
 class _Record:
-  """RESULT.json, written whenever there is more of it."""
+  """RESULT.json, written whenever there is more of it.
+
+  Each row has the place among `starts` of the command, machine and versions
+  that made it.
+  """
 
   def __init__(self, path: pathlib.Path, command: list[str]):
     self._path = path
     opened = sweep.opened(path, command)
-    self.content = {'rows': [], 'trainings': [], **opened}
+    self.content = {'starts': [], 'rows': [], 'trainings': [], **opened}
+    self.content['starts'].append(
+      {
+        'command': ' '.join(command),
+        'machine': main_job.machine(),
+        'versions': environment.versions(),
+      }
+    )
 
   def has(self, kind: str, names: dict[str, Any]) -> bool:
     """Whether there is a row with a result, of `rows` or `trainings`."""
@@ -198,7 +210,8 @@ class _Record:
     others = [
       each for each in self.content[kind] if decide_table.key(each) != wanted
     ]
-    self.content[kind] = [*others, row]
+    start = len(self.content['starts']) - 1
+    self.content[kind] = [*others, row | {'start': start}]
     self._summarise(row['defence'], row['point'])
     beside = self._path.with_suffix('.part')
     beside.write_text(json.dumps(self.content, indent=1) + '\n')

@@ -263,7 +263,14 @@ def test_what_is_there_is_not_made_again_and_what_failed_is(tmp_path):
   assert errors[2, 'span'] == 'stopped after 9 s'
   assert go() == 1
   assert asked == [(1, ('speakers',), True), (1, ('span',), False)]
-  assert len(json.loads(result.read_text())['rows']) == 6
+  content = json.loads(result.read_text())
+  assert len(content['rows']) == 6
+  assert {each['seed']: each['start'] for each in content['rows']} == {
+    0: 0,
+    1: 1,
+    2: 0,
+  }
+  assert len(content['starts']) == 2
 
 
 def test_figures_draw_the_points_of_the_record(tmp_path):
