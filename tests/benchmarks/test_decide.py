@@ -11,6 +11,7 @@ import own_process
 import pytest
 
 from configs import defences
+from fedjax_asr import command_line, config, validation
 from fedjax_asr.figures import defence_points
 
 _CASE = decide_rows.Case('dropout', {'model.ds1.dropout': 0.0}, 0)
@@ -326,6 +327,21 @@ def test_every_defence_of_the_config_and_every_code_has_points():
     *('none', 'float16', 'bfloat16', 'int8', 'quantized'),
     *('sign', 'top_k', 'random_k'),
   }
+
+
+@pytest.mark.parametrize('variant', decide.VARIANTS)
+def test_the_ends_of_a_sweep_are_valid_trainings_and_attacks(variant):
+  first, *_, last = decide.points(variant)
+  for point in (first, last):
+    case = decide_rows.Case(variant, point, 0)
+    jobs = [
+      decide_rows._attack(case, name, _SETTINGS)
+      for name in decide_rows.RECONSTRUCTING
+    ]
+    for flags in (*jobs, decide_rows._training(case, _SETTINGS)):
+      command = command_line.parse(['main', *flags, '--workdir=x'])
+      validation.validate(command.config)
+    assert command.config.job is config.Job.TRAIN
 
 
 def test_noise_of_the_server_and_sums_hide_single_updates():
