@@ -10,7 +10,8 @@ that two commands give its two numbers:
       --config.job=train --config.name=defences_train | sh
     WER: metrics.jsonl of each point; the first point is without the defence
 
-and with --config.seed=1 and --workdir=runs/<another>, other seeds.
+and with --config.seed=1 and --workdir=runs/<another>, other seeds. All points,
+seeds and attackers, as one table: benchmarks/decide.py.
 
 Variants:
   dropout             configs/defences.py:dropout
@@ -102,9 +103,17 @@ _POINTS = {
   'compression': [
     *_over(f'{_CODE}.method', 'none', 'float16', 'bfloat16', 'int8'),
     {f'{_CODE}.method': 'int8', f'{_CODE}.rounding': 'nearest'},
+    *(
+      {f'{_CODE}.method': 'quantized', f'{_CODE}.bits': bits}
+      for bits in (4, 2, 1)
+    ),
     {f'{_CODE}.method': 'sign'},
     *(
       {f'{_CODE}.method': 'top_k', f'{_CODE}.top_fraction': fraction}
+      for fraction in (0.5, 0.1, 0.01)
+    ),
+    *(
+      {f'{_CODE}.method': 'random_k', f'{_CODE}.top_fraction': fraction}
       for fraction in (0.5, 0.1, 0.01)
     ),
   ],

@@ -1,6 +1,6 @@
 """What defences save and cost: points of records, or of attacks and runs.
 
-A record is what benchmarks/defences.py wrote. Of directories, an attack gives
+A record is what benchmarks/decide.py wrote. Of directories, an attack gives
 what was recovered, and a run of the job `train` with the same model and
 federated training the WER.
 """
@@ -28,7 +28,8 @@ class Point(NamedTuple):
   certified: utterances of `total`; None where nothing was attacked.
   snr_db: the median, refusals inside; None where it falls on one.
   interval: 95% of that median, as recorded; None at an end that falls on one.
-  wer: of one training run; None where it was not measured.
+  wer: of one training run, or the mean over seeds; None where it was not
+    measured.
   """
 
   settings: Mapping[str, Any]
@@ -113,7 +114,7 @@ def _of_record(path: pathlib.Path) -> list[Family]:
       rows.setdefault(row['defence'], []).append(_of_row(row))
   except (AttributeError, KeyError, TypeError, ValueError) as error:
     raise run_error.RunError(
-      f'{path}: {error!r}; want a record of benchmarks/defences.py.'
+      f'{path}: {error!r}; want a record of benchmarks/decide.py.'
     ) from error
   if not rows:
     raise run_error.RunError(f'{path} has no points; want one or more.')

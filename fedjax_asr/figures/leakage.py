@@ -2,7 +2,7 @@
 
   python -m fedjax_asr.figures.leakage OUT.png RECORD [RECORD ...]
 
-Each RECORD is a file of benchmarks/defences.py, or a directory of the job
+Each RECORD is a file of benchmarks/decide.py, or a directory of the job
 `attack`. What the same defences cost is drawn by
 fedjax_asr.figures.privacy_utility.
 """
@@ -38,7 +38,7 @@ def draw(
   drawn = [family for family in drawn if family.points]
   if not drawn:
     raise run_error.RunError(
-      'the records have no attack; want one of benchmarks/defences.py, or a '
+      'the records have no attack; want one of benchmarks/decide.py, or a '
       'directory of the job attack.'
     )
   with style.context():

@@ -2,7 +2,7 @@
 
   python -m fedjax_asr.figures.privacy_utility OUT.png RECORD [RECORD ...]
 
-Each RECORD is a file that `benchmarks/defences.py --wer` wrote, or a directory
+Each RECORD is a file that `benchmarks/decide.py --wer` wrote, or a directory
 of the job `attack`, or of the job `train` with the same model and federated
 training: such a pair gives a point.
 """
@@ -25,10 +25,10 @@ from fedjax_asr.figures import (
 )
 
 _CAPTION = (
-  'Best is below and to the left. Each point is the WER of training and the '
-  'median utterance by the strongest attack in the record (bar: its 95% '
-  'interval; of the WER none is known); ring: the first of its sweep; grey: '
-  'the other defences; '
+  'Best is below and to the left. Each point is the WER of training, a mean '
+  'where there are several seeds, and the median utterance by the strongest '
+  'attack in the record (bar: its 95% interval); ring: the first of its sweep; '
+  'grey: the other defences; '
   f'{recovered_axis.EXPLAINED}. A line joins strengths that one number orders, '
   'and no points of two defences.'
 )
@@ -47,7 +47,7 @@ def draw(
   if not drawn:
     raise run_error.RunError(
       'no point has a WER beside what was recovered; want the record of '
-      'benchmarks/defences.py with --wer, or training runs with the model and '
+      'benchmarks/decide.py with --wer, or training runs with the model and '
       'federated training of the attacks.'
     )
   with style.context():
