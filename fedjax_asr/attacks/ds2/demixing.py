@@ -50,6 +50,7 @@ from fedjax_asr.attacks import (
 )
 from fedjax_asr.attacks.ds2 import (
   batch_statistics,
+  frame_chain,
   frame_order,
   front_gradient,
   front_inversion,
@@ -108,7 +109,7 @@ def _demixed(
   seen, space = _seen(observed), spanned
   if batch_statistics.is_hidden(observed):
     space = _completed(spanned, seen)
-  found = sparse_frames.frames(space.basis, cfg, search_key, report)
+  found = _frames(observed, space, cfg, search_key, report)
   if len(found.directions) < space.rank:
     raise observation.Refused(
       f'{len(found.directions)} of {space.rank} frames found in '
@@ -140,6 +141,24 @@ def _demixed(
   report('the certificate')
   found = _result(observed, seen, cfg, order, utterances)
   return found._replace(spectra=(spanned.spectrum(_KERNEL), order.spectrum))
+
+
+def _frames(
+  observed: observation.Observation,
+  space: subspace.Subspace,
+  cfg: config.DemixingConfig,
+  key: jax.Array,
+  report: observation.Report,
+) -> sparse_frames.Frames:
+  """Without a search as far as that goes."""
+  known = None
+  try:
+    known = frame_chain.frames(observed, space, key, report)
+  except observation.Refused as refused:
+    report(f'no chain of frames: {refused}')
+  if known and len(known.directions) >= space.rank:
+    return known
+  return sparse_frames.frames(space.basis, cfg, key, report, known)
 
 
 def _seen(observed: observation.Observation) -> observation.Observation:
