@@ -50,6 +50,7 @@ from fedjax_asr.attacks import (
 )
 from fedjax_asr.attacks.ds2 import (
   batch_statistics,
+  dictionary_frames,
   frame_chain,
   frame_order,
   front_gradient,
@@ -150,12 +151,15 @@ def _frames(
   key: jax.Array,
   report: observation.Report,
 ) -> sparse_frames.Frames:
-  """Without a search as far as that goes."""
+  """As `cfg.frames_by` says; without a search as far as that goes."""
   known = None
-  try:
-    known = frame_chain.frames(observed, space, key, report)
-  except observation.Refused as refused:
-    report(f'no chain of frames: {refused}')
+  if cfg.frames_by is config.FrameSource.DICTIONARY:
+    return dictionary_frames.frames(space.basis, cfg)
+  if cfg.frames_by is config.FrameSource.CHAIN:
+    try:
+      known = frame_chain.frames(observed, space, key, report)
+    except observation.Refused as refused:
+      report(f'no chain of frames: {refused}')
   if known and len(known.directions) >= space.rank:
     return known
   return sparse_frames.frames(space.basis, cfg, key, report, known)

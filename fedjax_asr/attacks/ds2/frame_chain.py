@@ -124,7 +124,8 @@ def _starts(
 ) -> Float[np.ndarray, 'starts units']:
   """Directions of first frames: corners of what is nonnegative in their space.
 
-  By linear programs, then exactly by their zeros. Those with the most zeros first; what is no frame leads to no state.
+  By linear programs, then exactly by their zeros. Those with the most zeros
+  come first; what is no frame leads to no state.
   """
   units, utterances = first.shape
   if utterances == 1:

@@ -112,7 +112,7 @@ def frames(
         tuple(jnp.asarray(each, jnp.float32) for each in arrays),
       )
     before = len(found.directions)
-    found = _accepted(basis, np.asarray(columns, np.float64), found)
+    found = accepted(basis, np.asarray(columns, np.float64), found)
     is_stuck = len(found.directions) == before
     if is_stuck and tries and rank - before <= _FEW * rank:
       tries -= 1
@@ -218,7 +218,7 @@ def _between(
   return ends[0] * (ends[1] / ends[0]) ** part
 
 
-def _accepted(
+def accepted(
   basis: Float[np.ndarray, 'units rank'],
   columns: Float[np.ndarray, 'columns rank'],
   found: Frames,

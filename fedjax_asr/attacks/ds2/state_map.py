@@ -91,8 +91,8 @@ def state_map(
   utterances = spanned.rank - states.rank
   if utterances < 1 or states.rank < 1 or states.gap <= 1:
     raise observation.Refused(
-      f'{states.rank} states before {spanned.rank} frames; want one before each '
-      'but the first.'
+      f'{states.rank} states before {spanned.rank} frames; want one before '
+      'each but the first.'
     )
   shared = _shared(observed, spanned.basis, states.rank, direction)
   wanted = states.rank + len(shared.shifts) + utterances
