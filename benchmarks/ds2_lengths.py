@@ -10,7 +10,7 @@ utterances or, at 0, whole ones of up to 10 s, FRAMES found by `chain`, `search`
 or `dictionary` (SPEAR++, to compare), DTYPE of the client's products, N
 utterances. RESULT.json gets a point's rows as soon as it is done, and a point
 that was interrupted goes on where it stopped (its attack is kept beside the
-result). Where BENCHMARK_DEVICES is set, each of so many GPUs has points in turn.
+result). Where BENCHMARK_DEVICES is set, so many GPUs have points in turn.
 Speech is of a manifest's first or second half, by id: settings were chosen on
 first halves only.
 
@@ -139,10 +139,10 @@ def _precision(records: list[dict]) -> str:
 
 
 def table(points: list[dict]) -> str:
-  """A point a line: medians over all utterances, refusals as worse than any."""
+  """A point a line: medians over all, refusals inside as worse than any."""
   lines = [
-    '| features | seconds | frames by | products | certified | whole | refused |'
-    ' median SNR | least certified | seconds, median and most |',
+    '| features | seconds | frames by | products | certified | whole |'
+    ' refused | median SNR | least certified | seconds, median and most |',
     '|---|---|---|---|---|---|---|---|---|---|',
   ]
   return '\n'.join([*lines, *map(_line, points)])

@@ -2,7 +2,10 @@
 
 1. The update of the recurrence's input kernel, sum_t u_t d_t^T, spans the same
    space as the frames u_t that the convolutions give.
-2. The frames are that space's sparse nonnegative directions (`sparse_frames`).
+2. The first frame is what the update of the recurrent kernel does not share, and
+   each other follows from the state before it (`state_map`, `frame_chain`). What
+   is missed there is searched for: frames are that space's sparse nonnegative
+   directions (`sparse_frames`).
 3. Only in their true order do they lead through the states that the update of
    the recurrent kernel spans (`frame_order`): no time shift is possible.
 4. Features are found whose convolutions give those frames (`front_inversion`).
@@ -23,8 +26,9 @@ Assumes:
     as many units as an output frame has unknowns, about half of them at zero.
   training: convolutions and recurrence as they were sent throughout: one step,
     or steps so small that the residuals stay within their limits. Something is
-    sent back to each frame, and there are far fewer frames than units, and
-    fewer states than the recurrence is wide.
+    sent back to each frame; there are fewer states than the recurrence is wide,
+    and fewer frames than zeros of one and states together. Far fewer frames
+    than units where batch norm goes by the batch, or frames are equal.
   noise: rounding, or so little that singular values still drop threefold after
     the last frame's.
   refused: another model, too few units, Adam's delta, no update of a layer that

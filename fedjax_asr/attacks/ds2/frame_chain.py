@@ -65,13 +65,19 @@ def frames(
   As many as the rank of `spanned`, the frames' space, where all were found.
 
   Raises:
-    Refused: as `state_map.state_map`, of the forward direction.
+    Refused: `state_map.state_map` does, of either direction.
   """
   found = sparse_frames.Frames(
     np.zeros((0, len(spanned.basis))), np.zeros(0, int)
   )
-  for direction in range(2 if observed.model.ds2.bidirectional else 1):
-    chained = _directed(observed, spanned, direction, key)
+  refusals = []
+  directions = range(2 if observed.model.ds2.bidirectional else 1)
+  for direction in directions:
+    try:
+      chained = _directed(observed, spanned, direction, key)
+    except observation.Refused as refused:
+      refusals.append(refused)
+      continue
     found = _with(found, chained)
     report(
       f'{len(found.directions)} of {spanned.rank} frames found, each from the '
@@ -79,6 +85,8 @@ def frames(
     )
     if len(found.directions) >= spanned.rank:
       break
+  if len(refusals) == len(directions):
+    raise refusals[0]
   return found
 
 
