@@ -2,10 +2,10 @@
 
 1. The update of the recurrence's input kernel, sum_t u_t d_t^T, spans the same
    space as the frames u_t that the convolutions give.
-2. The first frame is what the update of the recurrent kernel does not share, and
-   each other follows from the state before it (`state_map`, `frame_chain`). What
-   is missed there is searched for: frames are that space's sparse nonnegative
-   directions (`sparse_frames`).
+2. The first frame is what the update of the recurrent kernel does not share,
+   and each other follows from the state before it (`state_map`, `frame_chain`).
+   What is missed there is searched for: frames are that space's sparse
+   nonnegative directions (`sparse_frames`).
 3. Only in their true order do they lead through the states that the update of
    the recurrent kernel spans (`frame_order`): no time shift is possible.
 4. Features are found whose convolutions give those frames (`front_inversion`).
