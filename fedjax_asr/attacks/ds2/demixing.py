@@ -161,11 +161,12 @@ def _frames(
     return dictionary_frames.frames(space.basis, cfg)
   if cfg.frames_by is config.FrameSource.CHAIN:
     try:
-      known = frame_chain.frames(observed, space, key, report)
+      chained = frame_chain.frames(observed, space, key, report)
+      if len(chained.directions) >= space.rank:
+        return chained
+      known = chained.directions
     except observation.Refused as refused:
       report(f'no chain of frames: {refused}')
-  if known and len(known.directions) >= space.rank:
-    return known
   return sparse_frames.frames(space.basis, cfg, key, report, known)
 
 

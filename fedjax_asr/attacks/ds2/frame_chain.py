@@ -151,6 +151,10 @@ def _starts(
     values = _exact(first, values)
     if not sparse_frames.is_among(values, corners):
       corners = np.vstack([corners, values])
+  if not len(corners):
+    raise observation.Refused(
+      f'no first frames in the {utterances} dimensions that theirs are.'
+    )
   return corners[np.argsort((corners != 0).sum(1), kind='stable')]
 
 
@@ -208,7 +212,11 @@ def _next(
       is_zero = _zeros(values)
     if is_zero.mean() < _LEAST_ZEROS:
       return None
-    values = _fitted(chain, state, values, is_zero, weight)
+    try:
+      values = _fitted(chain, state, values, is_zero, weight)
+    except np.linalg.LinAlgError:
+      # Zeros and state leave something open.
+      return None
   if values.min() < -_NEGATIVE * values.max():
     return None
   return np.where(is_zero, 0.0, values)
@@ -252,9 +260,6 @@ def _fitted(
   """
   rows = chain.map.basis[is_zero] * weight / np.linalg.norm(values)
   length = float(state @ state)
-  solved = scipy.linalg.solve(
-    rows.T @ rows + chain.normal / length,
-    chain.map.before.T @ state / length,
-    assume_a='pos',
-  )
+  factor = scipy.linalg.cho_factor(rows.T @ rows + chain.normal / length)
+  solved = scipy.linalg.cho_solve(factor, chain.map.before.T @ state / length)
   return chain.map.basis @ solved

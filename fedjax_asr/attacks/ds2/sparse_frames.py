@@ -81,16 +81,19 @@ def frames(
   cfg: config.DemixingConfig,
   key: jax.Array,
   report: observation.Report | None = None,
-  known: Frames | None = None,
+  known: Float[np.ndarray, 'known units'] | None = None,
 ) -> Frames:
   """The sparse nonnegative directions of a subspace, in no order.
 
-  As many as its rank where all were found; those that are `known` come first.
+  As many as its rank where all were found; of those that are `known`
+  beforehand, what is one comes first.
   At most `cfg.num_searches` searches are made, each for what those before did
   not find: the determinant is of what lies outside of the known frames' span.
   """
   _, rank = basis.shape
-  found = known or Frames(np.zeros((0, len(basis))), np.zeros(0, int))
+  found = Frames(np.zeros((0, len(basis))), np.zeros(0, int))
+  for values in found.directions if known is None else known:
+    found = _with(basis, found, values)
   seed = int(jax.random.bits(key))
   tries = _MAX_TRIES
   for search in range(cfg.num_searches):
