@@ -8,8 +8,9 @@ found by itself, by alternating directions (Qu, Sun and Wright 2014)
 
   x = soft(B q, w),      q = B'x / |B'x|
 
-from every row of B, and is made exact and accepted as those of `sparse_frames`.
-What keeps such searches apart, and what knows of order or of sign, is left out.
+from every row of B, for several w, and is made exact and accepted as those of
+`sparse_frames`. What keeps such searches apart, and what knows of order or of
+sign, is left out.
 """
 
 import functools
@@ -22,30 +23,36 @@ from jaxtyping import Array, Float
 from fedjax_asr import config
 from fedjax_asr.attacks.ds2 import sparse_frames
 
-# Of a vector's mean square entry, what is shrunk to zero (Qu et al. 2014, 3).
-_THRESHOLD = 1.0
+# Widths that are tried, each for itself, in a vector's effective value. Those
+# near 1, which Qu et al. take for entries of either sign, find nothing here.
+_WIDTHS = (0.02, 0.05, 0.1, 0.3)
 
 
 def frames(
   basis: Float[np.ndarray, 'units rank'], cfg: config.DemixingConfig
 ) -> sparse_frames.Frames:
   """Sparse nonnegative directions of a subspace, each found by itself."""
-  columns = np.asarray(
-    _alternated(jnp.asarray(basis, jnp.float32), cfg.num_search_iterations),
-    np.float64,
-  )
-  # A direction is as sparse as its negative.
-  signs = np.sign((columns @ basis.T).sum(1, keepdims=True))
-  none = sparse_frames.Frames(np.zeros((0, len(basis))), np.zeros(0, int))
-  return sparse_frames.accepted(basis, signs * columns, none)
+  found = sparse_frames.Frames(np.zeros((0, len(basis))), np.zeros(0, int))
+  rows = jnp.asarray(basis, jnp.float32)
+  for width in _WIDTHS:
+    columns = np.asarray(
+      _alternated(rows, width, cfg.num_search_iterations), np.float64
+    )
+    columns = columns[columns.any(1)]
+    # A direction is as sparse as its negative.
+    signs = np.sign((columns @ basis.T).sum(1, keepdims=True))
+    found = sparse_frames.accepted(basis, signs * columns, found)
+  return found
 
 
-@functools.partial(jax.jit, static_argnums=1)
+@functools.partial(jax.jit, static_argnums=2)
 def _alternated(
-  basis: Float[Array, 'units rank'], num_iterations: int
+  basis: Float[Array, 'units rank'],
+  width: float | Float[Array, ''],
+  num_iterations: int,
 ) -> Float[Array, 'units rank']:
-  """A unit vector from each row."""
-  width = _THRESHOLD / jnp.sqrt(float(len(basis)))
+  """A unit vector from each row; zeros where all of it was shrunk."""
+  width = width / jnp.sqrt(float(len(basis)))
 
   def unit(columns: jax.Array) -> jax.Array:
     lengths = jnp.linalg.norm(columns, axis=1, keepdims=True)
