@@ -38,7 +38,7 @@ _OWN = {
   '--speech': 'synthetic',
   '--half': 'second',
 }
-_KEPT = (
+KEPT = (
   'victim',
   'utterance',
   'method',
@@ -164,7 +164,7 @@ def _point(
     )
     attack.run(command.config, command.workdir)
     records = json.loads(run_files.RunFiles(command.workdir).attack.read_text())
-  return [{name: row.get(name) for name in _KEPT} for row in records]
+  return [{name: row.get(name) for name in KEPT} for row in records]
 
 
 def table(points: list[dict]) -> str:

@@ -34,6 +34,7 @@ from fedjax_asr.config.attack import AttackMethod as AttackMethod
 from fedjax_asr.config.attack import ClientRoundsConfig as ClientRoundsConfig
 from fedjax_asr.config.attack import DemixingConfig as DemixingConfig
 from fedjax_asr.config.attack import Distance as Distance
+from fedjax_asr.config.attack import FrameSource as FrameSource
 from fedjax_asr.config.attack import HessianFreeConfig as HessianFreeConfig
 from fedjax_asr.config.attack import ImprintConfig as ImprintConfig
 from fedjax_asr.config.attack import MatchingConfig as MatchingConfig

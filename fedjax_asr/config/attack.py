@@ -37,6 +37,19 @@ class Precision(enum.StrEnum):
   BFLOAT16 = 'bfloat16'
 
 
+class FrameSource(enum.StrEnum):
+  """How DeepSpeech 2's frames are told from their span.
+
+  chain: each from the state before, then, for those that are missing, search;
+  search: by their zeros, all together; dictionary: also by their zeros, one at
+  a time, as SPEAR++ does (arXiv 2510.24200), to compare.
+  """
+
+  CHAIN = 'chain'
+  SEARCH = 'search'
+  DICTIONARY = 'dictionary'
+
+
 class Server(enum.StrEnum):
   """honest: it follows the protocol, and is curious; active: it sends
   parameters of its own choice in place of those that training gave."""
@@ -112,6 +125,7 @@ class SeedAndGrowConfig:
 class DemixingConfig:
   """DeepSpeech 2 through the frames that span its recurrent input."""
 
+  frames_by: FrameSource = FrameSource.CHAIN
   # Joint descents that look for frames, and the iterations of each.
   num_searches: int = bounded(12, low=1)
   num_search_iterations: int = bounded(1500, low=3)

@@ -2,7 +2,10 @@
 
 1. The update of the recurrence's input kernel, sum_t u_t d_t^T, spans the same
    space as the frames u_t that the convolutions give.
-2. The frames are that space's sparse nonnegative directions (`sparse_frames`).
+2. The first frame is what the update of the recurrent kernel does not share,
+   and each other follows from the state before it (`state_map`, `frame_chain`).
+   What is missed there is searched for: frames are that space's sparse
+   nonnegative directions (`sparse_frames`).
 3. Only in their true order do they lead through the states that the update of
    the recurrent kernel spans (`frame_order`): no time shift is possible.
 4. Features are found whose convolutions give those frames (`front_inversion`).
@@ -23,8 +26,9 @@ Assumes:
     as many units as an output frame has unknowns, about half of them at zero.
   training: convolutions and recurrence as they were sent throughout: one step,
     or steps so small that the residuals stay within their limits. Something is
-    sent back to each frame, and there are far fewer frames than units, and
-    fewer states than the recurrence is wide.
+    sent back to each frame; there are fewer states than the recurrence is wide,
+    and fewer frames than zeros of one and states together. Far fewer frames
+    than units where batch norm goes by the batch, or frames are equal.
   noise: rounding, or so little that singular values still drop threefold after
     the last frame's.
   refused: another model, too few units, Adam's delta, no update of a layer that
@@ -50,6 +54,8 @@ from fedjax_asr.attacks import (
 )
 from fedjax_asr.attacks.ds2 import (
   batch_statistics,
+  dictionary_frames,
+  frame_chain,
   frame_order,
   front_gradient,
   front_inversion,
@@ -108,7 +114,7 @@ def _demixed(
   seen, space = _seen(observed), spanned
   if batch_statistics.is_hidden(observed):
     space = _completed(spanned, seen)
-  found = sparse_frames.frames(space.basis, cfg, search_key, report)
+  found = _frames(observed, space, cfg, search_key, report)
   if len(found.directions) < space.rank:
     raise observation.Refused(
       f'{len(found.directions)} of {space.rank} frames found in '
@@ -140,6 +146,28 @@ def _demixed(
   report('the certificate')
   found = _result(observed, seen, cfg, order, utterances)
   return found._replace(spectra=(spanned.spectrum(_KERNEL), order.spectrum))
+
+
+def _frames(
+  observed: observation.Observation,
+  space: subspace.Subspace,
+  cfg: config.DemixingConfig,
+  key: jax.Array,
+  report: observation.Report,
+) -> sparse_frames.Frames:
+  """As `cfg.frames_by` says; without a search as far as that goes."""
+  known = None
+  if cfg.frames_by is config.FrameSource.DICTIONARY:
+    return dictionary_frames.frames(space.basis, cfg)
+  if cfg.frames_by is config.FrameSource.CHAIN:
+    try:
+      chained = frame_chain.frames(observed, space, key, report)
+      if len(chained.directions) >= space.rank:
+        return chained
+      known = chained.directions
+    except observation.Refused as refused:
+      report(f'no chain of frames: {refused}')
+  return sparse_frames.frames(space.basis, cfg, key, report, known)
 
 
 def _seen(observed: observation.Observation) -> observation.Observation:

@@ -20,14 +20,14 @@ from fedjax_asr import config
 from fedjax_asr.attacks import observation, subspace
 from fedjax_asr.models import norms, recurrence
 
-_INPUT = 'recurrent_0/input_kernel'
-_RECURRENT = 'recurrent_0/recurrent_kernel'
+INPUT = 'recurrent_0/input_kernel'
+RECURRENT = 'recurrent_0/recurrent_kernel'
 # Part of a state that may lie outside of the space.
 MAX_RESIDUAL = 1e-2
 
 # (what each frame gives, a state or None for zero) -> (the states after each,
 # their parts outside of the space).
-_Step = Callable[[jax.Array, np.ndarray | None], tuple[jax.Array, jax.Array]]
+Step = Callable[[jax.Array, np.ndarray | None], tuple[jax.Array, jax.Array]]
 
 
 class Order(NamedTuple):
@@ -65,9 +65,9 @@ def order(
     Refused: no chain of frames leads through the states, or the update lacks
       one of `layers`.
   """
-  update = observation.needed(observed, _RECURRENT)[0]
+  update = observation.needed(observed, RECURRENT)[0]
   states = subspace.column_space(update)
-  with observation.having_seen(states.spectrum(_RECURRENT)):
+  with observation.having_seen(states.spectrum(RECURRENT)):
     return _ordered(observed, frames, mean, states, update.shape)
 
 
@@ -85,9 +85,8 @@ def _ordered(
     )
   # Highest: a GPU would round products to TF32.
   with jax.default_matmul_precision('highest'):
-    step = _step(observed, states)
-    projected = _projected(observed, scaled(observed, frames, mean))
-    chains, residuals, margins = _chains(step, projected)
+    given = projected(observed, scaled(observed, frames, mean))
+    chains, residuals, margins = _chains(stepper(observed, states), given)
   if not any(chains):
     raise observation.Refused(
       'no frame leads from a zero state into the space of states; the least '
@@ -98,12 +97,12 @@ def _ordered(
     residual=max(residuals),
     margin=min(margins, default=1.0),
     num_states=states.rank,
-    spectrum=states.spectrum(_RECURRENT),
+    spectrum=states.spectrum(RECURRENT),
   )
 
 
 def _chains(
-  step: _Step, projected: Float[Array, 'frames gates']
+  step: Step, projected: Float[Array, 'frames gates']
 ) -> tuple[list[list[int]], list[float], list[float]]:
   """Chains of frames from zero states; each lacks its last frame.
 
@@ -175,8 +174,8 @@ def scaled(
   if mean is not None:
     parts, *_ = np.linalg.lstsq(frames.T, mean * len(frames), rcond=None)
     return frames * parts[:, None]
-  update = observation.needed(observed, _INPUT)
-  total, known = _bias_update(observed)
+  update = observation.needed(observed, INPUT)
+  total, known = bias_update(observed)
   parts, *_ = np.linalg.lstsq(frames.T, update, rcond=None)
   inverse, *_ = np.linalg.lstsq(parts[:, known].T, total[known], rcond=None)
   with np.errstate(divide='ignore'):
@@ -189,8 +188,8 @@ def layers(
   """Names of parameters whose updates `order` cannot do without."""
   cfg = observed.model.ds2
   if knows_mean or cfg.norm in (config.Norm.LAYER, config.Norm.GROUP):
-    return (_RECURRENT,)
-  return _RECURRENT, _INPUT, _bias(cfg)
+    return (RECURRENT,)
+  return RECURRENT, INPUT, _bias(cfg)
 
 
 def _bias(cfg: config.DeepSpeech2Config) -> str:
@@ -200,19 +199,14 @@ def _bias(cfg: config.DeepSpeech2Config) -> str:
   return 'recurrent_0/bias'
 
 
-def _bias_update(
+def bias_update(
   observed: observation.Observation,
 ) -> tuple[Float[np.ndarray, ' outputs'], Bool[np.ndarray, ' outputs']]:
   """sum_t d_t of the input's products, and for which outputs it is known."""
   cfg = observed.model.ds2
   total = observation.needed(observed, _bias(cfg))
   if cfg.norm is config.Norm.BATCH:
-    params = observed.params['recurrent_0']['norm']
-    variance = observed.norm_state['recurrent_0']['norm']['variance']
-    slope = np.asarray(params['scale']) / np.sqrt(
-      np.asarray(variance) + norms.EPSILON
-    )
-    return total * slope, np.ones(len(total), bool)
+    return total * norm_slope(observed), np.ones(len(total), bool)
   known = np.ones(total.shape, bool)
   if cfg.cell is config.Cell.GRU:
     # The candidate's bias stands behind the reset gate.
@@ -220,18 +214,30 @@ def _bias_update(
   return total.ravel(), known.ravel()
 
 
-def _projected(
+def norm_slope(
+  observed: observation.Observation,
+) -> Float[np.ndarray, ' outputs']:
+  """What batch norm with known moments multiplies each product by."""
+  params = observed.params['recurrent_0']['norm']
+  variance = observed.norm_state['recurrent_0']['norm']['variance']
+  return np.asarray(params['scale'], np.float64) / np.sqrt(
+    np.asarray(variance, np.float64) + norms.EPSILON
+  )
+
+
+def projected(
   observed: observation.Observation,
   frames: Float[np.ndarray, 'frames units'],
+  direction: int = 0,
 ) -> Float[Array, 'frames gates']:
-  """What the recurrence is given in the forward direction."""
+  """What the recurrence is given in that direction."""
   cfg = observed.model.ds2
   layer = observed.params['recurrent_0']
   values = jnp.asarray(frames, jnp.float32) @ layer['input_kernel']
   if cfg.norm is not config.Norm.NONE:
     values = _normalized(observed, values)
   gates = recurrence.CELLS[cfg.cell].num_gates * cfg.recurrent_size
-  return values[:, :gates]
+  return values[:, direction * gates : (direction + 1) * gates]
 
 
 def _normalized(
@@ -249,15 +255,19 @@ def _normalized(
   return norms.FrameNorm(num_groups=groups).apply(variables, values[None])[0]
 
 
-def _step(
-  observed: observation.Observation, states: subspace.Subspace
-) -> _Step:
-  """For every frame as the next."""
+def stepper(
+  observed: observation.Observation,
+  states: subspace.Subspace,
+  direction: int = 0,
+) -> Step:
+  """For every frame as the next in that direction."""
   cfg = observed.model.ds2
   cell = recurrence.CELLS[cfg.cell]
   size = cfg.recurrent_size
   layer = observed.params['recurrent_0']
-  weights, bias = layer['recurrent_kernel'][0], layer['bias'][0]
+  weights, bias = (
+    layer[name][direction] for name in ('recurrent_kernel', 'bias')
+  )
   basis = jnp.asarray(states.basis, jnp.float32)
 
   @jax.jit

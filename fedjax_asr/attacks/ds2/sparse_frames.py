@@ -81,15 +81,19 @@ def frames(
   cfg: config.DemixingConfig,
   key: jax.Array,
   report: observation.Report | None = None,
+  known: Float[np.ndarray, 'known units'] | None = None,
 ) -> Frames:
   """The sparse nonnegative directions of a subspace, in no order.
 
-  As many as its rank where all were found. At most `cfg.num_searches` searches
-  are made, each for what those before did not find: the determinant is of
-  what lies outside of the known frames' span.
+  As many as its rank where all were found; of those that are `known`
+  beforehand, what is one comes first.
+  At most `cfg.num_searches` searches are made, each for what those before did
+  not find: the determinant is of what lies outside of the known frames' span.
   """
   _, rank = basis.shape
   found = Frames(np.zeros((0, len(basis))), np.zeros(0, int))
+  for values in found.directions if known is None else known:
+    found = _with(basis, found, values)
   seed = int(jax.random.bits(key))
   tries = _MAX_TRIES
   for search in range(cfg.num_searches):
@@ -111,7 +115,7 @@ def frames(
         tuple(jnp.asarray(each, jnp.float32) for each in arrays),
       )
     before = len(found.directions)
-    found = _accepted(basis, np.asarray(columns, np.float64), found)
+    found = accepted(basis, np.asarray(columns, np.float64), found)
     is_stuck = len(found.directions) == before
     if is_stuck and tries and rank - before <= _FEW * rank:
       tries -= 1
@@ -217,7 +221,7 @@ def _between(
   return ends[0] * (ends[1] / ends[0]) ** part
 
 
-def _accepted(
+def accepted(
   basis: Float[np.ndarray, 'units rank'],
   columns: Float[np.ndarray, 'columns rank'],
   found: Frames,
@@ -230,7 +234,7 @@ def _accepted(
   if rank - len(found.directions) > _FEW * rank:
     return found
   left = [
-    values for values in candidates if not _is_among(values, found.directions)
+    values for values in candidates if not is_among(values, found.directions)
   ]
   for values in left[:_MAX_CORNERS]:
     found = _with(basis, found, _at_corner(basis, values))
@@ -255,7 +259,7 @@ def _with_neighbours(
       break
     toward = _outside(found.directions @ basis) @ rng.standard_normal(missing)
     for sign in (1.0, -1.0):
-      values = _cheapest(basis, sign * toward, _costs(known))
+      values = cheapest(basis, sign * toward, _costs(known))
       if values is not None:
         found = _with(basis, found, values)
   return found
@@ -273,7 +277,7 @@ def _candidates(
   count = near.sum(1)
   candidates = np.zeros((0, len(basis)))
   for index in np.argsort(-count, kind='stable'):
-    is_new = not _is_among(values[index], candidates)
+    is_new = not is_among(values[index], candidates)
     if is_new and count[index] >= _zeros_wanted(basis):
       candidates = np.vstack([candidates, values[index]])
   return candidates
@@ -285,7 +289,7 @@ def _with(
   values: Float[np.ndarray, ' units'],
 ) -> Frames:
   """These too where they are a frame that is not yet known."""
-  if not _is_frame(basis, values) or _is_among(values, found.directions):
+  if not _is_frame(basis, values) or is_among(values, found.directions):
     return found
   zeros = int((np.abs(values) < _ZERO * values.max()).sum())
   return Frames(
@@ -293,7 +297,7 @@ def _with(
   )
 
 
-def _is_among(
+def is_among(
   values: Float[np.ndarray, ' units'],
   directions: Float[np.ndarray, 'frames units'],
 ) -> bool:
@@ -348,7 +352,7 @@ def _at_corner(
   """
   values = np.maximum(values, 0)
   for _ in range(2):
-    corner = _cheapest(basis, values @ basis, _costs(values))
+    corner = cheapest(basis, values @ basis, _costs(values))
     if corner is None:
       break
     values = corner
@@ -365,7 +369,7 @@ def _costs(
   return costs / costs.sum()
 
 
-def _cheapest(
+def cheapest(
   basis: Float[np.ndarray, 'units rank'],
   toward: Float[np.ndarray, ' rank'],
   costs: Float[np.ndarray, ' units'],

@@ -29,6 +29,19 @@ def test_all_frames_are_found_and_none_that_is_not_one():
   np.testing.assert_array_equal(found.num_zeros, zeros)
 
 
+def test_of_what_is_known_beforehand_only_frames_are_kept():
+  truth = _truth()
+  mixture = truth[3] + truth[7]
+  known = np.vstack([truth[:8], mixture / np.linalg.norm(mixture)])
+  found = sparse_frames.frames(
+    _basis(truth), CFG, jax.random.key(0), known=known
+  )
+  np.testing.assert_allclose(found.directions[:8], truth[:8])
+  likeness = truth @ found.directions.T
+  np.testing.assert_allclose(likeness.max(0), 1, atol=1e-9)
+  assert len(found.directions) == len(truth)
+
+
 def test_nothing_is_found_in_a_subspace_without_sparse_vectors():
   basis = _basis(np.random.default_rng(0).standard_normal((12, 160)))
   found = sparse_frames.frames(basis, CFG, jax.random.key(0))
