@@ -1,0 +1,69 @@
+"""A Markdown table of a record of `audited_rounds.py`."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from fedjax_asr.figures import measured_values
+
+_HEAD = (
+  'multiplier',
+  'seed',
+  'round',
+  'WER',
+  'epsilon, extrapolated',
+  'proven by canaries',
+  'membership by loss, AUC',
+  'TPR at 1% FPR',
+  'speakers, equal error rate',
+  'SNR of the median',
+  'whole',
+)
+
+
+def table(points: Sequence[Mapping[str, Any]]) -> str:
+  """A line a round; what was not measured is a dash."""
+  lines = [_line(_HEAD), '|---' * len(_HEAD) + '|']
+  for row in sorted(
+    points, key=lambda row: (row['noise_multiplier'], row['seed'], row['round'])
+  ):
+    values = measured_values.of(row)
+    named = (
+      f'{row["noise_multiplier"]:g}',
+      str(row['seed']),
+      str(row['round']),
+    )
+    lines.append(_line((*named, *_cells(values))))
+  return '\n'.join(lines)
+
+
+def _line(cells: Sequence[str]) -> str:
+  return f'| {" | ".join(cells)} |'
+
+
+def _cells(values: Mapping[str, measured_values.Value]) -> list[str]:
+  loss = 'utterances/loss'
+  return [
+    _cell(values.get(key), form)
+    for key, form in (
+      ('wer', '{:.1%}'),
+      ('extrapolated_epsilon', '{:.3g}'),
+      ('proven', '{:.2f}'),
+      (f'auc/{loss}', '{:.3f}'),
+      (f'tpr/{loss}', '{:.1%}'),
+      ('eer/update', '{:.1%}'),
+      ('snr', '{:.1f} dB'),
+      ('whole', '{:.0%}'),
+    )
+  ]
+
+
+def _cell(value: measured_values.Value | None, form: str) -> str:
+  if value is None:
+    return '-'
+  if value.value == float('-inf'):
+    return 'refused'
+  told = form.format(value.value)
+  if value.interval is None or None in value.interval:
+    return told
+  low, high = (form.format(each) for each in value.interval)
+  return f'{told} [{low}, {high}]'
