@@ -68,7 +68,7 @@ def of_records(records: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
     'snr_db': score_summary.median(snr),
     'interval': list(interval.finite()) if interval else None,
     'certified': sum(bool(each['is_certified']) for each in records),
-    'whole': None if None in is_whole else sum(is_whole),
+    'whole': None if None in is_whole else is_whole.count(True),
     'total': len(records),
   }
 
@@ -135,5 +135,6 @@ def _recovered(attack: Mapping[str, Any]) -> dict[str, Value]:
   }
   whole, total = attack.get('whole'), attack.get('total')
   if whole is not None and total:
-    values['whole'] = Value(whole / total, tuple(intervals.share(whole, total)))
+    low, high = intervals.share(whole, total)
+    values['whole'] = Value(whole / total, (low, high))
   return values

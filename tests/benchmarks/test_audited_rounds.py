@@ -183,8 +183,8 @@ def test_a_wrong_flag_is_one_line(word, tmp_path, capsys):
 
 
 def test_a_round_that_the_run_has_not_is_one_line(tiny, tmp_path):
-  folder, flags = tiny
-  with pytest.raises(config.UserError, match='--rounds=8: .* rounds 1 to 6'):
+  _, flags = tiny
+  with pytest.raises(config.UserError, match=r'--rounds=8: .* rounds 1 to 6'):
     measure(
       tmp_path / 'r.json',
       flags[0],
