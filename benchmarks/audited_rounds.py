@@ -20,13 +20,13 @@ processes run at once.
 
 Round 0 is a run of one round, at whose end the server steps by so little
 (1e-30) that its parameters are those that training begins with; batch norm's
-statistics alone are those of that round. Its epsilon is 0, and its members are
-those who are drawn in that round: nobody can tell them from others.
+statistics alone are those of that round. It has spent nothing, published
+nothing and was trained on nobody: epsilon is 0 (where the run has one at its
+end), and there are no canaries and no members of it.
 
 Canaries of a round are a training of their own by so many rounds, fresh from
 the run's first parameters (`audit.canaries.num_rounds`), over which the rates
 of the config's schedules fall; so all of a run costs the sum of its rounds.
-There are none of round 0, which publishes nothing.
 
   python benchmarks/audited_rounds.py RESULT.json --table
 
@@ -57,6 +57,8 @@ _OWN = {
   '--parts': 'membership,attack,speakers,canaries',
 }
 _LAST = 'last'
+# Parts of an audit that no run has before its first round.
+_OF_TRAINED = {'membership', 'canaries'}
 _DEFAULT = '--config=configs/privacy.py'
 _BY_LOSS_ALONE = tuple(
   f'--config.audit.membership.{name}=0'
@@ -325,7 +327,7 @@ def _told(
     epsilon = audit_jobs.epsilons(line)
   else:
     (line,) = _metrics(run.untrained).values()
-    epsilon = _nothing_spent(audit_jobs.epsilons(line))
+    epsilon = _nothing_spent(audit_jobs.epsilons(lines[max(lines)]))
   return {
     'wer': line.get('eval/wer'),
     'epsilon': epsilon,
@@ -336,12 +338,13 @@ def _told(
 
 
 def _nothing_spent(epsilon: Mapping[str, Any]) -> dict[str, Any]:
-  """Before the first round; delta stays."""
-  return {
-    name: 0.0 if 'epsilon' in name else value
+  """Before the first round, of what the last has spent: 0 of what is known."""
+  spent = {
+    name: None if value is None else 0.0
     for name, value in epsilon.items()
-    if 'epsilon' in name or name == 'delta'
+    if 'epsilon' in name
   }
+  return spent | ({'delta': epsilon['delta']} if 'delta' in epsilon else {})
 
 
 def _jobs(run: Run, row: dict[str, Any], asked: Asked) -> dict[str, list[str]]:
@@ -358,7 +361,7 @@ def _jobs(run: Run, row: dict[str, Any], asked: Asked) -> dict[str, list[str]]:
   if row['attack']:
     had.add(audit_jobs.ATTACK)
   if not index:
-    had.add('canaries')
+    had |= _OF_TRAINED
   return {name: jobs[name] for name in asked.parts if name not in had}
 
 

@@ -13,7 +13,8 @@ import numpy as np
 
 from fedjax_asr.figures import intervals, measured_values, recovered_axis, style
 
-_SCORES = ('lira', 'rmia', 'loss_per_label', 'loss')
+# Of membership, what is drawn first.
+SCORES = ('lira', 'rmia', 'loss_per_label', 'loss')
 _SCORE_NAMES = {
   'lira': 'LiRA',
   'rmia': 'RMIA',
@@ -22,6 +23,8 @@ _SCORE_NAMES = {
 }
 # Of a panel in which nothing was measured, over that of one with something.
 _LOW = 0.45
+# Epsilons of which the least would be no height beside the largest.
+_FAR_APART = 30
 EXPLAINED = (
   "Bars: of several seeds the 95% interval of their mean (Student's t), of one "
   'what audit and attack give; of a single WER or accounted epsilon none is '
@@ -65,8 +68,13 @@ class Curve(NamedTuple):
   look: Mapping[str, Any]
 
 
-def panels(measured: Sequence[Values]) -> list[Panel]:
-  """Of all that was measured, whichever of it there is."""
+def panels(
+  measured: Sequence[Values], scores: Sequence[str] = SCORES
+) -> list[Panel]:
+  """Of all that was measured, whichever of it there is.
+
+  scores: of membership, of which the first that most have is drawn.
+  """
   return [
     Panel(
       'word error rate, held-out speakers',
@@ -83,19 +91,19 @@ def panels(measured: Sequence[Values]) -> list[Panel]:
         Series('estimated', 'estimate by canaries'),
         *_bugs(measured),
       ],
-      _log,
+      _epsilon,
       reason='no finite epsilon and no canaries',
     ),
     Panel(
       'membership, AUC',
-      _memberships(measured, 'auc'),
+      _memberships(measured, 'auc', scores),
       percent,
       0.5,
       reason='no part membership of an audit',
     ),
     Panel(
       'membership, found at 1% false positives',
-      _memberships(measured, 'tpr'),
+      _memberships(measured, 'tpr', scores),
       percent,
       0.01,
       reason='no part membership of an audit with 100 non-members or more',
@@ -186,15 +194,17 @@ def _bugs(measured: Sequence[Values]) -> list[Series]:
   ]
 
 
-def _memberships(measured: Sequence[Values], of: str) -> list[Series]:
-  """By one score each, the same everywhere: the first that most have."""
+def _memberships(
+  measured: Sequence[Values], of: str, scores: Sequence[str]
+) -> list[Series]:
+  """By one score each, the same everywhere."""
   found = []
   for kind in ('utterances', 'speakers'):
     counts = {
       score: sum(f'{of}/{kind}/{score}' in values for values in measured)
-      for score in _SCORES
+      for score in scores
     }
-    best = max(_SCORES, key=lambda score, counts=counts: counts[score])
+    best = max(scores, key=lambda score, counts=counts: counts[score])
     if counts[best]:
       found.append(
         Series(f'{of}/{kind}/{best}', f'{kind}, by {_SCORE_NAMES[best]}')
@@ -261,13 +271,19 @@ def _median_of_snr(
   )
 
 
-def _log(axes: Any) -> None:
-  """From 0 on: what canaries prove may be nothing."""
-  axes.set_yscale('symlog', linthresh=0.1)
+def _epsilon(axes: Any) -> None:
+  """From 0 on: what canaries prove may be nothing. Of logarithms where values
+  are far apart."""
+  known = np.concatenate([each.get_ydata() for each in axes.lines])
+  known = known[known > 0]
+  if len(known) and known.max() > _FAR_APART * known.min():
+    axes.set_yscale('symlog', linthresh=0.1)
+    axes.set_ylim(-0.02)
+  else:
+    axes.set_ylim(0, 1.1 * known.max(initial=0.1))
   axes.yaxis.set_major_formatter(
     matplotlib.ticker.FuncFormatter(lambda value, _: f'{value:g}')
   )
-  axes.set_ylim(-0.02)
 
 
 def _snr(axes: Any) -> None:

@@ -26,6 +26,8 @@ _WHOLE = audit_panels.Panel(
   audit_panels.percent,
   reason='no attack that says so',
 )
+# By the loss, as the audits of rounds are without shadows.
+_SCORES = ('lira', 'rmia', 'loss', 'loss_per_label')
 # What no training changes is drawn of one of them.
 _OF_ALL = ('eer/speech',)
 # Of all rounds, between curves that would lie on each other.
@@ -41,7 +43,7 @@ def draw(points: Sequence[round_points.Point]) -> matplotlib.figure.Figure:
   if not points:
     raise run_error.RunError('there is no point to draw; want one or more.')
   measured = [point.values for point in points]
-  panels = [*audit_panels.panels(measured), _WHOLE]
+  panels = [*audit_panels.panels(measured, _SCORES), _WHOLE]
   heights = audit_panels.heights(panels, measured)
   rounds = sorted({point.round for point in points})
   span = max(rounds[-1] - rounds[0], 1)

@@ -92,6 +92,19 @@ def test_every_panel_has_its_rounds_and_chance():
   assert chances == [[0.5, 0.5], [0.01, 0.01], [0.5, 0.5]]
 
 
+def test_epsilons_that_are_far_apart_are_of_logarithms():
+  near, far = (
+    drawn(
+      row(0, audit={}),
+      row(10, audit={}, epsilon={'epsilon_pld': low}),
+      row(50, audit={}, epsilon={'epsilon_pld': 1.0}),
+    )
+    for low in (0.5, 0.01)
+  )
+  assert panel(near, 'epsilon').get_yscale() == 'linear'
+  assert panel(far, 'epsilon').get_yscale() == 'symlog'
+
+
 def test_bars_are_the_intervals_of_the_audit():
   figure = drawn(row(0), row(50))
   axes = panel(figure, _TITLES[4])
