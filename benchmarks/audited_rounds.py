@@ -122,9 +122,7 @@ def main(argv: list[str]) -> int:
       print(audited_rounds_table.table(json_file.read(result)['points']))
       return 0
     asked = parsed(argv[2:], result)
-    record = sweep.opened(
-      result, ['audited_rounds.py', 'RESULT.json', *argv[2:]]
-    )
+    record = opened(result, ['audited_rounds.py', 'RESULT.json', *argv[2:]])
     context = multiprocessing.get_context('spawn')
     with concurrent.futures.ProcessPoolExecutor(
       asked.num_jobs, context, max_tasks_per_child=1
@@ -133,6 +131,16 @@ def main(argv: list[str]) -> int:
   except config.UserError as error:
     print(f'error: {error}', file=sys.stderr)
     return 2
+
+
+def opened(result: pathlib.Path, command: list[str]) -> dict[str, Any]:
+  """The record, with this command among those that added to it."""
+  record = sweep.opened(result, command)
+  said = ' '.join(command)
+  later = record.setdefault('later_commands', [])
+  if said not in (record['command'], *later):
+    later.append(said)
+  return record
 
 
 def parsed(words: Sequence[str], result: pathlib.Path) -> Asked:

@@ -152,6 +152,18 @@ def test_a_part_that_fails_is_in_the_row_and_is_tried_again(copied, jobs):
   assert sum('--config=configs/audit.py' in words for words in jobs) == 2
 
 
+def test_a_record_names_every_command_that_added_to_it(tmp_path):
+  result = tmp_path / 'r.json'
+  first = audited_rounds.opened(result, ['x', '--rounds=1'])
+  assert first['later_commands'] == []
+  result.write_text(json.dumps(first))
+  for _ in range(2):
+    record = audited_rounds.opened(result, ['x', '--rounds=2'])
+    result.write_text(json.dumps(record))
+  assert record['command'] == 'x --rounds=1'
+  assert record['later_commands'] == ['x --rounds=2']
+
+
 def test_the_last_round_is_that_of_the_metrics(copied, jobs):
   result, flags = copied(lambda rows: rows.clear())
   _, (row,) = measure(result, *flags, '--rounds=last', '--parts=attack')
