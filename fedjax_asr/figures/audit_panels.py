@@ -162,7 +162,8 @@ def draw(
   if panel.chance is not None:
     axes.axhline(panel.chance, color=style.INK, linestyle=':', linewidth=1.6)
   panel.finish(axes)
-  if len(curves) > 1 or panel.chance is not None:
+  # One curve of several that there may be says which it is.
+  if len(panel.series) > 1 or len(curves) > 1 or panel.chance is not None:
     axes.legend(
       fontsize=9, loc='center left', bbox_to_anchor=(1.0, 0.5), handlelength=3
     )

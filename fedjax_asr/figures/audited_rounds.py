@@ -81,7 +81,9 @@ def _curves(
       ]
       marks = audit_panels.marks(placed, series.key)
       label, look = series.label, style.line(index)
-      if len(noises) > 1 and not is_of_all:
+      if is_of_all:
+        look = look | {'color': style.INK}
+      elif len(noises) > 1:
         label = f'{label}; {_noise(noise)}'
         look = look | {'color': style.line(place)['color']}
       if marks:

@@ -147,10 +147,20 @@ def test_noises_are_told_apart_by_colour_and_by_name():
   axes = panel(figure, _TITLES[0])
   lines = [curve(axes, f'WER; {each}') for each in ('no noise', 'noise 0.5')]
   assert [each.get_color() for each in lines] == list(style.DISTINCT[:2])
-  # What no noise changes is there once.
+  # What no noise changes is there once, in the colour of none.
   speakers = panel(figure, _TITLES[4])
   labels = [each.get_label() for each in speakers.lines]
   assert labels.count('by the speech itself (not seen)') == 1
+  speech = curve(speakers, 'by the speech itself (not seen)')
+  assert speech.get_color() not in {each.get_color() for each in lines}
+
+
+def test_a_single_epsilon_says_which_it_is():
+  figure = drawn(row(0, audit={}), row(50, audit={}))
+  legend = panel(figure, 'epsilon').get_legend()
+  assert [each.get_text() for each in legend.get_texts()] == [
+    'accounted, extrapolated population'
+  ]
 
 
 def test_what_failed_is_said():
