@@ -5,6 +5,7 @@ from typing import Any
 
 from fedjax_asr.figures import measured_values
 
+_NOTHING = '-'
 _HEAD = (
   'multiplier',
   'seed',
@@ -21,23 +22,28 @@ _HEAD = (
 
 
 def table(points: Sequence[Mapping[str, Any]]) -> str:
-  """A line a round; what was not measured is a dash."""
-  lines = [_line(_HEAD), '|---' * len(_HEAD) + '|']
-  for row in sorted(
-    points, key=lambda row: (row['noise_multiplier'], row['seed'], row['round'])
-  ):
-    values = measured_values.of(row)
-    named = (
+  """A line a round; what was not measured of it is a dash, and what was not of
+  any is no column."""
+  rows = [
+    (
       f'{row["noise_multiplier"]:g}',
       str(row['seed']),
       str(row['round']),
+      *_cells(measured_values.of(row)),
     )
-    lines.append(_line((*named, *_cells(values))))
-  return '\n'.join(lines)
-
-
-def _line(cells: Sequence[str]) -> str:
-  return f'| {" | ".join(cells)} |'
+    for row in sorted(
+      points,
+      key=lambda row: (row['noise_multiplier'], row['seed'], row['round']),
+    )
+  ]
+  kept = [
+    index
+    for index in range(len(_HEAD))
+    if any(row[index] != _NOTHING for row in rows)
+  ]
+  lines = [[row[index] for index in kept] for row in (_HEAD, *rows)]
+  lines.insert(1, ['---'] * len(kept))
+  return '\n'.join(f'| {" | ".join(line)} |' for line in lines)
 
 
 def _cells(values: Mapping[str, measured_values.Value]) -> list[str]:
@@ -59,7 +65,7 @@ def _cells(values: Mapping[str, measured_values.Value]) -> list[str]:
 
 def _cell(value: measured_values.Value | None, form: str) -> str:
   if value is None:
-    return '-'
+    return _NOTHING
   if value.value == float('-inf'):
     return 'refused'
   told = form.format(value.value)
