@@ -20,7 +20,18 @@ PARTS = ('canaries', 'membership', 'speakers')
 ATTACK = 'attack'
 _LAST = -1
 # Long lists, of which figures of one run are made.
-_CURVES = ('roc', 'scores_in', 'scores_out', 'genuine', 'impostor', 'curve')
+_CURVES = (
+  'roc',
+  'scores_in',
+  'scores_out',
+  'genuine',
+  'impostor',
+  'curve',
+  'false_accepts',
+  'false_rejects',
+  'guesses',
+  'values',
+)
 _OF_ATTACK = (
   'victim',
   'utterance',

@@ -163,7 +163,8 @@ def draw(
     axes.axhline(panel.chance, color=style.INK, linestyle=':', linewidth=1.6)
   panel.finish(axes)
   # One curve of several that there may be says which it is.
-  if len(panel.series) > 1 or len(curves) > 1 or panel.chance is not None:
+  may_be = len(panel.series) > 1 or panel.chance is not None
+  if may_be or {each.label for each in curves} != {panel.series[0].label}:
     axes.legend(
       fontsize=9, loc='center left', bbox_to_anchor=(1.0, 0.5), handlelength=3
     )

@@ -56,6 +56,7 @@ def test_curves_are_left_out_and_scores_are_kept(tmp_path):
   linked = audit_jobs.audited(tmp_path, 'speakers')['linkage']['update']
   assert linked['trained']['num_genuine'] == 10
   assert 'genuine_scores' not in linked['trained']
+  assert 'false_accepts' not in linked['trained']
   assert audit_jobs.audited(tmp_path / 'none', 'speakers') is None
 
 

@@ -147,6 +147,11 @@ def test_noises_are_told_apart_by_colour_and_by_name():
   axes = panel(figure, _TITLES[0])
   lines = [curve(axes, f'WER; {each}') for each in ('no noise', 'noise 0.5')]
   assert [each.get_color() for each in lines] == list(style.DISTINCT[:2])
+  lacking = drawn(row(50, noise=0.0, attack=[]), row(50))
+  legend = panel(lacking, _TITLES[5]).get_legend()
+  assert [each.get_text() for each in legend.get_texts()] == [
+    'median utterance; noise 0.5'
+  ]
   # What no noise changes is there once, in the colour of none.
   speakers = panel(figure, _TITLES[4])
   labels = [each.get_label() for each in speakers.lines]
