@@ -25,17 +25,14 @@ import os
 import pathlib
 import sys
 import tempfile
-import threading
 from collections.abc import Callable
 
+import audit_jobs
 import sweep
 
 from fedjax_asr import run_files, run_log
 
 _POINT_OF_NOISE = 8 / 1_000
-_PARTS = ('canaries', 'membership', 'speakers')
-# Long lists, of which figures of one run are made.
-_CURVES = ('roc', 'scores_in', 'scores_out', 'genuine', 'impostor', 'curve')
 
 
 def main(argv: list[str]) -> int:
@@ -75,14 +72,7 @@ def main(argv: list[str]) -> int:
       if (noise, seed) not in had
     ]
     bugs = [bug for bug in own['--bugs'].split(',') if bug]
-    lock = threading.Lock()
-
-    def keep(row):
-      with lock:
-        others = [each for each in record['points'] if each is not row]
-        record['points'] = [*others, row]
-        result.write_text(json.dumps(record, indent=1) + '\n')
-
+    keep = audit_jobs.Record(result, record).keep
     rows = [
       threads.submit(
         place.measure,
@@ -122,42 +112,32 @@ class _Place:
       raise RuntimeError(error[-2000:])
     row = self._trained(run)
     keep(row)
-    places = {
-      pool.submit(
-        sweep.run_main, [*job, f'--workdir={self._path / name}']
-      ): name
+    jobs = {
+      name: [*job, f'--workdir={self._path / name}']
       for name, job in _jobs(run, audit, bugs).items()
     }
-    for done in concurrent.futures.as_completed(places):
-      name = places[done]
-      if done.result():
-        row['errors'][name] = done.result()[-500:]
-      elif name == 'attack':
-        row['attack'] = self._attacked()
-      elif name in _PARTS:
-        row['audit'][name] = self._audited(name, name)
+    for name, error in audit_jobs.run_all(pool, jobs):
+      folder = self._path / name
+      if error:
+        row['errors'][name] = error[-500:]
+      elif name == audit_jobs.ATTACK:
+        row['attack'] = audit_jobs.attacked(folder)
+      elif name in audit_jobs.PARTS:
+        row['audit'][name] = audit_jobs.audited(folder, name)
       else:
-        row['bugs'][name] = self._audited(name, 'canaries')
+        row['bugs'][name] = audit_jobs.audited(folder, 'canaries')
       keep(row)
     row['is_whole'] = True
     keep(row)
     return self.noise
 
   def _training(self, run: pathlib.Path, flags: list[str]) -> list[str]:
-    multiplier = self.noise * _POINT_OF_NOISE
-    found = [
+    return [
       *flags,
       f'--config.seed={self._seed}',
-      f'--config.federated.privacy.central_noise_multiplier={multiplier}',
+      *audit_jobs.of_noise(self.noise * _POINT_OF_NOISE),
       f'--workdir={run}',
     ]
-    if not self.noise:
-      found += [
-        '--config.federated.privacy.population=0',
-        '--config.federated.privacy.population_cohort=0',
-        '--config.federated.privacy.delta=1e-5',
-      ]
-    return found
 
   def _trained(self, run: pathlib.Path) -> dict:
     *_, last = run_log.read_metrics(run_files.RunFiles(run).metrics)
@@ -167,49 +147,22 @@ class _Place:
       'seed': self._seed,
       'is_whole': False,
       'wer': last['eval/wer'],
-      'epsilon': {
-        name.removeprefix('privacy/'): value
-        for name, value in last.items()
-        if name.startswith('privacy/')
-      },
+      'epsilon': audit_jobs.epsilons(last),
       'errors': {},
-      'audit': dict.fromkeys(_PARTS),
+      'audit': dict.fromkeys(audit_jobs.PARTS),
       'bugs': {},
       'attack': [],
     }
-
-  def _audited(self, folder: str, part: str) -> dict | None:
-    file = run_files.RunFiles(self._path / folder).audit
-    if not file.is_file():
-      return None
-    return _without_curves(json.loads(file.read_text()).get(part))
-
-  def _attacked(self) -> list[dict]:
-    file = run_files.RunFiles(self._path / 'attack').attack
-    if not file.is_file():
-      return []
-    wanted = ('utterance', 'method', 'snr_db', 'is_certified', 'refused')
-    return [
-      {name: each[name] for name in wanted}
-      for each in json.loads(file.read_text())
-    ]
 
 
 def _jobs(
   run: pathlib.Path, audit: list[str], bugs: list[str]
 ) -> dict[str, list[str]]:
   """Flags of what is done with a run."""
-  on_run = ['--config=configs/audit.py', f'--config.audit.run={run}', *audit]
-  jobs = {
-    part: [*on_run, f"--config.audit.parts=('{part}',)"] for part in _PARTS
-  }
+  jobs = audit_jobs.audits(run, audit_jobs.PARTS, audit)
   planted = '--config.audit.canaries.planted_bug'
   jobs |= {bug: [*jobs['canaries'], f'{planted}={bug}'] for bug in bugs}
-  jobs['attack'] = [
-    '--config=configs/attack.py',
-    f'--config.attack.run={run}',
-    '--config.attack.illustrated=false',
-  ]
+  jobs[audit_jobs.ATTACK] = audit_jobs.attack(run)
   return jobs
 
 
@@ -237,17 +190,6 @@ def table(points: list[dict]) -> str:
       f' {" | ".join(cells)} | {rate["tpr"]:.1%} [{low:.1%}, {high:.1%}] |'
     )
   return '\n'.join(lines)
-
-
-def _without_curves(value):
-  if isinstance(value, dict):
-    return {
-      name: _without_curves(each)
-      for name, each in value.items()
-      if not any(curve in name for curve in _CURVES)
-      or not isinstance(each, (list, dict))
-    }
-  return value
 
 
 if __name__ == '__main__':

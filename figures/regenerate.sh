@@ -71,6 +71,8 @@ python benchmarks/privacy_figure.py "$results/privacy.json" \
   figures/wer_by_epsilon.png
 python benchmarks/decision_figure.py "$results/decision.json" \
   figures/decision.png
+python benchmarks/audited_rounds_figure.py "$results/audited_rounds.json" \
+  figures/audited_rounds.png
 python benchmarks/algorithms_figure.py figures/algorithms.png \
   "clients are speakers=$results/algorithms_speaker.json" \
   "clients of few kinds of sentences=$results/algorithms_transcript.json"

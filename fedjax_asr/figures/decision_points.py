@@ -24,8 +24,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from fedjax_asr import config, json_file, run_error, run_files
-from fedjax_asr.attacks.measure import score_summary
-from fedjax_asr.figures import drawn_attack, drawn_run, intervals
+from fedjax_asr.figures import drawn_attack, drawn_run, measured_values
 
 AUDIT, ATTACK = 'audit', 'attack'
 # Lists of an audit that only its own figures draw.
@@ -43,14 +42,6 @@ _LONG = {
 }
 
 
-class Value(NamedTuple):
-  """interval: as the audit or the attack gives it; None where it has none, and
-  an end is None where it falls on a failure."""
-
-  value: float
-  interval: tuple[float | None, float | None] | None = None
-
-
 class Point(NamedTuple):
   """Of one run. values: what was measured, by name; errors: what failed."""
 
@@ -58,7 +49,7 @@ class Point(NamedTuple):
   seed: int
   delta: float | None
   errors: Sequence[str]
-  values: Mapping[str, Value]
+  values: Mapping[str, measured_values.Value]
 
 
 def read(path: pathlib.Path) -> list[dict[str, Any]]:
@@ -177,23 +168,7 @@ def of_attack(path: pathlib.Path) -> dict[str, Any] | None:
   Raises:
     RunError: its scores are not there or damaged.
   """
-  return _of_records(drawn_attack.DrawnAttack(path).records)
-
-
-def _of_records(records: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
-  """None of an attack that did not finish."""
-  if not records:
-    return None
-  records = score_summary.believed(records)
-  snr = [record['snr_db'] for record in records]
-  clusters = [record.get('victim', record['utterance']) for record in records]
-  interval = intervals.median(snr, clusters)
-  return {
-    'snr_db': score_summary.median(snr),
-    'interval': list(interval.finite()) if interval else None,
-    'certified': sum(bool(each['is_certified']) for each in records),
-    'total': len(records),
-  }
+  return measured_values.of_records(drawn_attack.DrawnAttack(path).records)
 
 
 def points(rows: Sequence[Mapping[str, Any]]) -> list[Point]:
@@ -211,86 +186,13 @@ def points(rows: Sequence[Mapping[str, Any]]) -> list[Point]:
 
 
 def _point(row: Mapping[str, Any]) -> Point:
-  values: dict[str, Value] = {}
-  if row.get('wer') is not None:
-    values['wer'] = Value(float(row['wer']))
-  epsilon = row.get('epsilon') or {}
-  for prefix in ('', 'extrapolated_'):
-    known = [
-      float(epsilon[name])
-      for name in (f'{prefix}epsilon_pld', f'{prefix}epsilon_rdp')
-      if epsilon.get(name) is not None
-    ]
-    if known:
-      values[f'{prefix}epsilon'] = Value(min(known))
-  audit = row.get('audit') or {}
-  for part, values_of in (
-    ('canaries', _proven),
-    ('membership', _memberships),
-    ('speakers', _linked),
-  ):
-    found = audit.get(part)
-    if found and 'missing' not in found:
-      values |= values_of(found)
-  for bug, found in (row.get('bugs') or {}).items():
-    if found:
-      values[f'bug/{bug}'] = Value(found['proven'])
-  attacked = row.get('attack')
-  attack = _of_records(attacked) if isinstance(attacked, list) else attacked
-  if attack:
-    ends = attack.get('interval')
-    # Nothing found is worse than any SNR.
-    snr = attack['snr_db']
-    values['snr'] = Value(
-      float('-inf') if snr is None else float(snr),
-      (ends[0], ends[1]) if ends else None,
-    )
   return Point(
     noise=float(row['noise_multiplier']),
     seed=int(row.get('seed') or 0),
-    delta=epsilon.get('delta'),
+    delta=(row.get('epsilon') or {}).get('delta'),
     errors=tuple(row.get('errors') or ()),
-    values=values,
+    values=measured_values.of(row),
   )
-
-
-def _proven(part: Mapping[str, Any]) -> dict[str, Value]:
-  found = {'proven': Value(part['proven'])}
-  for name, score in part['scores'].items():
-    estimate = score.get('gaussian')
-    if name == 'final_cosine' and estimate:
-      found['estimated'] = Value(
-        estimate['epsilon'], (estimate['low'], estimate['high'])
-      )
-  return found
-
-
-def _memberships(part: Mapping[str, Any]) -> dict[str, Value]:
-  """Under `auc/KIND/SCORE`, and `tpr/KIND/SCORE` at a FPR of 1%."""
-  found = {}
-  for kind in ('utterances', 'speakers', 'updates'):
-    for name, each in part[kind].get('scores', {}).items():
-      if 'missing' in each:
-        continue
-      found[f'auc/{kind}/{name}'] = Value(
-        each['auc'], tuple(each['auc_interval'])
-      )
-      for low in each['tpr_at_fpr']:
-        if low['fpr'] == 0.01 and low['tpr'] is not None:
-          found[f'tpr/{kind}/{name}'] = Value(
-            low['tpr'], tuple(low['interval'])
-          )
-  return found
-
-
-def _linked(part: Mapping[str, Any]) -> dict[str, Value]:
-  """The lower of two methods is not chosen by what it gives: `trained`."""
-  return {
-    f'eer/{source}': Value(
-      methods['trained']['eer'], tuple(methods['trained']['eer_interval'])
-    )
-    for source, methods in part['linkage'].items()
-  }
 
 
 def _audit(path: pathlib.Path) -> dict[str, Any]:
