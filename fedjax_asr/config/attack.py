@@ -235,7 +235,7 @@ class AdaptiveConfig:
   num_annealed: int = bounded(2, low=0)
   num_annealing_steps: int = bounded(800, low=1)
   # Of all that is tried, what goes on.
-  num_kept: int = bounded(3, low=1)
+  num_kept: int = bounded(2, low=1)
   # L-BFGS iterations at most where all units may be active, and at each width
   # of the gates, in units of the pre-activation.
   num_iterations: int = bounded(2500, low=1)

@@ -5,8 +5,8 @@ finds to the mean of public speech.
 
 1. Length, start and sign by the likelihood of the first layer's update with all
    that is sent back integrated out (`window_likelihood`, `length_search`).
-2. The same with what is known of inactive units (`gated_likelihood`), the gates
-   made narrower step by step.
+2. The same of the first dense layers together, with what is known of inactive
+   units (`gated_likelihood`), the gates made narrower step by step.
 3. The same maximum, for noise and prior drawn anew (randomised maximum a
    posteriori, Bardsley et al. 2014). The mean of such is returned: where the
    update tells little it is nearer to the truth than the maximum. It is no
@@ -17,7 +17,8 @@ makes likely; beyond `misfit_limit` the maximum is a wrong one. Within it, noise
 of 1e-4 of the clip norm and more leaves room for wrong ones too.
 
 Assumes:
-  observed: the update of the first layer's kernel; its bias's tells the sign.
+  observed: the update of the first layer's kernel; its bias's tells the sign,
+    those of further dense layers more.
   told: that it is one utterance; neither transcript nor length.
   model: DeepSpeech 1 without stride; its parameters are the declared ones.
   training: one step, or several that stay in the windows' span.
