@@ -68,7 +68,7 @@ def main(argv: list[str]) -> int:
   if not own['--speech']:
     print(__doc__, file=sys.stderr)
     return 2
-  record = sweep.opened(result, ['ds2_lengths.py', *argv[1:]])
+  record = sweep.opened(result, ['ds2_lengths.py', 'RESULT.json', *argv[2:]])
   kept = result.with_suffix('')
   kept.mkdir(parents=True, exist_ok=True)
   half = kept / f'{own["--half"]}_half.jsonl'

@@ -228,8 +228,8 @@ class AdaptiveConfig:
 
   # Public utterances that tell of speech and of what is sent back.
   num_public: int = bounded(40, low=2)
-  # Dense layers, from the first on, whose updates are used.
-  num_layers: int = bounded(3, low=1)
+  # Dense layers, from the first on, whose updates are used once gates count.
+  num_layers: int = bounded(1, low=1)
   # Random starts that descend while the noise that is supposed falls, and their
   # steps.
   num_annealed: int = bounded(2, low=0)

@@ -227,8 +227,9 @@ def _fit(
     windows: Float64[np.ndarray, 'windows taps'],
     update: Float64[np.ndarray, 'entries units'],
   ) -> float:
+    layer = first.of(len(windows))
     return gated_likelihood.misfit(
-      windows, update, first.layer, first.deviation, cfg.gate_widths[-1]
+      windows, update, layer, first.deviation, cfg.gate_widths[-1]
     )
 
   public = []

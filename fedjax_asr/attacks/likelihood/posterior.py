@@ -49,6 +49,11 @@ class ReceivedLayer(NamedTuple):
   def kernel(self) -> Float64[np.ndarray, 'taps units']:
     return self.update[: len(self.layer.kernel)]
 
+  def of(self, num_windows: int) -> gated_likelihood.Layer:
+    """The layer, with what so many windows send back."""
+    size = np.sqrt(self.signals.energy.of(num_windows))
+    return self.layer._replace(deviations=self.layer.deviations * size)
+
 
 class Problem(NamedTuple):
   """The layers from the first on, whose windows have this shape."""
@@ -75,7 +80,6 @@ def flat(problem: Problem, deviation: float | None = None) -> Objective:
   `deviation`: of the noise that is supposed, where it is another.
   """
   first = problem.first
-  received = first.signals.received(first.update)
   supposed = first.deviation if deviation is None else deviation
 
   def objective(whitened: Whitened) -> tuple[float, Whitened]:
@@ -83,6 +87,7 @@ def flat(problem: Problem, deviation: float | None = None) -> Objective:
     whole = seen
     if len(first.update) > seen.shape[1]:
       whole = np.column_stack([seen, np.ones(len(seen))])
+    received = first.signals.received(first.update, len(seen))
     value, gradient = window_likelihood.value_and_gradient(
       whole, received, supposed
     )
@@ -106,7 +111,7 @@ def with_gates(
       problem.layers, updates, given, strict=True
     ):
       value, gradient = gated_likelihood.value_and_gradient(
-        inputs, update, received.layer, received.deviation, width
+        inputs, update, received.of(len(inputs)), received.deviation, width
       )
       total += value
       by_inputs.append(gradient)

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float64
+from jaxtyping import Bool, Float64
 
 from fedjax_asr.attacks import client_gradient, context_windows, observation
 from fedjax_asr.attacks.likelihood import (
@@ -24,6 +24,8 @@ from fedjax_asr.attacks.likelihood import (
 from fedjax_asr.federated import cohort
 
 _LABEL_QUANTUM = 32
+# Utterances from which on energies are regressed on lengths.
+_NUM_REGRESSED = 8
 # Part of the largest variance that every axis has: no less is ever believed.
 _LEAST = 1e-7
 
@@ -35,25 +37,42 @@ class PublicUpdate(NamedTuple):
   inputs: Float64[np.ndarray, 'windows taps']
 
 
+class Energy(NamedTuple):
+  """Mean of d_t squared of an utterance, over that of all public windows.
+
+  A client that clips its gradients sends less of each window, the more there
+  are: the logarithm goes with that of the number of windows.
+  """
+
+  intercept: float
+  slope: float
+
+  def of(self, num_windows: int) -> float:
+    return float(np.exp(self.intercept + self.slope * np.log(num_windows)))
+
+
 class Signals(NamedTuple):
   """Of all public windows together.
 
   axes: principal axes of d_t over units, in columns.
   variances: along them.
   deviations: of each unit where it is active.
+  energy: by how much an utterance of another length has more or less.
   updates: of each public utterance.
   """
 
   axes: Float64[np.ndarray, 'units units']
   variances: Float64[np.ndarray, ' units']
   deviations: Float64[np.ndarray, ' units']
+  energy: Energy
   updates: tuple[PublicUpdate, ...]
 
   def received(
-    self, update: Float64[np.ndarray, 'entries units']
+    self, update: Float64[np.ndarray, 'entries units'], num_windows: int
   ) -> window_likelihood.Received:
-    """An update along the axes."""
-    return window_likelihood.Received(update @ self.axes, self.variances)
+    """An update along the axes, of so many windows."""
+    variances = self.variances * self.energy.of(num_windows)
+    return window_likelihood.Received(update @ self.axes, variances)
 
 
 # Of the last model and speech, by the objects themselves: all victims of a
@@ -136,20 +155,37 @@ def _of_layer(
     signals, *_ = np.linalg.lstsq(whole.T, each.update)
     found.append(signals)
     active.append(each.inputs @ layer.kernel + layer.bias > 0)
-  return _summarised(np.concatenate(found), np.concatenate(active), updates)
-
-
-def _summarised(
-  signals: Float64[np.ndarray, 'windows units'],
-  active: np.ndarray,
-  updates: tuple[PublicUpdate, ...],
-) -> Signals:
-  variances, axes = np.linalg.eigh(signals.T @ signals / len(signals))
+  whole = np.concatenate(found)
+  variances, axes = np.linalg.eigh(whole.T @ whole / len(whole))
   variances = np.maximum(variances, _LEAST * variances.max())
+  return Signals(
+    axes,
+    variances,
+    _deviations(whole, np.concatenate(active)),
+    _energy(found, float(np.mean(whole**2))),
+    updates,
+  )
+
+
+def _deviations(
+  signals: Float64[np.ndarray, 'windows units'],
+  active: Bool[np.ndarray, 'windows units'],
+) -> Float64[np.ndarray, ' units']:
   squares = np.sum(np.where(active, signals**2, 0.0), axis=0)
   of_unit = squares / np.maximum(active.sum(axis=0), 1)
-  of_unit = np.maximum(of_unit, _LEAST * of_unit.max())
-  return Signals(axes, variances, np.sqrt(of_unit), updates)
+  return np.sqrt(np.maximum(of_unit, _LEAST * of_unit.max()))
+
+
+def _energy(
+  signals: Sequence[Float64[np.ndarray, '_ units']], of_all: float
+) -> Energy:
+  """That of all, where few utterances or one length tell no more."""
+  lengths = np.log([len(each) for each in signals])
+  energies = np.log([np.mean(each**2) / of_all for each in signals])
+  if len(signals) < _NUM_REGRESSED or np.ptp(lengths) == 0:
+    return Energy(0.0, 0.0)
+  slope, intercept = np.polyfit(lengths, energies, 1)
+  return Energy(float(intercept), float(slope))
 
 
 class _Cut(NamedTuple):

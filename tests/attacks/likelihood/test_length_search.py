@@ -71,7 +71,11 @@ def _problem(count, noise):
   update = made(truth).update
   update = update + noise * rng.standard_normal(update.shape)
   signals = public_signals.Signals(
-    np.eye(UNITS), np.ones(UNITS), np.ones(UNITS), public
+    np.eye(UNITS),
+    np.ones(UNITS),
+    np.ones(UNITS),
+    public_signals.Energy(0.0, 0.0),
+    public,
   )
   received = posterior.ReceivedLayer(update, noise, signals, layer)
   prior = speech_prior.fitted(spoken)

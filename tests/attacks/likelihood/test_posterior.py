@@ -31,7 +31,11 @@ def _problem(num_layers):
       rng.uniform(0.5, 2.0, units),
     )
     signals = public_signals.Signals(
-      np.eye(units), layer.deviations**2, layer.deviations, ()
+      np.eye(units),
+      layer.deviations**2,
+      layer.deviations,
+      public_signals.Energy(0.2, -0.5),
+      (),
     )
     update = rng.standard_normal((inputs + 1, units))
     layers.append(posterior.ReceivedLayer(update, DEVIATION, signals, layer))
@@ -65,7 +69,7 @@ def test_each_layer_adds_its_own_likelihood():
   apart = 0.5 * np.sum(point**2)
   for received, inputs in zip(whole.layers, given, strict=True):
     value, _ = gated_likelihood.value_and_gradient(
-      inputs, received.update, received.layer, DEVIATION, 0.3
+      inputs, received.update, received.of(FRAMES), DEVIATION, 0.3
     )
     apart += value
   np.testing.assert_allclose(_gated(whole)(point)[0], apart, rtol=1e-12)
