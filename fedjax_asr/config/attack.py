@@ -232,7 +232,7 @@ class AdaptiveConfig:
   num_layers: int = bounded(1, low=1)
   # Random starts that descend while the noise that is supposed falls, and their
   # steps.
-  num_annealed: int = bounded(2, low=0)
+  num_annealed: int = bounded(1, low=0)
   num_annealing_steps: int = bounded(800, low=1)
   # Of all that is tried, what goes on.
   num_kept: int = bounded(2, low=1)

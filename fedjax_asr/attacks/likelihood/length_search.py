@@ -21,14 +21,17 @@ from fedjax_asr.attacks.likelihood import (
   posterior,
 )
 
-# Iterations by which the better sign of a start shows, those by which lengths
-# and starts are compared, and those after a frame was added or taken away.
+# Iterations by which the better sign of a start shows, and those by which
+# lengths and starts are compared.
 _SIGN_ITERATIONS = 15
 _LENGTH_ITERATIONS = 300
-_MOVE_ITERATIONS = 100
-# Frames that are added or taken away at once, coarse to fine, and how often.
+# Frames that are added or taken away at once, coarse to fine, how often at
+# most, and iterations by which such a move is compared.
 _STEPS = (4, 2, 1)
 _MAX_MOVES = 4
+_MOVE_ITERATIONS = 100
+# Nats by which maxima differ that are two.
+_SAME = 1.0
 # Lengths with starts of their own: so many at most, within so many deviations
 # of what the spectrum says.
 _NUM_LENGTHS = 10
@@ -66,10 +69,29 @@ def likeliest(
     posterior.maximum(objective, each.whitened, cfg.num_iterations)
     for each in kept
   ]
-  kept.sort(key=cost)
   if not told:
-    moved = _moved(problem, objective, kept[0], report)
-    kept[0] = posterior.maximum(objective, moved.whitened, cfg.num_iterations)
+    kept = [
+      posterior.maximum(
+        objective,
+        _moved(problem, objective, each, report).whitened,
+        cfg.num_iterations,
+      )
+      for each in _distinct(kept)
+    ]
+  return _distinct(kept)
+
+
+def _distinct(found: list[posterior.Estimate]) -> list[posterior.Estimate]:
+  """The likeliest first; one of those that came to the same maximum."""
+  kept: list[posterior.Estimate] = []
+  for each in sorted(found, key=cost):
+    is_new = all(
+      len(each.whitened) != len(other.whitened)
+      or each.value - other.value > _SAME
+      for other in kept
+    )
+    if is_new:
+      kept.append(each)
   return kept
 
 
@@ -141,13 +163,19 @@ def _moved(
   best: posterior.Estimate,
   report: observation.Report,
 ) -> posterior.Estimate:
-  """From where neither end is likelier one frame further or less far."""
+  """From where neither end is likelier one frame further or less far.
+
+  Without it an utterance is often found a frame late, with one too many ahead
+  of it, which costs little likelihood and nearly all of the SNR.
+  """
   for step in _STEPS:
     for _ in range(_MAX_MOVES):
       report(f'{len(best.whitened)} frames, {step} more or less?')
       tried = [
         posterior.maximum(
-          objective, _resized(problem, best.whitened, move), _MOVE_ITERATIONS
+          objective,
+          _resized(problem, best.whitened, move),
+          _MOVE_ITERATIONS,
         )
         for move in _moves(problem, len(best.whitened), step)
       ]
