@@ -63,12 +63,7 @@ def likeliest(
     shape = found[index % len(found)].whitened.shape
     start = _through_noise(problem, shape, cfg.num_annealing_steps, rng)
     found.append(posterior.maximum(objective, start, _LENGTH_ITERATIONS))
-  kept = sorted(found, key=cost)[: cfg.num_kept]
-  report(f'the best {len(kept)} to their maxima')
-  kept = [
-    posterior.maximum(objective, each.whitened, cfg.num_iterations)
-    for each in kept
-  ]
+  kept = _halved(objective, found, cfg, report)
   if not told:
     kept = [
       posterior.maximum(
@@ -79,6 +74,35 @@ def likeliest(
       for each in _distinct(kept)
     ]
   return _distinct(kept)
+
+
+def _halved(
+  objective: posterior.Objective,
+  found: list[posterior.Estimate],
+  cfg: config.AdaptiveConfig,
+  report: observation.Report,
+) -> list[posterior.Estimate]:
+  """The best `num_kept`, at their maxima, by successive halving.
+
+  Costs after a few hundred iterations are off by more than what lengths differ
+  by, so that half goes on each time, for twice as long.
+  """
+  found = sorted(found, key=cost)
+  num_iterations = _LENGTH_ITERATIONS
+  while len(found) > cfg.num_kept:
+    found = found[: max(-(-len(found) // 2), cfg.num_kept)]
+    report(f'the best {len(found)}, {num_iterations} iterations more')
+    found = [
+      posterior.maximum(objective, each.whitened, num_iterations)
+      for each in found
+    ]
+    found.sort(key=cost)
+    num_iterations *= 2
+  report(f'the best {len(found)} to their maxima')
+  return [
+    posterior.maximum(objective, each.whitened, cfg.num_iterations)
+    for each in found
+  ]
 
 
 def _distinct(found: list[posterior.Estimate]) -> list[posterior.Estimate]:
