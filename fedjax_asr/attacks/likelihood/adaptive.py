@@ -14,7 +14,7 @@ finds to the mean of public speech.
 
 Nothing is certified. `misfit` is how far the update is from what the estimate
 makes likely; beyond `misfit_limit` the maximum is a wrong one. Within it, noise
-of 1e-4 of the clip norm and more leaves room for wrong ones too.
+of 1e-5 of the clip norm and more leaves room for wrong ones too.
 
 Assumes:
   observed: the update of the first layer's kernel; its bias's tells the sign,
