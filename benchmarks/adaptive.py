@@ -65,13 +65,7 @@ def main(argv: list[str]) -> int:
   if '--table' in argv:
     print(table(json.loads(result.read_text())['points']))
     return 0
-  own, flags = dict(_OWN), []
-  for flag in argv[2:]:
-    name, _, value = flag.partition('=')
-    if name in own:
-      own[name] = value
-    else:
-      flags.append(flag)
+  own, flags = sweep.split_words(argv[2:], _OWN)
   record = sweep.opened(result, ['adaptive.py', 'RESULT.json', *argv[2:]])
   had = {(row['noise'], row['seed']) for row in record['points']}
   wanted = [

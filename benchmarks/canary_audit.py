@@ -37,13 +37,7 @@ def main(argv: list[str]) -> int:
   if '--table' in argv:
     print(table(json.loads(result.read_text())['points']))
     return 0
-  num_canaries, flags = '200', []
-  for flag in argv[2:]:
-    name, _, value = flag.partition('=')
-    if name == '--canaries':
-      num_canaries = value
-    else:
-      flags.append(flag)
+  own, flags = sweep.split_words(argv[2:], {'--canaries': '200'})
   record = sweep.opened(result, ['canary_audit.py', 'RESULT.json', *argv[2:]])
   with tempfile.TemporaryDirectory() as scratch:
     run = pathlib.Path(scratch) / 'run'
@@ -55,7 +49,7 @@ def main(argv: list[str]) -> int:
           '--config=configs/audit.py',
           f'--config.audit.run={run}',
           "--config.audit.parts=('canaries',)",
-          f'--config.audit.canaries.num_canaries={num_canaries}',
+          f'--config.audit.canaries.num_canaries={own["--canaries"]}',
           f'--config.audit.canaries.planted_bug={bug.value}',
           f'--workdir={workdir}',
         ]

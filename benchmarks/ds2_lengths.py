@@ -58,13 +58,7 @@ def main(argv: list[str]) -> int:
   if '--table' in argv:
     print(table(json.loads(result.read_text())['points']))
     return 0
-  own, flags = dict(_OWN), []
-  for flag in argv[2:]:
-    name, _, value = flag.partition('=')
-    if name in own:
-      own[name] = value
-    else:
-      flags.append(flag)
+  own, flags = sweep.split_words(argv[2:], _OWN)
   if not own['--speech']:
     print(__doc__, file=sys.stderr)
     return 2

@@ -28,8 +28,8 @@ import sys
 import tempfile
 import time
 
-import main_job
 import numpy as np
+import sweep
 
 BASE = (
   '--config=configs/ds1_attack.py',
@@ -59,7 +59,9 @@ def main(argv: list[str]) -> int:
     print(f'error: {error}', file=sys.stderr)
     return 2
   flags = [flag for flag in argv[2:] if flag.startswith('--config')]
-  record = _opened(result, argv)
+  record = sweep.opened(
+    result, ['imprint.py', 'RESULT.json', *argv[2:]], rows='rows'
+  )
   for measure, names in tasks:
     if any(names.items() <= row.items() for row in record['rows']):
       continue
@@ -114,19 +116,6 @@ def _weakened(text):
 def _kept(run) -> list[int]:
   folder = pathlib.Path(run) / 'checkpoints'
   return sorted(int(each.name) for each in folder.iterdir() if each.is_dir())
-
-
-def _opened(result: pathlib.Path, argv: list[str]) -> dict:
-  from fedjax_asr import environment
-
-  if result.exists():
-    return json.loads(result.read_text())
-  return {
-    'command': ' '.join(['imprint.py', 'RESULT.json', *argv[2:]]),
-    'machine': main_job.machine(),
-    'versions': environment.versions(),
-    'rows': [],
-  }
 
 
 def of_sum(flags, kind, num_clients, seed) -> dict:

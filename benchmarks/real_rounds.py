@@ -35,7 +35,6 @@ import sys
 import tempfile
 import time
 
-import main_job
 import sweep
 
 _RECOVERED_DB = 20.0
@@ -54,7 +53,9 @@ def main(argv: list[str]) -> int:
   own, flags = sweep.split(
     [flag for flag in argv[2:] if not flag.startswith(_OWN)], _JOBS
   )
-  record = _opened(result, argv)
+  record = sweep.opened(
+    result, ['real_rounds.py', 'RESULT.json', *argv[2:]], rows='rows'
+  )
   done = [row['point'] for row in record['rows']]
   left = [point for point in _points(argv) if point not in done]
   failed = 0
@@ -70,19 +71,6 @@ def main(argv: list[str]) -> int:
       result.write_text(json.dumps(record, indent=1) + '\n')
       print(json.dumps(record['rows'][-1]), flush=True)
   return failed
-
-
-def _opened(result: pathlib.Path, argv: list[str]) -> dict:
-  from fedjax_asr import environment
-
-  if result.exists():
-    return json.loads(result.read_text())
-  return {
-    'command': ' '.join(['real_rounds.py', 'RESULT.json', *argv[2:]]),
-    'machine': main_job.machine(),
-    'versions': environment.versions(),
-    'rows': [],
-  }
 
 
 def _points(argv: list[str]) -> list[dict]:

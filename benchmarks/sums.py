@@ -26,8 +26,8 @@ import sys
 import tempfile
 import time
 
-import main_job
 import numpy as np
+import sweep
 
 BASE = (
   '--config=configs/ds1_attack.py',
@@ -70,7 +70,9 @@ def main(argv: list[str]) -> int:
   except ValueError as error:
     print(f'error: {error}', file=sys.stderr)
     return 2
-  record = _opened(result, argv)
+  record = sweep.opened(
+    result, ['sums.py', 'RESULT.json', *argv[2:]], rows='rows'
+  )
   done = {(row['seed'], row['num_rounds']) for row in record['rows']}
   for seed in seeds:
     left = [number for number in numbers if (seed, number) not in done]
@@ -88,19 +90,6 @@ def _numbers(argv, name, default) -> list[int]:
   if not all(part.isdecimal() for part in text.split(',')):
     raise ValueError(f'{name}{text}; want numbers with commas between.')
   return [int(part) for part in text.split(',')]
-
-
-def _opened(result: pathlib.Path, argv: list[str]) -> dict:
-  from fedjax_asr import environment
-
-  if result.exists():
-    return json.loads(result.read_text())
-  return {
-    'command': ' '.join(['sums.py', 'RESULT.json', *argv[2:]]),
-    'machine': main_job.machine(),
-    'versions': environment.versions(),
-    'rows': [],
-  }
 
 
 def measured(seed: int, numbers: list[int], flags: list[str]):

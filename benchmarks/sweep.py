@@ -60,11 +60,19 @@ def split(
 ) -> tuple[dict[str, int], list[str]]:
   """A benchmark's own numbers, with those given in place of `own`, and what is
   for `main`."""
+  given, flags = split_words(words, {name: str(own[name]) for name in own})
+  return {name: int(value) for name, value in given.items()}, flags
+
+
+def split_words(
+  words: list[str], own: dict[str, str]
+) -> tuple[dict[str, str], list[str]]:
+  """As `split`, of a benchmark's own words."""
   own, flags = dict(own), []
   for word in words:
     name, _, value = word.partition('=')
     if name in own:
-      own[name] = int(value)
+      own[name] = value
     else:
       flags.append(word)
   return own, flags
@@ -117,14 +125,17 @@ def measure(
   return failed
 
 
-def opened(result: pathlib.Path, command: list[str]) -> dict:
+def opened(
+  result: pathlib.Path, command: list[str], rows: str = 'points'
+) -> dict:
+  """The record, or one to begin with, whose rows stand under `rows`."""
   if result.exists():
     return json.loads(result.read_text())
   return {
     'command': ' '.join(command),
     'machine': main_job.machine(),
     'versions': environment.versions(),
-    'points': [],
+    rows: [],
   }
 
 

@@ -83,14 +83,7 @@ def main(argv: list[str]) -> int:
 
 def split(words: list[str]) -> tuple[dict[str, str], list[str]]:
   """The script's own flags, with those given, and what is for `main`."""
-  own, flags = dict(_OWN), []
-  for word in words:
-    name, _, value = word.partition('=')
-    if name in own:
-      own[name] = value
-    else:
-      flags.append(word)
-  return own, flags
+  return sweep.split_words(words, _OWN)
 
 
 class _Record:

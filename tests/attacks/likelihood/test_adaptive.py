@@ -51,9 +51,9 @@ def _observed(folder, noise, **fields):
   return victims[0].spoken[0].features, made
 
 
-def _reconstructed(observed):
+def _reconstructed(observed, **fields):
   return adaptive.reconstruct(
-    observed, config.AdaptiveConfig(**QUICK), jax.random.key(0)
+    observed, config.AdaptiveConfig(**QUICK, **fields), jax.random.key(0)
   )
 
 
@@ -64,6 +64,16 @@ def test_little_noise_leaves_the_utterance_and_its_length(folder):
   assert np.corrcoef(found.features[0].ravel(), truth.ravel())[0, 1] > 0.99
   assert not found.is_certified
   assert found.ledger.prior == adaptive.PRIOR
+
+
+def test_layers_that_are_wide_enough_are_used_too(folder):
+  truth, observed = _observed(folder, 1e-6)
+  found = _reconstructed(observed, num_layers=3)
+  # The third has 12 inputs for 48 windows.
+  assert set(found.ledger.layers) == {
+    f'dense_{index}/{part}' for index in (0, 1) for part in ('kernel', 'bias')
+  }
+  assert np.corrcoef(found.features[0].ravel(), truth.ravel())[0, 1] > 0.99
 
 
 def test_noise_beyond_everything_gives_public_speech_back(folder):
