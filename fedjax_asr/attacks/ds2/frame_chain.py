@@ -1,12 +1,12 @@
-"""Frames one after another, each from the state that the last one led to.
+"""DeepSpeech 2's frames, one after another, each from the state before it.
 
-`state_map` takes a state to the next frame, but for its part along the first
-frames. That part is the least with which the frame has no negative entries: a
-clipped ReLU left zeros at its bottom, hundreds of them. A frame is then made
-exact by all that is known of it, by least squares: that it vanishes at its
-zeros, and that the state before it is the one that it was found from. Errors
-do not add up along the chain, as long as zeros and states together are more
-than the frames' space has dimensions.
+The state is what the last frame led to. `state_map` takes it to the next, but
+for its part along the first frames. That part is the least with which the frame
+has no negative entries: a clipped ReLU left zeros at its bottom, hundreds of
+them. A frame is then made exact by all that is known of it, by least squares:
+that it vanishes at its zeros, and that the state before it is the one that it
+was found from. Errors do not add up along the chain, as long as zeros and
+states together are more than the frames' space has dimensions.
 """
 
 from typing import NamedTuple

@@ -27,6 +27,8 @@ from fedjax_asr.attacks import observation, together
 
 # Relative to a frame's largest entry.
 _ZERO = 1e-5
+# A row of an orthonormal basis.
+_DEAD = 1e-9
 # Zeros beyond those that any vector of the subspace can be made to have.
 _SPARE_ZEROS = 0.05
 # Also relative: what a search leaves of zeros.
@@ -322,8 +324,10 @@ def _is_frame(
 
 
 def _zeros_wanted(basis: Float[np.ndarray, 'units rank']) -> float:
+  """Units that are zero in all of the subspace do not count as a frame's."""
   units, rank = basis.shape
-  return rank + _SPARE_ZEROS * units
+  num_dead = (np.linalg.norm(basis, axis=1) < _DEAD).sum()
+  return rank + _SPARE_ZEROS * units + num_dead
 
 
 def _rounded(

@@ -1,6 +1,7 @@
 """What leads from a recurrence's state to the frame that came next.
 
-The updates of a first recurrence's two kernels have a factor in common:
+The updates of the two kernels of DeepSpeech 2's first recurrence have a factor
+in common:
 
   dW = sum_t u_t d_t^T,      dR = sum_t h_(t-1) d_t^T
 

@@ -48,6 +48,16 @@ def test_nothing_is_found_in_a_subspace_without_sparse_vectors():
   assert len(found.directions) == 0
 
 
+def test_units_that_are_always_zero_make_no_corner_a_frame():
+  dense = np.abs(np.random.default_rng(0).standard_normal((11, 160)))
+  basis = _basis(np.pad(dense, ((0, 0), (0, 20))))
+  toward = dense.sum(0) @ basis[:160]
+  corner = sparse_frames.cheapest(basis, toward, np.ones(180) / 180)
+  num_zeros = (np.abs(corner) < 1e-9).sum()
+  assert num_zeros == 20 + 10
+  assert not sparse_frames._is_frame(basis, corner)
+
+
 def test_a_corner_is_exact_where_rounding_takes_a_small_entry_for_zero():
   truth = _truth()
   basis = _basis(truth)
