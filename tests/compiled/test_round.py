@@ -9,6 +9,7 @@ import functools
 import itertools
 
 import jax
+import kinks
 import numpy as np
 import oracle
 import population
@@ -60,14 +61,14 @@ def simulation(acoustic, **arrangement):
 
 
 @functools.cache
-def wanted(acoustic, jit=quick.jit):
+def wanted(acoustic, draw=0, jit=quick.jit):
   """(server, report) after a round; clients are programs of their own."""
   made = simulation(acoustic)
   state = made.start()
   return oracle.run_round(
     acoustic,
     made.settings,
-    oracle.start(state.params, state.norm_state),
+    oracle.start(kinks.rounded(state.params, draw), state.norm_state),
     made.draw(0),
     made.examples,
     jit,
@@ -78,12 +79,17 @@ def wanted(acoustic, jit=quick.jit):
 @pytest.mark.parametrize('name', shipped.MODELS)
 def test_the_oracle_is_what_nothing_compiled_computes(name):
   acoustic = shipped.acoustic(name)
-  server, _ = wanted(acoustic, oracle.eagerly)
+  server, _ = wanted(acoustic, jit=oracle.eagerly)
   moved = population.distance(
     server.params, simulation(acoustic).start().params
   )
-  found, _ = wanted(acoustic)
-  assert population.distance(found.params, server.params) < 1e-5 * moved
+
+  def is_so(draw, tolerance):
+    found, _ = wanted(acoustic, draw)
+    distance = population.distance(found.params, server.params)
+    assert distance < tolerance * moved
+
+  kinks.hold(is_so)
 
 
 def check(acoustic, **arrangement):
@@ -93,14 +99,20 @@ def check(acoustic, **arrangement):
   runs = [round_of(made) for _ in range(REPETITIONS)]
   for again in runs[1:]:
     assert same_bits(again, runs[0])
-  (state, metrics), (server, report) = runs[0], wanted(acoustic)
-  moved = population.distance(server.params, before.params)
+  state, metrics = runs[0]
+  moved = population.distance(state.params, before.params)
   assert moved > 0
-  assert population.distance(state.params, server.params) < 1e-5 * moved
-  assert population.distance(
-    state.norm_state, server.norm_state
-  ) <= 1e-5 * population.norm(server.norm_state)
-  np.testing.assert_allclose(metrics.loss, report.loss, rtol=1e-5)
+
+  def is_so(draw, tolerance):
+    server, report = wanted(acoustic, draw)
+    distance = population.distance(state.params, server.params)
+    assert distance < tolerance * moved
+    assert population.distance(
+      state.norm_state, server.norm_state
+    ) <= tolerance * population.norm(server.norm_state)
+    np.testing.assert_allclose(metrics.loss, report.loss, rtol=tolerance)
+
+  kinks.hold(is_so)
 
 
 def round_of(made):
