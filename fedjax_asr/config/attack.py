@@ -230,17 +230,13 @@ class AdaptiveConfig:
   num_public: int = bounded(40, low=2)
   # Dense layers, from the first on, whose updates are used once gates count.
   num_layers: int = bounded(1, low=1)
-  # Random starts that descend while the noise that is supposed falls, and their
-  # steps.
-  num_annealed: int = bounded(1, low=0)
-  num_annealing_steps: int = bounded(800, low=1)
-  # Of all that is tried, what goes on.
-  num_kept: int = bounded(2, low=1)
-  # L-BFGS iterations at most where all units may be active, and at each width
-  # of the gates, in units of the pre-activation.
-  num_iterations: int = bounded(2500, low=1)
+  # Iterations at most from each start, where all units may be active, and at
+  # each width of the gates, in units of the pre-activation.
+  num_iterations: int = bounded(300, low=1)
+  # Lengths that are compared again at narrower gates.
+  num_kept: int = bounded(4, low=1)
   gate_widths: tuple[float, ...] = bounded((0.5, 0.2, 0.1, 0.05), above=0.0)
-  num_gate_iterations: int = bounded(40, low=1)
+  num_gate_iterations: int = bounded(60, low=1)
   # Draws about the maximum, of which the mean is returned.
   num_samples: int = bounded(4, low=2)
 

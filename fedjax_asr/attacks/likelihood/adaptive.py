@@ -3,10 +3,12 @@
 Nothing refuses for noise: as it grows, the answer goes from what span inversion
 finds to the mean of public speech.
 
-1. Length, start and sign by the likelihood of the first layer's update with all
-   that is sent back integrated out (`window_likelihood`, `length_search`).
+1. For each length the start, and its sign, by the likelihood of the first
+   layer's update with all that is sent back integrated out
+   (`window_likelihood`, `length_search`).
 2. The same of the first dense layers together, with what is known of inactive
-   units (`gated_likelihood`), the gates made narrower step by step.
+   units (`gated_likelihood`): it tells the length, and is then maximised with
+   gates that are made narrower step by step.
 3. The same maximum, for noise and prior drawn anew (randomised maximum a
    posteriori, Bardsley et al. 2014). The mean of such is returned: where the
    update tells little it is nearer to the truth than the maximum. It is no
@@ -37,6 +39,7 @@ from fedjax_asr import config
 from fedjax_asr.attacks import context_windows, observation
 from fedjax_asr.attacks.ds1 import first_layer, span
 from fedjax_asr.attacks.likelihood import (
+  curved_descent,
   gated_likelihood,
   length_search,
   posterior,
@@ -73,13 +76,11 @@ def reconstruct(
   rng = span.generator(key)
   # Its matrices are small: threads would wait for each other.
   with threadpoolctl.threadpool_limits(1):
-    problem = _problem(observed, cfg, report)
+    problem = problem_of(observed, cfg, report)
     searched = length_search.likeliest(
       problem, cfg, _told(observed), rng, report
     )
-    report('gates')
-    gated = [_gated(problem, cfg, each) for each in searched]
-    estimate = min(gated, key=length_search.cost)
+    estimate = _narrowed(problem, cfg, searched, report)
     samples = _samples(problem, cfg, estimate, rng, report)
     fit = _fit(problem, cfg, estimate, rng)
   return _reconstruction(observed, problem, estimate, samples, fit)
@@ -90,11 +91,12 @@ def _told(observed: observation.Observation) -> int | None:
   return lengths[0] if lengths else None
 
 
-def _problem(
+def problem_of(
   observed: observation.Observation,
   cfg: config.AdaptiveConfig,
   report: observation.Report,
 ) -> posterior.Problem:
+  """What is maximised; raises `observation.Refused` as `reconstruct` does."""
   shape = first_layer.window_shape(observed)
   public = (observed.declared.public or ())[: cfg.num_public]
   if not public:
@@ -157,21 +159,25 @@ def _received(
   )
 
 
-def _gated(
+def _narrowed(
   problem: posterior.Problem,
   cfg: config.AdaptiveConfig,
-  estimate: posterior.Estimate,
+  searched: list[posterior.Estimate],
+  report: observation.Report,
 ) -> posterior.Estimate:
-  for width in cfg.gate_widths:
-    objective = posterior.with_prior(
-      posterior.with_gates(
-        problem, [each.update for each in problem.layers], width
+  """The likeliest at the narrowest gates; half go on from width to width."""
+  for width in cfg.gate_widths[1:]:
+    report(f'gates of width {width:g}, {len(searched)} lengths')
+    objective = length_search.gates(problem, width)
+    searched = [
+      curved_descent.maximum(
+        problem, objective, each.whitened, cfg.num_gate_iterations
       )
-    )
-    estimate = posterior.maximum(
-      objective, estimate.whitened, cfg.num_gate_iterations
-    )
-  return estimate
+      for each in searched
+    ]
+    searched.sort(key=length_search.cost)
+    searched = searched[: -(-len(searched) // 2)]
+  return searched[0]
 
 
 def _samples(
@@ -188,7 +194,8 @@ def _samples(
     updates = [_noisier(each, rng) for each in problem.layers]
     centre = rng.standard_normal(estimate.whitened.shape)
     likelihood = posterior.with_gates(problem, updates, cfg.gate_widths[-1])
-    found = posterior.maximum(
+    found = curved_descent.maximum(
+      problem,
       posterior.with_prior(likelihood, centre),
       estimate.whitened,
       cfg.num_gate_iterations,

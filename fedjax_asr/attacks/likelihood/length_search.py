@@ -1,43 +1,39 @@
 """The likeliest utterance of any length that a noisy update leaves open.
 
-Lengths that the update's spectrum lets expect are each given a start of their
-own (`capon_start`); the likeliest go on until they have converged, which takes
-many iterations: windows that are filtered over time span nearly the same, so
-that the objective is flat in some directions. The best then grows and shrinks
-at either end while that is likelier.
+Each length has a start of its own (`capon_start`), as it is and with its sign
+reversed, and a maximum of the flat likelihood next to it. Under much noise that
+likelihood is hardly greater at the true length than at others, so that lengths
+compare by their maxima once it counts which units are inactive: some in steps
+first, then all about the best of these. Wide gates often take a frame too many
+for likelier, which shifts the utterance by one: what they leave is compared
+again as they are narrowed.
 """
 
-from typing import NamedTuple
+from collections.abc import Callable, Iterable
 
 import numpy as np
-from jaxtyping import Float64
 
 from fedjax_asr import config
 from fedjax_asr.attacks import observation
 from fedjax_asr.attacks.likelihood import (
-  annealed_descent,
   capon_start,
+  curved_descent,
   length_evidence,
   posterior,
 )
 
-# Iterations by which the better sign of a start shows, and those by which
-# lengths and starts are compared.
-_SIGN_ITERATIONS = 15
-_LENGTH_ITERATIONS = 300
-# Frames that are added or taken away at once, coarse to fine, how often at
-# most, and iterations by which such a move is compared.
-_STEPS = (4, 2, 1)
-_MAX_MOVES = 4
-_MOVE_ITERATIONS = 100
-# Nats by which maxima differ that are two.
-_SAME = 1.0
-# Lengths with starts of their own: so many at most, within so many deviations
-# of what the spectrum says.
-_NUM_LENGTHS = 10
+# Lengths are within so many deviations of what the spectrum says, and beyond,
+# where the best of them is the last. A step is as many frames, but no less than
+# what leaves so many lengths.
 _NUM_DEVIATIONS = 2.0
-# Deviation of whitened speech that a descent through noise starts from.
-_FAINT = 0.1
+_STEP = 3
+_MAX_LENGTHS = 20
+# So few are all tried.
+_FEW = 6
+# Nats by which the flat likelihood alone rules a length out.
+_CLEAR = 1000.0
+# (count of frames) -> cost.
+_Costs = dict[int, float]
 
 
 def likeliest(
@@ -47,76 +43,39 @@ def likeliest(
   rng: np.random.Generator,
   report: observation.Report,
 ) -> list[posterior.Estimate]:
-  """The best `cfg.num_kept` of all starts, the likeliest first.
+  """The best `cfg.num_kept` lengths, the likeliest first, at the widest gates.
 
   `told`: the number of frames, where it is declared.
   """
-  objective = posterior.with_prior(posterior.flat(problem))
-  found = []
-  for count in [told] if told else _lengths(problem, rng):
-    report(f'{count} frames?')
-    start = _signed(problem, count, rng)
-    found.append(posterior.maximum(objective, start, _LENGTH_ITERATIONS))
-  found.sort(key=cost)
-  for index in range(cfg.num_annealed):
-    report(f'noise that falls, {index + 1} of {cfg.num_annealed}')
-    shape = found[index % len(found)].whitened.shape
-    start = _through_noise(problem, shape, cfg.num_annealing_steps, rng)
-    found.append(posterior.maximum(objective, start, _LENGTH_ITERATIONS))
-  kept = _halved(objective, found, cfg, report)
-  if not told:
-    kept = [
-      posterior.maximum(
-        objective,
-        _moved(problem, objective, each, report).whitened,
-        cfg.num_iterations,
-      )
-      for each in _distinct(kept)
-    ]
-  return _distinct(kept)
+  gated = gates(problem, cfg.gate_widths[0])
+  flat: dict[int, posterior.Estimate] = {}
+  best: dict[int, posterior.Estimate] = {}
+
+  def costs(counts: Iterable[int]) -> _Costs:
+    new = [count for count in counts if count not in flat]
+    for count in new:
+      report(f'{count} frames?')
+      flat[count] = _flat(problem, cfg, count, rng)
+    least = min(map(cost, flat.values()))
+    for count in new:
+      if cost(flat[count]) < least + _CLEAR:
+        report(f'{count} frames, with gates?')
+        best[count] = curved_descent.maximum(
+          problem, gated, flat[count].whitened, cfg.num_gate_iterations
+        )
+    return {count: cost(each) for count, each in best.items()}
+
+  if told:
+    costs([told])
+  else:
+    _searched(costs, *_range(problem, rng))
+  return sorted(best.values(), key=cost)[: cfg.num_kept]
 
 
-def _halved(
-  objective: posterior.Objective,
-  found: list[posterior.Estimate],
-  cfg: config.AdaptiveConfig,
-  report: observation.Report,
-) -> list[posterior.Estimate]:
-  """The best `num_kept`, at their maxima, by successive halving.
-
-  Costs after a few hundred iterations are off by more than what lengths differ
-  by, so that half goes on each time, for twice as long.
-  """
-  found = sorted(found, key=cost)
-  num_iterations = _LENGTH_ITERATIONS
-  while len(found) > cfg.num_kept:
-    found = found[: max(-(-len(found) // 2), cfg.num_kept)]
-    report(f'the best {len(found)}, {num_iterations} iterations more')
-    found = [
-      posterior.maximum(objective, each.whitened, num_iterations)
-      for each in found
-    ]
-    found.sort(key=cost)
-    num_iterations *= 2
-  report(f'the best {len(found)} to their maxima')
-  return [
-    posterior.maximum(objective, each.whitened, cfg.num_iterations)
-    for each in found
-  ]
-
-
-def _distinct(found: list[posterior.Estimate]) -> list[posterior.Estimate]:
-  """The likeliest first; one of those that came to the same maximum."""
-  kept: list[posterior.Estimate] = []
-  for each in sorted(found, key=cost):
-    is_new = all(
-      len(each.whitened) != len(other.whitened)
-      or each.value - other.value > _SAME
-      for other in kept
-    )
-    if is_new:
-      kept.append(each)
-  return kept
+def gates(problem: posterior.Problem, width: float) -> posterior.Objective:
+  """Minus the log posterior with gates, of the updates as received."""
+  updates = [each.update for each in problem.layers]
+  return posterior.with_prior(posterior.with_gates(problem, updates, width))
 
 
 def cost(estimate: posterior.Estimate) -> float:
@@ -124,105 +83,62 @@ def cost(estimate: posterior.Estimate) -> float:
   return estimate.value + estimate.whitened.size
 
 
-def _lengths(problem: posterior.Problem, rng: np.random.Generator) -> list[int]:
-  """No fewer than stand out of the noise; about what the spectrum says."""
-  first = problem.first
-  seen = capon_start.effective_rank(first.kernel, first.deviation)
-  evidence = length_evidence.of_spectrum(
-    first.kernel, first.signals.updates, first.deviation, rng
-  )
-  least, most = evidence.within(_NUM_DEVIATIONS)
-  low = max(round(least), seen, 2)
-  high = max(min(round(most), problem.shape.capacity), low)
-  counts = np.linspace(low, high, min(_NUM_LENGTHS, high - low + 1))
-  return sorted({round(float(count)) for count in counts})
-
-
-def _signed(
-  problem: posterior.Problem, count: int, rng: np.random.Generator
-) -> posterior.Whitened:
-  """The start of the sign that is the likelier after a few iterations."""
+def _flat(
+  problem: posterior.Problem,
+  cfg: config.AdaptiveConfig,
+  count: int,
+  rng: np.random.Generator,
+) -> posterior.Estimate:
+  """The likelier of both signs' maxima."""
   first = problem.first
   start = capon_start.utterance(
     first.kernel, first.deviation, problem.shape, count, rng
   )
   size = np.sqrt(np.mean(np.sum(problem.prior.root**2, axis=1)))
   objective = posterior.with_prior(posterior.flat(problem))
-  tried = [
-    posterior.maximum(
-      objective, problem.prior.whitened(sign * size * start), _SIGN_ITERATIONS
-    )
-    for sign in (1, -1)
-  ]
-  return min(tried, key=lambda each: each.value).whitened
-
-
-def _through_noise(
-  problem: posterior.Problem,
-  shape: tuple[int, ...],
-  num_steps: int,
-  rng: np.random.Generator,
-) -> posterior.Whitened:
-  """From hardly anything, while the noise that is supposed falls."""
-  return annealed_descent.descended(
-    lambda point, deviation: posterior.with_prior(
-      posterior.flat(problem, deviation)
-    )(point),
-    _FAINT * rng.standard_normal(shape),
-    problem.first.deviation,
-    num_steps,
+  signed = [problem.prior.whitened(sign * size * start) for sign in (1, -1)]
+  return min(
+    (
+      curved_descent.maximum(problem, objective, each, cfg.num_iterations)
+      for each in signed
+    ),
+    key=cost,
   )
 
 
-class _Move(NamedTuple):
-  """Frames that are added, or where negative taken away, at either end."""
-
-  front: int
-  back: int
-
-
-def _moved(
-  problem: posterior.Problem,
-  objective: posterior.Objective,
-  best: posterior.Estimate,
-  report: observation.Report,
-) -> posterior.Estimate:
-  """From where neither end is likelier one frame further or less far.
-
-  Without it an utterance is often found a frame late, with one too many ahead
-  of it, which costs little likelihood and nearly all of the SNR.
-  """
-  for step in _STEPS:
-    for _ in range(_MAX_MOVES):
-      report(f'{len(best.whitened)} frames, {step} more or less?')
-      tried = [
-        posterior.maximum(
-          objective,
-          _resized(problem, best.whitened, move),
-          _MOVE_ITERATIONS,
-        )
-        for move in _moves(problem, len(best.whitened), step)
-      ]
-      found = min([best, *tried], key=cost)
-      if found is best:
-        break
-      best = found
-  return best
+def _range(
+  problem: posterior.Problem, rng: np.random.Generator
+) -> tuple[int, int, int, int]:
+  """(least there can be, least and most to be expected, most there can be)."""
+  first = problem.first
+  seen = capon_start.effective_rank(first.kernel, first.deviation)
+  evidence = length_evidence.of_spectrum(
+    first.kernel, first.signals.updates, first.deviation, rng
+  )
+  least = max(seen, 2)
+  most = max(problem.shape.capacity, least)
+  expected = evidence.within(_NUM_DEVIATIONS)
+  low, high = (min(max(round(each), least), most) for each in expected)
+  return least, low, high, most
 
 
-def _moves(problem: posterior.Problem, count: int, step: int) -> list[_Move]:
-  """Those that leave a length there can be; the utterance later, or sooner."""
-  moves = [_Move(step, 0), _Move(0, step), _Move(-step, 0), _Move(0, -step)]
-  moves += [_Move(step, -step), _Move(-step, step)]
-  most = max(problem.shape.capacity, count)
-  return [each for each in moves if 2 <= count + each.front + each.back <= most]
-
-
-def _resized(
-  problem: posterior.Problem, whitened: posterior.Whitened, move: _Move
-) -> Float64[np.ndarray, 'resized features']:
-  """Cut, or with frames of which nothing is known."""
-  speech = problem.prior.speech(whitened)
-  ends = [np.tile(problem.prior.mean, (max(count, 0), 1)) for count in move]
-  inside = speech[max(-move.front, 0) : len(speech) - max(-move.back, 0)]
-  return problem.prior.whitened(np.concatenate([ends[0], inside, ends[1]]))
+def _searched(
+  costs: Callable[[Iterable[int]], _Costs],
+  least: int,
+  low: int,
+  high: int,
+  most: int,
+) -> None:
+  """Asks for lengths until none beside the best is better."""
+  wide = high - low >= _FEW
+  step = max(_STEP, -(-(high - low) // _MAX_LENGTHS)) if wide else 1
+  found = costs(range(low, high + 1, step))
+  while True:
+    best = min(found, key=found.__getitem__)
+    near = [best - step, best + step]
+    found = costs(each for each in near if least <= each <= most)
+    if min(found, key=found.__getitem__) != best:
+      continue
+    if step == 1:
+      break
+    step = -(-step // 2)

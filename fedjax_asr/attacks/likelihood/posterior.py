@@ -149,20 +149,39 @@ def with_prior(
 
 
 def maximum(
-  objective: Objective, start: Whitened, num_iterations: int
+  objective: Objective,
+  start: Whitened,
+  num_iterations: int,
+  root: Float64[np.ndarray, 'unknowns unknowns'] | None = None,
 ) -> Estimate:
-  """By L-BFGS; no worse than the start."""
-  import scipy.optimize  # Here, because it takes long to import.
+  """By L-BFGS; no worse than the start.
+
+  `root`: lower triangular, of a matrix like the objective's second derivatives.
+  The descent is then in coordinates in which that is the identity.
+  """
+  import scipy.linalg  # Here, because both take long to import.
+  import scipy.optimize
+
+  def moved(point: Float64[np.ndarray, ' unknowns']) -> Whitened:
+    if root is not None:
+      point = scipy.linalg.solve_triangular(
+        root, point, trans='T', lower=True, check_finite=False
+      )
+    return start + point.reshape(start.shape)
 
   def of_vector(
     point: Float64[np.ndarray, ' unknowns'],
   ) -> tuple[float, Float64[np.ndarray, ' unknowns']]:
-    value, gradient = objective(point.reshape(start.shape))
-    return value, gradient.ravel()
+    value, gradient = objective(moved(point))
+    if root is None:
+      return value, gradient.ravel()
+    return value, scipy.linalg.solve_triangular(
+      root, gradient.ravel(), lower=True, check_finite=False
+    )
 
   found = scipy.optimize.minimize(
     of_vector,
-    start.ravel(),
+    np.zeros(start.size),
     jac=True,
     method='L-BFGS-B',
     options={
@@ -172,4 +191,4 @@ def maximum(
       'ftol': _GAIN,
     },
   )
-  return Estimate(found.x.reshape(start.shape), float(found.fun))
+  return Estimate(moved(found.x), float(found.fun))

@@ -28,6 +28,17 @@ class Received(NamedTuple):
   variances: Float64[np.ndarray, ' units']
 
 
+class Signals(NamedTuple):
+  """What is sent back, by windows and update, along the units' axes.
+
+  mean: of d_t, given both.
+  second_moment: of d_t and d_s, summed over units.
+  """
+
+  mean: Float64[np.ndarray, 'frames units']
+  second_moment: Float64[np.ndarray, 'frames frames']
+
+
 def value_and_gradient(
   windows: Float64[np.ndarray, 'frames taps'],
   received: Received,
@@ -39,16 +50,52 @@ def value_and_gradient(
   utterances of other lengths compare. `deviation` is that of E.
   """
   variance = deviation**2
-  projected = windows @ received.update
+  along = _along(windows, received, deviation)
+  sent = _signals(along, deviation)
+  value = 0.5 * np.sum(np.log1p(received.variances * along.sizes / variance))
+  value -= 0.5 * np.sum(along.spread * along.projected**2) / variance
+  gradient = sent.second_moment @ windows - sent.mean @ received.update.T
+  return float(value), gradient / variance
+
+
+def signals(
+  windows: Float64[np.ndarray, 'frames taps'],
+  received: Received,
+  deviation: float,
+) -> Signals:
+  """What is sent back from these windows, as far as the update tells."""
+  return _signals(_along(windows, received, deviation), deviation)
+
+
+class _Along(NamedTuple):
+  """By the principal axes of the windows' Gram matrix.
+
+  sizes: its eigenvalues. spread: variances of d_t over that of the noise,
+  given the update. projected: the update, by windows.
+  """
+
+  axes: Float64[np.ndarray, 'frames frames']
+  sizes: Float64[np.ndarray, 'frames 1']
+  spread: Float64[np.ndarray, 'frames units']
+  projected: Float64[np.ndarray, 'frames units']
+
+
+def _along(
+  windows: Float64[np.ndarray, 'frames taps'],
+  received: Received,
+  deviation: float,
+) -> _Along:
   sizes, axes = np.linalg.eigh(windows @ windows.T)
   sizes = np.maximum(sizes, 0.0)[:, None]
-  along = axes.T @ projected
-  # Posterior variances, over that of the noise, and means of d along the axes.
-  spread = received.variances / (variance + received.variances * sizes)
-  mean = spread * along
-  value = 0.5 * np.sum(np.log1p(received.variances * sizes / variance))
-  value -= 0.5 * np.sum(mean * along) / variance
-  signals = axes @ mean
-  second = signals @ signals.T / variance + (axes * spread.sum(axis=1)) @ axes.T
-  gradient = second @ windows - signals @ received.update.T / variance
-  return float(value), gradient
+  spread = received.variances / (deviation**2 + received.variances * sizes)
+  projected = axes.T @ (windows @ received.update)
+  return _Along(axes, sizes, spread, projected)
+
+
+def _signals(along: _Along, deviation: float) -> Signals:
+  mean = along.axes @ (along.spread * along.projected)
+  second = mean @ mean.T
+  second += (
+    deviation**2 * (along.axes * along.spread.sum(axis=1)) @ along.axes.T
+  )
+  return Signals(mean, second)

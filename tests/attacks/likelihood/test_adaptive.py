@@ -20,9 +20,6 @@ from fedjax_asr.jobs import attack_victims
 KERNEL = 'dense_0/kernel'
 QUICK = {
   'num_public': 4,
-  'num_annealed': 1,
-  'num_annealing_steps': 30,
-  'num_kept': 1,
   'gate_widths': (0.2, 0.05),
   'num_samples': 2,
 }

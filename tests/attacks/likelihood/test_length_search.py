@@ -2,20 +2,16 @@
 
 import numpy as np
 import pytest
+import small_update
 
 from fedjax_asr import config
-from fedjax_asr.attacks import context_windows
 from fedjax_asr.attacks.likelihood import (
-  gated_likelihood,
   length_evidence,
   length_search,
-  posterior,
   public_signals,
-  speech_prior,
 )
 
-TAPS, UNITS, FEATURES = 60, 50, 4
-SHAPE = context_windows.Shape(7, 1, FEATURES)
+TAPS, UNITS = small_update.TAPS, small_update.UNITS
 
 
 def _update(count, rng):
@@ -53,39 +49,10 @@ def test_noise_beyond_the_update_leaves_what_public_lengths_are():
   assert most > 40
 
 
-def _problem(count, noise):
-  rng = np.random.default_rng(0)
-  spoken = [rng.standard_normal((each, FEATURES)) for each in (30, 24, 20, 26)]
-  layer = gated_likelihood.Layer(
-    rng.standard_normal((TAPS, UNITS)), np.zeros(UNITS), np.ones(UNITS)
-  )
-
-  def made(speech):
-    windows = context_windows.windows(speech, SHAPE, len(speech))
-    signals = rng.standard_normal((len(speech), UNITS))
-    whole = np.column_stack([windows, np.ones(len(windows))])
-    return public_signals.PublicUpdate(whole.T @ signals, windows)
-
-  public = tuple(made(each) for each in spoken)
-  truth = rng.standard_normal((count, FEATURES))
-  update = made(truth).update
-  update = update + noise * rng.standard_normal(update.shape)
-  signals = public_signals.Signals(
-    np.eye(UNITS),
-    np.ones(UNITS),
-    np.ones(UNITS),
-    public_signals.Energy(0.0, 0.0),
-    public,
-  )
-  received = posterior.ReceivedLayer(update, noise, signals, layer)
-  prior = speech_prior.fitted(spoken)
-  return truth, posterior.Problem((received,), SHAPE, prior)
-
-
 def _found(problem, told):
   return length_search.likeliest(
     problem,
-    config.AdaptiveConfig(num_annealed=0, num_kept=1),
+    config.AdaptiveConfig(gate_widths=(0.2,)),
     told,
     np.random.default_rng(0),
     lambda line: None,
@@ -94,19 +61,47 @@ def _found(problem, told):
 
 @pytest.mark.parametrize('told', [None, 22])
 def test_the_likeliest_has_the_length_and_is_the_utterance(told):
-  truth, problem = _problem(22, 1e-2)
+  truth, problem = small_update.problem(22, 1e-2)
   found = problem.prior.speech(_found(problem, told).whitened)
   assert found.shape == truth.shape
   error = np.sum((found - truth) ** 2) / np.sum(truth**2)
   assert error < 1e-3
 
 
-def test_frames_that_are_added_are_those_of_the_mean():
-  _, problem = _problem(22, 1e-2)
-  speech = np.random.default_rng(1).standard_normal((10, FEATURES))
-  whitened = problem.prior.whitened(speech)
-  move = length_search._Move(2, -3)
-  moved = problem.prior.speech(length_search._resized(problem, whitened, move))
-  np.testing.assert_allclose(moved[2:], speech[:-3], atol=1e-9)
-  mean = np.tile(problem.prior.mean, (2, 1))
-  np.testing.assert_allclose(moved[:2], mean, atol=1e-9)
+def _asked(cost, least, low, high, most):
+  """(lengths that were asked for, the best of them)."""
+  found = {}
+
+  def costs(counts):
+    found.update({count: cost(count) for count in counts})
+    return found
+
+  length_search._searched(costs, least, low, high, most)
+  return found, min(found, key=found.__getitem__)
+
+
+def test_all_of_a_few_lengths_are_tried():
+  found, best = _asked(lambda count: abs(count - 31), 10, 30, 33, 90)
+  assert set(found) == {30, 31, 32, 33}
+  assert best == 31
+
+
+def test_of_many_lengths_some_and_all_about_the_best():
+  found, best = _asked(lambda count: abs(count - 47), 10, 30, 60, 90)
+  assert best == 47
+  assert {46, 47, 48} <= set(found)
+  assert len(found) < 20
+
+
+@pytest.mark.parametrize('truth', [20, 70])
+def test_a_length_beyond_what_was_expected_is_found(truth):
+  _, best = _asked(lambda count: abs(count - truth), 10, 30, 60, 90)
+  assert best == truth
+
+
+@pytest.mark.parametrize('truth', [10, 90])
+def test_no_length_is_asked_for_that_cannot_be(truth):
+  found, best = _asked(lambda count: abs(count - truth), 10, 30, 60, 90)
+  assert best == truth
+  assert min(found) >= 10
+  assert max(found) <= 90
