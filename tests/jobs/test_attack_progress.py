@@ -77,7 +77,7 @@ def test_attack_says_whom_it_attacks_and_how(tmp_path, monkeypatch, capsys):
   def slow(observed, cfg, key, report):
     del observed, cfg, key
     report('looks around')
-    time.sleep(0.3)
+    time.sleep(1.0)
     raise observation.Refused('nothing there')
 
   monkeypatch.setattr(attack_progress, 'EVERY_SECONDS', 0.05)

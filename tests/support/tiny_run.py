@@ -105,7 +105,7 @@ def start(
     [sys.executable, *before, *arguments],
     capture_output=True,
     text=True,
-    timeout=120,
+    timeout=600,
     check=False,
     env=environment,
   )
