@@ -230,13 +230,14 @@ class AdaptiveConfig:
   num_public: int = bounded(40, low=2)
   # Dense layers, from the first on, whose updates are used once gates count.
   num_layers: int = bounded(1, low=1)
-  # Iterations at most from each start, where all units may be active, and at
-  # each width of the gates, in units of the pre-activation.
-  num_iterations: int = bounded(300, low=1)
+  # Iterations at most from each start of the likelier sign, where all units may
+  # be active, and at each width of the gates but the first, in units of the
+  # pre-activation.
+  num_iterations: int = bounded(100, low=1)
   # Lengths that are compared again at narrower gates.
-  num_kept: int = bounded(4, low=1)
+  num_kept: int = bounded(3, low=1)
   gate_widths: tuple[float, ...] = bounded((0.5, 0.2, 0.1, 0.05), above=0.0)
-  num_gate_iterations: int = bounded(60, low=1)
+  num_gate_iterations: int = bounded(40, low=1)
   # Draws about the maximum, of which the mean is returned.
   num_samples: int = bounded(4, low=2)
 

@@ -30,6 +30,10 @@ _STEP = 3
 _MAX_LENGTHS = 20
 # So few are all tried.
 _FEW = 6
+# Iterations after which signs compare by the flat likelihood, and lengths by
+# the one with gates.
+_SIGN_ITERATIONS = 50
+_COMPARED_ITERATIONS = 20
 # Nats by which the flat likelihood alone rules a length out.
 _CLEAR = 1000.0
 # (count of frames) -> cost.
@@ -61,7 +65,7 @@ def likeliest(
       if cost(flat[count]) < least + _CLEAR:
         report(f'{count} frames, with gates?')
         best[count] = curved_descent.maximum(
-          problem, gated, flat[count].whitened, cfg.num_gate_iterations
+          problem, gated, flat[count].whitened, _COMPARED_ITERATIONS
         )
     return {count: cost(each) for count, each in best.items()}
 
@@ -89,7 +93,7 @@ def _flat(
   count: int,
   rng: np.random.Generator,
 ) -> posterior.Estimate:
-  """The likelier of both signs' maxima."""
+  """A maximum, from the sign that is the likelier after some iterations."""
   first = problem.first
   start = capon_start.utterance(
     first.kernel, first.deviation, problem.shape, count, rng
@@ -97,12 +101,13 @@ def _flat(
   size = np.sqrt(np.mean(np.sum(problem.prior.root**2, axis=1)))
   objective = posterior.with_prior(posterior.flat(problem))
   signed = [problem.prior.whitened(sign * size * start) for sign in (1, -1)]
-  return min(
-    (
-      curved_descent.maximum(problem, objective, each, cfg.num_iterations)
-      for each in signed
-    ),
-    key=cost,
+  tried = [
+    curved_descent.maximum(problem, objective, each, _SIGN_ITERATIONS)
+    for each in signed
+  ]
+  best = min(tried, key=cost)
+  return curved_descent.maximum(
+    problem, objective, best.whitened, cfg.num_iterations
   )
 
 
