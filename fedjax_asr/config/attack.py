@@ -230,9 +230,8 @@ class AdaptiveConfig:
   num_public: int = bounded(40, low=2)
   # Dense layers, from the first on, whose updates are used once gates count.
   num_layers: int = bounded(1, low=1)
-  # Iterations at most from each start of the likelier sign, where all units may
-  # be active, and at each width of the gates but the first, in units of the
-  # pre-activation.
+  # Iterations at most from each start, where all units may be active, and at
+  # each width of the gates but the first, in units of the pre-activation.
   num_iterations: int = bounded(100, low=1)
   # Lengths that are compared again at narrower gates.
   num_kept: int = bounded(3, low=1)

@@ -30,12 +30,11 @@ _STEP = 3
 _MAX_LENGTHS = 20
 # So few are all tried.
 _FEW = 6
-# Iterations after which signs compare by the flat likelihood, and lengths by
-# the one with gates.
-_SIGN_ITERATIONS = 50
+# Iterations after which lengths compare by the likelihood with gates.
 _COMPARED_ITERATIONS = 20
-# Nats by which the flat likelihood alone rules a length out.
-_CLEAR = 1000.0
+# Nats by which the flat likelihood alone rules a sign or a length out.
+_CLEAR_SIGN = 100.0
+_CLEAR_LENGTH = 1000.0
 # (count of frames) -> cost.
 _Costs = dict[int, float]
 
@@ -52,7 +51,7 @@ def likeliest(
   `told`: the number of frames, where it is declared.
   """
   gated = gates(problem, cfg.gate_widths[0])
-  flat: dict[int, posterior.Estimate] = {}
+  flat: dict[int, list[posterior.Estimate]] = {}
   best: dict[int, posterior.Estimate] = {}
 
   def costs(counts: Iterable[int]) -> _Costs:
@@ -60,13 +59,11 @@ def likeliest(
     for count in new:
       report(f'{count} frames?')
       flat[count] = _flat(problem, cfg, count, rng)
-    least = min(map(cost, flat.values()))
+    least = min(cost(each[0]) for each in flat.values())
     for count in new:
-      if cost(flat[count]) < least + _CLEAR:
+      if cost(flat[count][0]) < least + _CLEAR_LENGTH:
         report(f'{count} frames, with gates?')
-        best[count] = curved_descent.maximum(
-          problem, gated, flat[count].whitened, _COMPARED_ITERATIONS
-        )
+        best[count] = _best(problem, gated, flat[count])
     return {count: cost(each) for count, each in best.items()}
 
   if told:
@@ -92,8 +89,8 @@ def _flat(
   cfg: config.AdaptiveConfig,
   count: int,
   rng: np.random.Generator,
-) -> posterior.Estimate:
-  """A maximum, from the sign that is the likelier after some iterations."""
+) -> list[posterior.Estimate]:
+  """Maxima of the likelier sign first, and of the other unless that is out."""
   first = problem.first
   start = capon_start.utterance(
     first.kernel, first.deviation, problem.shape, count, rng
@@ -101,13 +98,27 @@ def _flat(
   size = np.sqrt(np.mean(np.sum(problem.prior.root**2, axis=1)))
   objective = posterior.with_prior(posterior.flat(problem))
   signed = [problem.prior.whitened(sign * size * start) for sign in (1, -1)]
-  tried = [
-    curved_descent.maximum(problem, objective, each, _SIGN_ITERATIONS)
+  found = [
+    curved_descent.maximum(problem, objective, each, cfg.num_iterations)
     for each in signed
   ]
-  best = min(tried, key=cost)
-  return curved_descent.maximum(
-    problem, objective, best.whitened, cfg.num_iterations
+  found.sort(key=cost)
+  return [each for each in found if cost(each) < cost(found[0]) + _CLEAR_SIGN]
+
+
+def _best(
+  problem: posterior.Problem,
+  gated: posterior.Objective,
+  flat: list[posterior.Estimate],
+) -> posterior.Estimate:
+  return min(
+    (
+      curved_descent.maximum(
+        problem, gated, each.whitened, _COMPARED_ITERATIONS
+      )
+      for each in flat
+    ),
+    key=cost,
   )
 
 
