@@ -113,7 +113,7 @@ def _problems(own: dict, flags: list[str]) -> Iterator[tuple]:
     )
     cfg = command.config.attack
     attacked = attacked_run.load(
-      command.config, command.workdir, lambda line: None
+      command.config, command.workdir, lambda *_: None
     )
     victims = attack_victims.victims(attacked, cfg)
     seen = attack_victims.observations(

@@ -21,6 +21,8 @@ from fedjax_asr.attacks.likelihood import posterior, window_likelihood
 
 # Of the mean diagonal, added to it: what is approximate is not told to be flat.
 _RIDGE = 1e-6
+# Transforms are of multiples of it, which factor into small primes.
+_QUANTUM = 16
 
 
 def root(
@@ -89,17 +91,16 @@ def _by_frames(
   shape: context_windows.Shape,
 ) -> Float64[np.ndarray, 'frames features frames features']:
   """Frame t is at tap a of window t - a: sums over both windows' taps."""
-  import scipy.fft  # Here, because it takes long to import.
-
   count, features = len(moment), shape.num_features
-  size = scipy.fft.next_fast_len(count + shape.width - 1, real=True)
+  reach = count + shape.width - 1
+  size = reach + -reach % _QUANTUM
   inside = slice(shape.context, shape.context + count)
   by_tap = unexplained.reshape(shape.width, features, shape.width, features)
-  spectrum = scipy.fft.rfft2(moment, (size, size))
+  spectrum = np.fft.rfft2(moment, (size, size))
   summed = np.empty((count, features, count, features))
   for feature in range(features):
     other = by_tap[:, feature].transpose(2, 0, 1)
-    product = scipy.fft.rfft2(other, (size, size)) * spectrum
-    convolved = scipy.fft.irfft2(product, (size, size))
+    product = np.fft.rfft2(other, (size, size)) * spectrum
+    convolved = np.fft.irfft2(product, (size, size))
     summed[:, feature] = convolved[:, inside, inside].transpose(1, 2, 0)
   return summed

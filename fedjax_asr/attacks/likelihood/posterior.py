@@ -165,7 +165,7 @@ def maximum(
   def moved(point: Float64[np.ndarray, ' unknowns']) -> Whitened:
     if root is not None:
       point = scipy.linalg.solve_triangular(
-        root, point, trans='T', lower=True, check_finite=False
+        root, point, trans=1, lower=True, check_finite=False
       )
     return start + point.reshape(start.shape)
 
