@@ -47,20 +47,11 @@ def main(argv: list[str]) -> int:
 def measured(problem, count: int, plain, curved) -> list[dict]:
   """Of one problem; `plain` and `curved` are numbers of iterations."""
   from fedjax_asr.attacks.likelihood import (
-    capon_start,
     curved_descent,
+    length_search,
     posterior,
   )
 
-  first = problem.first
-  start = capon_start.utterance(
-    first.kernel,
-    first.deviation,
-    problem.shape,
-    count,
-    np.random.default_rng(0),
-  )
-  size = np.sqrt(np.mean(np.sum(problem.prior.root**2, axis=1)))
   objective = posterior.with_prior(posterior.flat(problem))
   ways = {
     'plain': (functools.partial(posterior.maximum, objective), plain),
@@ -69,9 +60,9 @@ def measured(problem, count: int, plain, curved) -> list[dict]:
       curved,
     ),
   }
-  signed = [problem.prior.whitened(sign * size * start) for sign in (1, -1)]
   start = min(
-    signed, key=lambda each: ways['curved'][0](each, max(curved)).value
+    length_search.starts(problem, count, np.random.default_rng(0)),
+    key=lambda each: ways['curved'][0](each, max(curved)).value,
   )
   rows = []
   for way, (maximum, counts) in ways.items():

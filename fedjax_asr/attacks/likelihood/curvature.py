@@ -70,9 +70,7 @@ def _parts(
 ]:
   """M / e^2, and Q for signals of the variance that most of them have."""
   first = problem.first
-  whole = windows
-  if len(first.update) > windows.shape[1]:
-    whole = np.column_stack([windows, np.ones(len(windows))])
+  whole = first.entries(windows)
   received = first.signals.received(first.update, len(windows))
   sent = window_likelihood.signals(whole, received, first.deviation)
   energies = np.sum(sent.mean**2, axis=0)

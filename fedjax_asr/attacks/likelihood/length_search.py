@@ -84,6 +84,18 @@ def cost(estimate: posterior.Estimate) -> float:
   return estimate.value + estimate.whitened.size
 
 
+def starts(
+  problem: posterior.Problem, count: int, rng: np.random.Generator
+) -> list[posterior.Whitened]:
+  """Of a length: that of either sign, as large as speech is."""
+  first = problem.first
+  start = capon_start.utterance(
+    first.kernel, first.deviation, problem.shape, count, rng
+  )
+  size = np.sqrt(np.mean(np.sum(problem.prior.root**2, axis=1)))
+  return [problem.prior.whitened(sign * size * start) for sign in (1, -1)]
+
+
 def _flat(
   problem: posterior.Problem,
   cfg: config.AdaptiveConfig,
@@ -91,16 +103,10 @@ def _flat(
   rng: np.random.Generator,
 ) -> list[posterior.Estimate]:
   """Maxima of the likelier sign first, and of the other unless that is out."""
-  first = problem.first
-  start = capon_start.utterance(
-    first.kernel, first.deviation, problem.shape, count, rng
-  )
-  size = np.sqrt(np.mean(np.sum(problem.prior.root**2, axis=1)))
   objective = posterior.with_prior(posterior.flat(problem))
-  signed = [problem.prior.whitened(sign * size * start) for sign in (1, -1)]
   found = [
     curved_descent.maximum(problem, objective, each, cfg.num_iterations)
-    for each in signed
+    for each in starts(problem, count, rng)
   ]
   found.sort(key=cost)
   return [each for each in found if cost(each) < cost(found[0]) + _CLEAR_SIGN]

@@ -49,6 +49,14 @@ class ReceivedLayer(NamedTuple):
   def kernel(self) -> Float64[np.ndarray, 'taps units']:
     return self.update[: len(self.layer.kernel)]
 
+  def entries(
+    self, inputs: Float64[np.ndarray, 'windows taps']
+  ) -> Float64[np.ndarray, 'windows entries']:
+    """What multiplies what is sent back: with a 1 where the bias is there."""
+    if len(self.update) == inputs.shape[1]:
+      return inputs
+    return np.column_stack([inputs, np.ones(len(inputs))])
+
   def of(self, num_windows: int) -> gated_likelihood.Layer:
     """The layer, with what so many windows send back."""
     size = np.sqrt(self.signals.energy.of(num_windows))
@@ -74,22 +82,15 @@ class Estimate(NamedTuple):
   value: float
 
 
-def flat(problem: Problem, deviation: float | None = None) -> Objective:
-  """Minus the log likelihood of the first layer's, if all units may be active.
-
-  `deviation`: of the noise that is supposed, where it is another.
-  """
+def flat(problem: Problem) -> Objective:
+  """Minus the log likelihood of the first layer's, if any unit may be active."""
   first = problem.first
-  supposed = first.deviation if deviation is None else deviation
 
   def objective(whitened: Whitened) -> tuple[float, Whitened]:
     seen = windows(problem, whitened)
-    whole = seen
-    if len(first.update) > seen.shape[1]:
-      whole = np.column_stack([seen, np.ones(len(seen))])
     received = first.signals.received(first.update, len(seen))
     value, gradient = window_likelihood.value_and_gradient(
-      whole, received, supposed
+      first.entries(seen), received, first.deviation
     )
     return value, _by_whitened(problem, gradient[:, : seen.shape[1]])
 
