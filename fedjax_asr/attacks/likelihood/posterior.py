@@ -83,7 +83,7 @@ class Estimate(NamedTuple):
 
 
 def flat(problem: Problem) -> Objective:
-  """Minus the log likelihood of the first layer's, if any unit may be active."""
+  """Minus the log likelihood of the first layer's; any unit may be active."""
   first = problem.first
 
   def objective(whitened: Whitened) -> tuple[float, Whitened]:
